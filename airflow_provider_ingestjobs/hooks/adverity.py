@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Adverity: https://docs.adverity.com/guides/management-api/managing-jobs-in-management-api.html."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorError, VendorUnavailable
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest, check_window
+from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_ingestjobs.hooks.http import Params
+
+PAGE_SIZE = 100
+#: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
+#: what has not started within two days.
+PAST_DAYS = 3
+MOST_PAGES = 1000
+
+
+class AdverityHook(IngestJobHook, conn_type="adverity"):
+    """Adverity's jobs, such as the fetches of a datastream.
+
+    :param adverity_conn_id: the Airflow connection.
+    """
+
+    states = {  # noqa: RUF012 - a ClassVar by its base
+        "scheduled": JobState.PENDING,
+        "running": JobState.RUNNING,
+        "success": JobState.SUCCEEDED,
+        "failed": JobState.FAILED,
+        "stale": JobState.FAILED,
+        "cancelled": JobState.CANCELLED,
+        "discarded": JobState.CANCELLED,
+    }
+
+    def __init__(self, adverity_conn_id: str = "adverity_default") -> None:
+        super().__init__(adverity_conn_id)
+
+    def list_jobs(
+        self,
+        *,
+        datastream_id: int | str | None = None,
+        started_from: datetime | str | None = None,
+        started_to: datetime | str | None = None,
+    ) -> Iterator[Job]:
+        """List the running and scheduled jobs, or with a window the past ones.
+
+        :param datastream_id: only jobs of this datastream.
+        :param started_from: aware start of the window of past jobs; only together with ``started_to``.
+        :param started_to: its aware end.
+        :raises InvalidInput: for half a window, a naive or an inverted one.
+        """
+        params: list[tuple[str, str]] = []
+        if datastream_id is not None:
+            params.append(("datastream_id", str(datastream_id)))
+        if (started_from is None) != (started_to is None):
+            missing = "started_from" if started_from is None else "started_to"
+            raise InvalidInput(missing, None, "a window of past jobs needs both ends")
+        if started_from is not None and started_to is not None:
+            start, end = check_window(started_from, started_to)
+            params += [("start", _stamp(start)), ("end", _stamp(end))]
+        return (job for page in self._pages(params) for job in self.jobs_from(page, keep_raw=True))
+
+    def get_imported(self, job_id: str) -> Any:
+        """Return what Adverity says of a job in progress at ``/imported/``; its shape is not published."""
+        return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/imported/")
+
+    def job_url(self, job_id: str) -> str | None:
+        """Return the job's own address, the one that Adverity's answers carry as ``url``."""
+        return f"{self.settings.base_url}/api/jobs/{quote(job_id, safe='')}/"
+
+    def _pages(self, params: Params) -> Iterator[Any]:
+        query: Params = [*params, ("page_size", str(PAGE_SIZE))]
+        seen = set()
+        for _ in range(MOST_PAGES):
+            seen.add(tuple(query))
+            answer = self.request("GET", "/api/jobs/", params=query)
+            if not isinstance(answer, Mapping):
+                raise VendorUnavailable("Adverity sent a job list that is no JSON object", status=200)
+            yield answer.get("results")
+            # Only the query of `next` is used, so that it can lead nowhere else with the key.
+            next_page = answer.get("next")
+            query = parse_qsl(urlsplit(str(next_page)).query) if next_page else []
+            if not query:
+                return
+            if tuple(query) in seen:
+                break
+        raise VendorUnavailable(
+            "Adverity's list of jobs does not end: its `next` links go in circles", status=200
+        )
+
+    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
+        # Without a window the API lists scheduled and running jobs: who is absent is read by id.
+        for page in self._pages([]):
+            read.jobs.update(self.wanted_from(page, "id", wanted))
+            if len(read.jobs) == len(wanted):
+                break
+        return set()
+
+    def _get_record(self, job_id: str) -> Any:
+        try:
+            return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
+        except VendorError as error:
+            if error.status != 404:
+                raise
+            record = self._find_past(job_id)
+            if record is None:
+                raise
+            return record
+
+    def _find_past(self, job_id: str) -> Any:
+        import pendulum
+
+        now = pendulum.now("UTC")
+        window = [("start", _stamp(now.subtract(days=PAST_DAYS))), ("end", _stamp(now.add(minutes=1)))]
+        records = (record for page in islice(self._pages(window), 10) for record in page or [])
+        return next((r for r in records if isinstance(r, Mapping) and str(r.get("id")) == job_id), None)
+
+    def _to_job(self, record: Mapping[str, Any]) -> Job:
+        datastream = record.get("datastream")
+        if not isinstance(datastream, Mapping):
+            datastream = {"id": datastream}
+        datastream_id = datastream.get("id")
+        state = self.state_of(record["state_label"])
+        job_id = str(record["id"])
+        progress = record.get("progress")
+        issues = [issue for issue in record.get("issues") or [] if isinstance(issue, Mapping)]
+        messages = [str(issue["message"]) for issue in issues if issue.get("message")]
+        return Job(
+            vendor=self.kind.vendor,
+            id=job_id,
+            state=state,
+            vendor_state=record["state_label"],
+            name=datastream.get("name"),
+            target=None if datastream_id is None else str(datastream_id),
+            created_at=parse_timestamp(record.get("scheduled")),
+            started_at=parse_timestamp(record.get("job_start")),
+            ended_at=parse_timestamp(record.get("job_end")),
+            failure="; ".join(messages) or None,
+            progress=float(progress) if isinstance(progress, int | float) and 0 <= progress <= 1 else None,
+            url=self.job_url(job_id),
+            details={
+                "datastream_id": datastream_id,
+                "range_start": record.get("range_start"),
+                "range_end": record.get("range_end"),
+                "issues": len(issues),
+            },
+        )
+
+    def _send_cancel(self, job: Job) -> None:
+        self.request("POST", f"/api/jobs/{quote(job.id, safe='')}/stop/")
+
+    def _why_refused(self, job: Job) -> str:
+        return "Adverity only stops jobs in their fetch stage. "
+
+    def _key_authorization(self) -> str:
+        return f"{self.settings.extra['auth_scheme']} {self.settings.password}"
+
+    def _token_request(self) -> TokenRequest:
+        # https://docs.adverity.com/guides/management-api/authorizing-to-management-api.html
+        return TokenRequest(
+            url=f"{self.settings.base_url}/api/auth/token/",
+            form={"username": self.settings.login or "", "password": self.settings.password},
+            token_field="token",  # noqa: S106 - a field's name
+            scheme="Token",
+        )
+
+    def _test(self) -> str:
+        answer = self.request("GET", "/api/jobs/", params=[("page_size", "1")])
+        count = answer.get("count") if isinstance(answer, Mapping) else None
+        return f"Adverity at {self.settings.base_url} answers: {count} jobs running or scheduled"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

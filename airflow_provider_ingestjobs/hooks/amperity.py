@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Amperity: https://docs.amperity.com/api/ (version 2024-04-01)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_ingestjobs.exceptions import CancelRefused
+from airflow_provider_ingestjobs.hooks.base import (
+    IngestJobHook,
+    JobsRead,
+    Memory,
+    TokenRequest,
+    check_window,
+    to_utc,
+)
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, fold_states, parse_timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pendulum
+
+#: The widest window the API lists, by the jobs' start.
+LONGEST_WINDOW_DAYS = 7
+#: Amperity's published limit.
+REQUESTS_PER_SECOND = 10.0
+
+
+class AmperityHook(IngestJobHook, conn_type="amperity"):
+    """Amperity's ingest jobs and the workflows that run them.
+
+    An ingest job has no state of its own: it is folded from its tables.
+
+    :param amperity_conn_id: the Airflow connection.
+    """
+
+    # https://docs.amperity.com/api/endpoint_get_ingest_jobs_id.html; workflows spell some words otherwise.
+    states = {  # noqa: RUF012 - a ClassVar by its base
+        "scheduled": JobState.PENDING,
+        "started": JobState.RUNNING,
+        "in_progress": JobState.RUNNING,
+        "running": JobState.RUNNING,
+        "running_with_failures": JobState.RUNNING,
+        "finalizing": JobState.RUNNING,
+        "stopping": JobState.CANCELLING,
+        "canceling": JobState.CANCELLING,
+        "succeeded": JobState.SUCCEEDED,
+        "failed": JobState.FAILED,
+        "stopped": JobState.CANCELLED,
+        "canceled": JobState.CANCELLED,
+        "skipped": JobState.SKIPPED,
+    }
+
+    def __init__(self, amperity_conn_id: str = "amperity_default") -> None:
+        super().__init__(amperity_conn_id)
+
+    def list_jobs(
+        self,
+        started_from: datetime | str | None = None,
+        started_to: datetime | str | None = None,
+        *,
+        workflow_id: str | None = None,
+        feed_id: str | None = None,
+        table_name: str | None = None,
+    ) -> Iterator[Job]:
+        """List the jobs that started in a half-open window.
+
+        The API lists seven days at a time: a wider window takes a request for each seven days.
+
+        :param started_from: aware start, inclusive; seven days before the end if left out.
+        :param started_to: aware end, exclusive; now if left out.
+        :param workflow_id: only jobs of this workflow run.
+        :param feed_id: only jobs that load this feed.
+        :param table_name: only jobs that load this table.
+        :raises InvalidInput: for a naive or inverted window.
+        """
+        import pendulum
+
+        end = pendulum.now("UTC") if started_to is None else to_utc("started_to", started_to)
+        start, end = check_window(started_from or end.subtract(days=LONGEST_WINDOW_DAYS), end)
+        return (
+            job
+            for job in self._list(start, end)
+            if workflow_id in (None, job.details["workflow_id"])
+            and (feed_id is None or feed_id in job.details["feed_ids"])
+            and (table_name is None or table_name in job.details["table_names"])
+        )
+
+    def get_workflow(self, workflow_id: str, verbose: bool = False) -> dict[str, Any]:
+        """Return a workflow run as Amperity describes it.
+
+        :param verbose: also its error and its tasks.
+        :raises VendorError: with status 404, if Amperity does not know it.
+        """
+        path = f"/api/workflow/runs/{quote(workflow_id, safe='')}"
+        workflow: dict[str, Any] = self.request(
+            "GET", path, params=[("view", "verbose" if verbose else "overview")]
+        )
+        return workflow
+
+    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """Stop a workflow run with everything in it, and return it as Amperity describes it."""
+        path = f"/api/workflow/runs/{quote(workflow_id, safe='')}/stop"
+        workflow: dict[str, Any] = self.request("POST", path)
+        return workflow
+
+    def _list(self, start: pendulum.DateTime, end: pendulum.DateTime) -> Iterator[Job]:
+        for records in self._windows(start, end):
+            yield from self.jobs_from(records, keep_raw=True)
+
+    def _windows(self, start: pendulum.DateTime, end: pendulum.DateTime) -> Iterator[Any]:
+        while start < end:
+            stop = min(start.add(days=LONGEST_WINDOW_DAYS), end)
+            window = [("created_from", start.to_iso8601_string()), ("created_to", stop.to_iso8601_string())]
+            answer = self.request("GET", "/api/ingest/jobs", params=window)
+            yield answer.get("data") if isinstance(answer, Mapping) else None
+            start = stop
+
+    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
+        import pendulum
+
+        # A minute more than now, for a vendor whose clock is ahead.
+        end = pendulum.now("UTC").add(minutes=1)
+        start = end.subtract(days=LONGEST_WINDOW_DAYS)
+        starts = [memory.jobs[job_id].started_at if job_id in memory.jobs else None for job_id in wanted]
+        if all(starts):
+            start = max(start, pendulum.instance(min(moment for moment in starts if moment)))
+        for records in self._windows(start, end):
+            read.jobs.update(self.wanted_from(records, "id", wanted))
+        return set()
+
+    def _get_record(self, job_id: str) -> Any:
+        return self.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")
+
+    def _to_job(self, record: Mapping[str, Any]) -> Job:
+        tables = record["tables"] or []
+        state = fold_states([self.state_of(table["state"]) for table in tables])
+        words = sorted({str(table["state"]) for table in tables})
+        table_names = [table["table_name"] for table in tables if table.get("table_name")]
+        feed_ids = [table["feed_id"] for table in tables if table.get("feed_id")]
+        starts = [moment for table in tables if (moment := parse_timestamp(table.get("started_at")))]
+        ends = [moment for table in tables if (moment := parse_timestamp(table.get("ended_at")))]
+        return Job(
+            vendor=self.kind.vendor,
+            id=str(record["id"]),
+            state=state,
+            vendor_state=", ".join(words) or "no tables yet",
+            name=", ".join(feed_ids) or None,
+            target=", ".join(table_names) or None,
+            started_at=min(starts, default=None),
+            ended_at=max(ends, default=None) if state.is_terminal else None,
+            rows=sum((_rows(table) for table in tables), RowCounts()),
+            details={
+                "workflow_id": record.get("workflow_id"),
+                "feed_ids": feed_ids,
+                "table_names": table_names,
+            },
+        )
+
+    def _add_details(self, job: Job) -> Job:
+        # An ingest job says that it failed, only its workflow says why.
+        if job.state is not JobState.FAILED or not job.details["workflow_id"]:
+            return job
+        error = self.get_workflow(job.details["workflow_id"], verbose=True).get("error") or {}
+        return replace(job, failure=error.get("message"))
+
+    def _send_cancel(self, job: Job) -> None:
+        workflow_id = job.details["workflow_id"]
+        if not workflow_id:
+            raise CancelRefused("Amperity stops workflows, and this job names none")
+        self.log.info("Stopping workflow %s, which runs %s.", workflow_id, job)
+        self.stop_workflow(workflow_id)
+
+    def _headers(self) -> dict[str, str]:
+        extra = self.settings.extra
+        return {"amperity-tenant": extra["tenant"], "api-version": extra["api_version"]}
+
+    def _token_request(self) -> TokenRequest:
+        # amperity_reference/source/api.rst of github.com/amperity/amperity-docs
+        return TokenRequest(
+            url=f"{self.settings.base_url}/api/v0/oauth2/token",
+            form={
+                "grant_type": "client_credentials",
+                "client_id": self.settings.login or "",
+                "client_secret": self.settings.password,
+            },
+            headers={"X-Amperity-Tenant": self.settings.extra["tenant"]},
+        )
+
+    def _test(self) -> str:
+        import pendulum
+
+        end = pendulum.now("UTC")
+        jobs = list(self._list(end.subtract(hours=1), end))
+        tenant = self.settings.extra["tenant"]
+        return f"Amperity answers for tenant {tenant!r}: {len(jobs)} ingest jobs in the last hour"
+
+
+def _rows(table: Mapping[str, Any]) -> RowCounts:
+    counts = (table.get(key) for key in ("read", "inserted", "updated", "rejected", "errors"))
+    return RowCounts(*(count if isinstance(count, int) else None for count in counts))

@@ -1,0 +1,603 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What all vendors' hooks share: authorisation, errors, and reading many jobs with few requests."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+
+from airflow_provider_ingestjobs.connections import CONNECTION_TYPES, ConnectionType
+from airflow_provider_ingestjobs.exceptions import (
+    AuthenticationFailed,
+    CancelRefused,
+    IngestJobsError,
+    InvalidInput,
+    JobNotFound,
+    NotSupported,
+    VendorError,
+    VendorUnavailable,
+)
+from airflow_provider_ingestjobs.hooks.settings import AirflowConnection, Settings, read_connection
+from airflow_provider_ingestjobs.job import Job, JobState, check_job_id, normalise_word
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pendulum
+    import requests
+
+    from airflow_provider_ingestjobs.hooks.http import Answer, Params
+
+#: A token is replaced this many seconds before it expires, or at half its life if that is shorter.
+TOKEN_MARGIN = 60.0
+#: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
+MOST_READS = 100
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """How a vendor exchanges login and password for a token.
+
+    :param url: where; absolute.
+    :param form: the form fields.
+    :param headers: more headers.
+    :param token_field: the answer's field with the token.
+    :param expires_field: the answer's field with its life in seconds.
+    :param scheme: the word before the token in ``Authorization``.
+    """
+
+    url: str
+    form: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_field: str = "access_token"  # noqa: S105 - a field's name
+    expires_field: str = "expires_in"
+    scheme: str = "Bearer"
+
+
+@dataclass
+class Memory:
+    """What somebody who reads the same jobs again and again keeps between two reads.
+
+    :param jobs: each job as last read.
+    :param read_at: when each job was last read by its id, by the monotonic clock.
+    :param changed_until: the newest change any list has shown.
+    :param swept_at: when the lists were last read in full, by the monotonic clock.
+    """
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    read_at: dict[str, float] = field(default_factory=dict)
+    changed_until: datetime | None = None
+    swept_at: float | None = None
+
+    def keep(self, read: JobsRead, read_by_id: Collection[str] = ()) -> None:
+        """Take in what a whole read found."""
+        now = time.monotonic()
+        self.jobs.update(read.jobs)
+        for job_id in read.missing:
+            self.jobs.pop(job_id, None)
+        self.read_at.update(dict.fromkeys(read_by_id, now))
+        self.changed_until = read.changed_until or self.changed_until
+        if read.swept:
+            self.swept_at = now
+
+    def forget_all_but(self, job_ids: Collection[str]) -> None:
+        for gone in self.jobs.keys() - job_ids:
+            del self.jobs[gone]
+        for gone in self.read_at.keys() - job_ids:
+            del self.read_at[gone]
+
+
+@dataclass
+class JobsRead:
+    """What one read of many jobs found. A job in none of the three was not looked at, or has not changed.
+
+    :param jobs: the jobs found.
+    :param missing: ids the vendor says it does not know.
+    :param troubles: what was wrong with single jobs.
+    :param interrupted: why the read stopped before everything was looked at.
+    :param changed_until: the newest change that the lists have shown.
+    :param swept: whether the lists were read without trusting the order of changes.
+    """
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    troubles: dict[str, VendorError] = field(default_factory=dict)
+    interrupted: VendorUnavailable | None = None
+    changed_until: datetime | None = None
+    swept: bool = False
+
+
+class IngestJobHook(BaseHook):
+    """Base of the vendors' hooks; the only place that knows a vendor's API is its hook.
+
+    A subclass names its connection type (``class XHook(IngestJobHook, conn_type="x")``), maps the vendor's
+    state words in ``states`` and fills in the methods that end in ``...``.
+
+    :param conn_id: the Airflow connection.
+    """
+
+    kind: ClassVar[ConnectionType]
+    conn_type: ClassVar[str]
+    conn_name_attr: ClassVar[str]
+    default_conn_name: ClassVar[str]
+    hook_name: ClassVar[str]
+    #: The vendor's words, normalised by :func:`~airflow_provider_ingestjobs.job.normalise_word`.
+    states: ClassVar[Mapping[str, JobState]]
+    #: From this many jobs on, reading the vendor's list costs less than reading each job.
+    list_from: ClassVar[int] = 5
+
+    def __init_subclass__(cls, conn_type: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = CONNECTION_TYPES[conn_type]
+        cls.conn_type = conn_type
+        cls.conn_name_attr = f"{conn_type}_conn_id"
+        cls.default_conn_name = cls.kind.default_conn_id
+        cls.hook_name = cls.kind.vendor
+        # Airflow before 3.2 only calls the form methods that the class itself defines.
+        cls.get_connection_form_widgets = classmethod(_connection_form_widgets)  # type: ignore[assignment]
+        cls.get_ui_field_behaviour = classmethod(_ui_field_behaviour)  # type: ignore[assignment]
+
+    def __init__(self, conn_id: str) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self._session: requests.Session | None = None
+        self._token: tuple[str, float] | None = None
+        self._unknown_words: set[str] = set()
+        self._masks_tokens = False
+
+    # ------------------------------------------------------------------ for users
+
+    def get_job(self, job_id: str) -> Job:
+        """Read one job.
+
+        An ended job has everything the vendor tells about it, even what takes another request.
+
+        :raises JobNotFound: if the vendor does not know it.
+        :raises VendorError: if the vendor refuses, or cannot be reached.
+        """
+        job_id = check_job_id(job_id)
+        job = self._read_job(job_id)
+        return self.add_details(job) if job.state.is_terminal else job
+
+    def get_jobs(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """Read many jobs with as few requests as the vendor's API allows.
+
+        :returns: the jobs by id, without those the vendor does not know.
+        :raises VendorError: if the vendor refuses one of them, or cannot be reached.
+        """
+        read = self.read_jobs([check_job_id(job_id) for job_id in job_ids])
+        for trouble in read.troubles.values():
+            raise trouble
+        return read.jobs
+
+    @abstractmethod
+    def list_jobs(self, *args: Any, **filters: Any) -> Iterator[Job]:
+        """List jobs, page by page as they are consumed; each vendor has filters of its own."""
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Ask the vendor to stop a job, and return the job as it is after that.
+
+        A job that has ended already is returned as it is: cancelling is idempotent.
+
+        :raises JobNotFound: if the vendor does not know it.
+        :raises CancelRefused: if the vendor does not stop it (any more).
+        :raises NotSupported: if the vendor documents no way to stop jobs.
+        """
+        if not self.kind.cancels:
+            raise NotSupported(
+                f"{self.kind.vendor} documents no way to cancel job {job_id}: stop it in its own UI"
+            )
+        job = self.get_job(job_id)
+        if job.state.is_terminal:
+            self.log.info("%s has already ended: %s. Nothing to cancel.", job, job.describe())
+            return job
+        try:
+            self._send_cancel(job)
+        except (AuthenticationFailed, VendorUnavailable):
+            raise
+        except VendorError as error:
+            # It may have ended in between.
+            job = self.get_job(job_id)
+            if job.state.is_terminal:
+                return job
+            raise CancelRefused(
+                f"{job} was not cancelled, it is {job.describe()}. {self._why_refused(job)}{error}",
+                status=error.status,
+                request_id=error.request_id,
+            ) from error
+        return self.get_job(job_id)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make the cheapest authenticated call and say what came of it."""
+        try:
+            return True, self._test()
+        except IngestJobsError as error:
+            return False, str(error)
+
+    def get_conn(self) -> requests.Session:
+        """Return the HTTP session; credentials go with each request and are not in it."""
+        from airflow_provider_ingestjobs.hooks.http import open_session
+
+        if self._session is None:
+            self._session = open_session(self.settings)
+        return self._session
+
+    # ------------------------------------------------------------------ for triggers and sensors
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The checked connection. Set it to hand one over where no connection may be looked up."""
+        try:
+            connection = self.get_connection(self.conn_id)
+        except AirflowNotFoundException:
+            raise self.no_connection(self.conn_id) from None
+        # A trigger's thread must not talk to Airflow's supervisor, so tokens are only masked where this runs.
+        self._masks_tokens = True
+        return self.read_settings(self.conn_id, connection, connection.extra_dejson)
+
+    @classmethod
+    def read_settings(cls, conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]) -> Settings:
+        """Check a connection of this hook's type.
+
+        :raises InvalidInput: naming the field and the fix.
+        """
+        settings = read_connection(cls.kind, conn_id, connection, extra)
+        cls._check_settings(settings)
+        return settings
+
+    @classmethod
+    def no_connection(cls, conn_id: str) -> InvalidInput:
+        """Return the error for a connection that Airflow does not have."""
+        return InvalidInput(
+            cls.conn_name_attr, conn_id, f"create this connection in Airflow, with type {cls.conn_type!r}"
+        )
+
+    def read_jobs(self, job_ids: Collection[str], memory: Memory | None = None) -> JobsRead:
+        """Read many jobs, from the vendor's lists where that takes fewer requests.
+
+        :param job_ids: the jobs to look for.
+        :param memory: makes it one of many reads: only what may have changed is read, and only
+            :data:`MOST_READS` jobs one by one.
+        :raises VendorError: if the vendor refuses, or cannot be reached.
+        """
+        wanted = set(job_ids)
+        read = JobsRead()
+        unchanged: set[str] = set()
+        if len(wanted) >= self.list_from:
+            unchanged = self._find_in_lists(wanted, read, memory or Memory())
+        rest = list(wanted - read.jobs.keys() - unchanged)
+        if memory is not None:
+            rest = sorted(rest, key=lambda job_id: memory.read_at.get(job_id, 0.0))[:MOST_READS]
+        for job_id in rest:
+            try:
+                self._read_into(job_id, read)
+            except VendorUnavailable as error:
+                if not read.jobs:
+                    raise
+                read.interrupted = error
+                break
+        if memory is not None:
+            memory.keep(read, rest)
+        elif read.interrupted:
+            raise read.interrupted
+        return read
+
+    def add_details(self, job: Job) -> Job:
+        """Return an ended job with what takes a further request; as it is, if the vendor does not answer."""
+        try:
+            return self._add_details(job)
+        except VendorError as error:
+            self.log.warning("No further details of %s: %s", job, error)
+            return job
+
+    def job_url(self, job_id: str) -> str | None:
+        """Return an address of the job for people, where the vendor documents one."""
+        return None
+
+    # ------------------------------------------------------------------ for subclasses
+
+    @abstractmethod
+    def _get_record(self, job_id: str) -> Any:
+        """Return the vendor's record of one job."""
+
+    @abstractmethod
+    def _to_job(self, record: Mapping[str, Any]) -> Job:
+        """Return a record as a job; ``raw`` is added by the caller."""
+
+    @abstractmethod
+    def _test(self) -> str:
+        """Make the cheapest authenticated call and return what to tell about it."""
+
+    @abstractmethod
+    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
+        """Add to ``read`` the wanted jobs that the vendor's lists have.
+
+        :returns: the wanted ids that the lists show not to have changed since ``memory``.
+        """
+
+    def _send_cancel(self, job: Job) -> None:
+        raise NotImplementedError
+
+    def _why_refused(self, job: Job) -> str:
+        return ""
+
+    def _add_details(self, job: Job) -> Job:
+        return job
+
+    def _key_authorization(self) -> str:
+        """Return the ``Authorization`` header of a connection with a password alone."""
+        return f"Bearer {self.settings.password}"
+
+    @abstractmethod
+    def _token_request(self) -> TokenRequest:
+        """Return how to exchange the connection's login and password for a token."""
+
+    def _headers(self) -> dict[str, str]:
+        return {}
+
+    @classmethod
+    def _check_settings(cls, settings: Settings) -> None:
+        """Refuse a connection that this vendor cannot work with."""
+
+    def state_of(self, word: object) -> JobState:
+        """Return the state that a vendor's word stands for, by the connection's ``state_map`` first."""
+        normal = normalise_word(str(word))
+        state = self.settings.state_map.get(normal) or self.states.get(normal)
+        if state is None:
+            if normal not in self._unknown_words:
+                self._unknown_words.add(normal)
+                self.log.warning(
+                    "%s reports a state that is not known here: %r. It counts as not ended. "
+                    "Map it in connection %r, extra state_map.",
+                    self.kind.vendor,
+                    word,
+                    self.conn_id,
+                )
+            return JobState.UNKNOWN
+        return state
+
+    def job_from(self, record: Any, keep_raw: bool = False) -> Job:
+        """Return a vendor's record as a job.
+
+        :raises VendorUnavailable: if it cannot be read as one.
+        """
+        if not isinstance(record, Mapping):
+            raise VendorUnavailable(
+                f"{self.kind.vendor} sent a job record that is no JSON object", status=200
+            )
+        try:
+            job = self._to_job(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VendorUnavailable(
+                f"{self.kind.vendor} sent a job record that cannot be read: {type(error).__name__} {error}",
+                status=200,
+            ) from error
+        return replace(job, raw=record) if keep_raw else job
+
+    def jobs_from(self, records: Any, keep_raw: bool = False) -> Iterator[Job]:
+        """Return a page of records as jobs; one that cannot be read is left out and logged.
+
+        :raises VendorUnavailable: if it is no list.
+        """
+        if not isinstance(records, list):
+            raise VendorUnavailable(f"{self.kind.vendor} sent a job list that is no JSON array", status=200)
+        for record in records:
+            try:
+                yield self.job_from(record, keep_raw)
+            except VendorUnavailable as error:
+                self.log.warning("Left out of the list: %s", error)
+
+    def wanted_from(self, records: Any, id_field: str, wanted: Collection[str]) -> dict[str, Job]:
+        """Return those of a page of records that are wanted, by id; the others are not even converted."""
+        if not isinstance(records, list):
+            raise VendorUnavailable(f"{self.kind.vendor} sent a job list that is no JSON array", status=200)
+        mine = [r for r in records if isinstance(r, Mapping) and str(r.get(id_field)) in wanted]
+        return {job.id: job for job in self.jobs_from(mine)}
+
+    def request(self, method: str, path: str, *, params: Params = (), json_body: Any = None) -> Any:
+        """Send a request with the connection's credentials and return the answer's JSON.
+
+        :param path: from the host on; ids in it must be percent-encoded.
+        :raises AuthenticationFailed: for 401 (after one new token, where tokens are exchanged) and 403.
+        :raises VendorUnavailable: for passing trouble.
+        :raises VendorError: for everything else but success.
+        """
+        answer = self._send(method, path, params, json_body)
+        if answer.status == 401 and self._token is not None:
+            self._token = None
+            answer = self._send(method, path, params, json_body)
+        return self._read_answer(method, path, answer)
+
+    # ------------------------------------------------------------------ private
+
+    def _read_job(self, job_id: str) -> Job:
+        try:
+            record = self._get_record(job_id)
+        except VendorError as error:
+            if error.status == 404:
+                raise JobNotFound(f"{self.kind.vendor} does not know job {job_id!r}. {error}") from error
+            raise
+        job = self.job_from(record, keep_raw=True)
+        if job.id.casefold() != job_id.casefold():
+            raise VendorUnavailable(
+                f"{self.kind.vendor} sent job {job.id!r} when asked for {job_id!r}", status=200
+            )
+        return job
+
+    def _read_into(self, job_id: str, read: JobsRead) -> None:
+        try:
+            read.jobs[job_id] = replace(self._read_job(job_id), raw=None)
+        except JobNotFound:
+            read.missing.add(job_id)
+        except AuthenticationFailed as error:
+            if error.status == 401:
+                raise
+            read.troubles[job_id] = error
+        except VendorUnavailable as error:
+            # One unreadable record is this job's trouble; anything else would only hit the next job, too.
+            if error.status != 200:
+                raise
+            read.troubles[job_id] = error
+        except VendorError as error:
+            read.troubles[job_id] = error
+
+    def _send(self, method: str, path: str, params: Params, json_body: Any) -> Answer:
+        from airflow_provider_ingestjobs.hooks.http import send
+
+        return send(
+            self.get_conn(),
+            self.settings,
+            method,
+            self.settings.base_url + path,
+            headers={"Authorization": self._authorization(), **self._headers()},
+            params=params,
+            json_body=json_body,
+        )
+
+    def _authorization(self) -> str:
+        if self.settings.login is None:
+            return self._key_authorization()
+        if self._token is None or self._token[1] <= time.monotonic():
+            self._token = self._exchange()
+        return self._token[0]
+
+    def _exchange(self) -> tuple[str, float]:
+        from airflow_provider_ingestjobs.hooks.http import send
+
+        ask = self._token_request()
+        answer = send(self.get_conn(), self.settings, "POST", ask.url, headers=ask.headers, form=ask.form)
+        if answer.status in (400, 401, 403):
+            answer = replace(answer, status=401)
+        data = self._read_answer("POST", ask.url, answer)
+        token = data.get(ask.token_field) if isinstance(data, Mapping) else None
+        if not isinstance(token, str) or not token.isprintable() or not token:
+            raise VendorUnavailable(f"{ask.url} sent no {ask.token_field}", status=200)
+        if self._masks_tokens:
+            mask_secret(token)
+        life = data.get(ask.expires_field)
+        if isinstance(life, bool) or not isinstance(life, int | float) or life <= 0:
+            life = float("inf")
+        return f"{ask.scheme} {token}", time.monotonic() + max(life - TOKEN_MARGIN, life / 2)
+
+    def _read_answer(self, method: str, path: str, answer: Answer) -> Any:
+        if 200 <= answer.status < 300:
+            try:
+                return answer.json() if answer.body.strip() else None
+            except ValueError:
+                raise VendorUnavailable(
+                    f"{self.kind.vendor} answered {method} {path} with something that is not JSON: "
+                    f"{self._readable(answer.body)}",
+                    status=200,
+                ) from None
+        from airflow_provider_ingestjobs.hooks.http import read_retry_after
+
+        said, request_id = self._error_words(answer)
+        message = f"{self.kind.vendor} answered {answer.status} to {method} {path}: {said}"
+        message += f" (connection {self.conn_id!r}{f', request id {request_id}' if request_id else ''})"
+        error: type[VendorError] = VendorError
+        if answer.status == 401:
+            error, message = AuthenticationFailed, f"401: token rejected, check login and password. {message}"
+        elif answer.status == 403:
+            error, message = AuthenticationFailed, f"403: not permitted with these credentials. {message}"
+        elif 300 <= answer.status < 400:
+            message += ". Redirects are not followed: check the connection's host"
+        elif answer.status in (408, 425, 429) or answer.status >= 500:
+            error = VendorUnavailable
+        retry_after = read_retry_after(answer.headers.get("Retry-After"))
+        raise error(message, status=answer.status, request_id=request_id, retry_after=retry_after)
+
+    def _error_words(self, answer: Answer) -> tuple[str, str | None]:
+        """Return the vendor's own words and its id of the request."""
+        try:
+            data = answer.json()
+        except ValueError:
+            data = None
+        if not isinstance(data, Mapping):
+            data = {}
+        words = [
+            str(data[key])
+            for key in ("message", "detail", "error", "error_description", "errors")
+            if data.get(key)
+        ]
+        header = answer.headers.get("X-Request-Id")
+        request_id = data.get("request_id") or data.get("trace_id") or header
+        text = self._readable(": ".join(words)) if words else self._readable(answer.body)
+        return text, self._readable(str(request_id)) if request_id else None
+
+    def _readable(self, text: str | bytes, most: int = 300) -> str:
+        """Return a vendor's text on one line, without this connection's secrets in it."""
+        if isinstance(text, bytes):
+            text = text[: 4 * most].decode("utf-8", "replace")
+        for secret in (self.settings.password, self._token and self._token[0].partition(" ")[2]):
+            if secret:
+                text = text.replace(secret, "***")
+        text = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]+", " ", text).strip()
+        return (text if len(text) <= most else f"{text[:most]}…") or "(nothing)"
+
+
+def to_utc(field_name: str, value: datetime | str) -> pendulum.DateTime:
+    """Return a moment that a user gave, in UTC.
+
+    :param field_name: the argument, for the error.
+    :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it.
+    :raises InvalidInput: if it is no moment, or has no zone.
+    """
+    from datetime import datetime
+
+    import pendulum
+
+    moment = value
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment.strip())
+        except ValueError:
+            raise InvalidInput(field_name, value, "write it like 2026-01-31T00:00:00+00:00") from None
+    if not isinstance(moment, datetime):
+        raise InvalidInput(
+            field_name, value, "give an aware datetime, such as pendulum.datetime(2026, 1, 31)"
+        )
+    if moment.tzinfo is None:
+        raise InvalidInput(field_name, value, "it has no time zone: use pendulum.datetime(…) or add +00:00")
+    return pendulum.instance(moment).in_timezone("UTC")
+
+
+def check_window(
+    started_from: datetime | str, started_to: datetime | str
+) -> tuple[pendulum.DateTime, pendulum.DateTime]:
+    """Return a half-open window in UTC.
+
+    :raises InvalidInput: if it is empty or inverted, or an end has no zone.
+    """
+    start, end = to_utc("started_from", started_from), to_utc("started_to", started_to)
+    if start >= end:
+        raise InvalidInput("started_to", str(end), f"it must be after started_from={start}")
+    return start, end
+
+
+def _connection_form_widgets(cls: type[IngestJobHook]) -> dict[str, Any]:
+    """Return the form fields of the connection's extras, for Airflow before 3.2."""
+    # Airflow 3 comes without both, and does not need them for this form.
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found,unused-ignore]
+    from wtforms import StringField  # type: ignore[import-untyped,unused-ignore]
+
+    return {
+        key: StringField(extra.label, widget=BS3TextFieldWidget(), description=extra.description)
+        for key, extra in cls.kind.all_extras.items()
+    }
+
+
+def _ui_field_behaviour(cls: type[IngestJobHook]) -> dict[str, Any]:
+    """Return the form's labels, for Airflow before 3.2."""
+    from airflow_provider_ingestjobs import get_provider_info
+
+    rows = get_provider_info()["connection-types"]
+    behaviour = next(row["ui-field-behaviour"] for row in rows if row["connection-type"] == cls.conn_type)
+    return {key.replace("-", "_"): value for key, value in behaviour.items()}

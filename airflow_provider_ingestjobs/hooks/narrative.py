@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Narrative: https://docs.narrative.io/ (API 2.4.x). It publishes no way to cancel a job."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
+from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+
+#: The API's largest page; more is a 400.
+MOST_PER_PAGE = 500
+ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_desc")
+#: How much older than the newest change seen a record must be to end the reading of changes: wide enough for
+#: changes that are listed late, of the same instant, or stamped by another clock.
+OVERLAP = timedelta(minutes=2)
+#: Seconds between two readings that do not trust the order of changes.
+SWEEP_EVERY = 1800.0
+
+
+class NarrativeHook(IngestJobHook, conn_type="narrative"):
+    """Narrative's jobs, such as the materialisation of a view.
+
+    :param narrative_conn_id: the Airflow connection.
+    """
+
+    # https://docs.narrative.io/guides/sdk/tracking-jobs
+    states = {  # noqa: RUF012 - a ClassVar by its base
+        "pending": JobState.PENDING,
+        "running": JobState.RUNNING,
+        "pending_cancellation": JobState.CANCELLING,
+        "completed": JobState.SUCCEEDED,
+        "failed": JobState.FAILED,
+        "cancelled": JobState.CANCELLED,
+    }
+
+    def __init__(self, narrative_conn_id: str = "narrative_default") -> None:
+        super().__init__(narrative_conn_id)
+
+    def list_jobs(
+        self,
+        *,
+        data_plane_id: str | None = None,
+        dataset_id: int | None = None,
+        state: str | Iterable[str] | None = None,
+        job_type: str | Iterable[str] | None = None,
+        tags: str | Iterable[str] | None = None,
+        order_by: str = "created_at_desc",
+        per_page: int = MOST_PER_PAGE,
+        offset: int = 0,
+    ) -> Iterator[Job]:
+        """List jobs.
+
+        :param data_plane_id: only jobs of this data plane.
+        :param dataset_id: only jobs whose input is this data set.
+        :param state: Narrative's own words; several match any of them.
+        :param job_type: such as ``materialize-view``; several match any of them.
+        :param tags: jobs with any of these tags.
+        :param order_by: ``created_at_desc`` and the like.
+        :param per_page: at most 500.
+        :param offset: how many jobs to leave out at the start.
+        :raises InvalidInput: for an order or page size that the API refuses.
+        """
+        if order_by not in ORDERS:
+            raise InvalidInput("order_by", order_by, f"use one of {', '.join(ORDERS)}")
+        if not 1 <= per_page <= MOST_PER_PAGE:
+            raise InvalidInput("per_page", per_page, f"use 1 to {MOST_PER_PAGE}")
+        single = {"data_plane_id": data_plane_id, "dataset_id": dataset_id}
+        params = [(key, str(value)) for key, value in single.items() if value is not None]
+        for key, values in (("state", state), ("type", job_type), ("tag", tags)):
+            params += [(key, value) for value in ([values] if isinstance(values, str) else values or [])]
+        pages = self._pages([*params, ("order_by", order_by)], per_page, offset)
+        return (job for page in pages for job in self.jobs_from(page, keep_raw=True))
+
+    def _pages(
+        self, params: list[tuple[str, str]], per_page: int = MOST_PER_PAGE, offset: int = 0
+    ) -> Iterator[list[Any]]:
+        last = False
+        while not last:
+            query = [*params, ("per_page", str(per_page)), ("offset", str(offset))]
+            answer = self.request("GET", "/jobs", params=query)
+            records = answer.get("records") if isinstance(answer, Mapping) else None
+            if not isinstance(records, list):
+                raise VendorUnavailable("Narrative sent a job list without `records`", status=200)
+            offset += per_page
+            total = answer.get("total_records")
+            last = not records or (offset >= total if isinstance(total, int) else len(records) < per_page)
+            yield records
+
+    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
+        since = memory.changed_until
+        sweep = memory.swept_at is None or time.monotonic() - memory.swept_at > SWEEP_EVERY
+        known = set() if sweep else wanted & memory.jobs.keys()
+        newest = since
+        for pages_read, page in enumerate(self._pages([("order_by", "updated_at_desc")]), 1):
+            read.jobs.update(self.wanted_from(page, "job_id", wanted))
+            changes = [moment for record in (page[:1] + page[-1:]) if (moment := _updated_at(record))]
+            newest = max([*changes, newest] if newest else changes, default=None)
+            past_changes = since is not None and len(changes) == 2 and changes[-1] < since - OVERLAP
+            # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
+            owed = len(wanted - read.jobs.keys() - known)
+            if len(read.jobs) == len(wanted) or ((sweep or past_changes) and pages_read >= owed):
+                break
+        # A stamp from a clock that is ahead would hide the changes that follow it.
+        read.changed_until = newest and min(newest, datetime.now(UTC))
+        read.swept = sweep
+        return known
+
+    def _get_record(self, job_id: str) -> Any:
+        return self.request("GET", f"/jobs/{quote(job_id, safe='')}")
+
+    def _to_job(self, record: Mapping[str, Any]) -> Job:
+        state = self.state_of(record["state"])
+        source = record.get("input")
+        result = record.get("result")
+        dataset_id = (source if isinstance(source, Mapping) else {}).get("dataset_id")
+        if dataset_id is None and isinstance(result, Mapping):
+            dataset_id = result.get("dataset_id")
+        failures = [f for f in record.get("failures") or [] if isinstance(f, Mapping)]
+        messages = [str(failure["message"]) for failure in failures if failure.get("message")]
+        return Job(
+            vendor=self.kind.vendor,
+            id=str(record["job_id"]),
+            state=state,
+            vendor_state=str(record["state"]),
+            name=record.get("type"),
+            target=None if dataset_id is None else str(dataset_id),
+            created_at=parse_timestamp(record.get("created_at")),
+            ended_at=parse_timestamp(record.get("ended_at")) if state.is_terminal else None,
+            updated_at=parse_timestamp(record.get("updated_at")),
+            failure="; ".join(messages) or None,
+            details={
+                "dataset_id": dataset_id,
+                "data_plane_id": record.get("data_plane_id"),
+                "job_type": record.get("type"),
+            },
+        )
+
+    def _token_request(self) -> TokenRequest:
+        # openapi.json, /oauth/token: client id and secret as HTTP basic authentication
+        pair = f"{self.settings.login}:{self.settings.password}".encode()
+        return TokenRequest(
+            url=f"{self.settings.base_url}/oauth/token",
+            form={"grant_type": "client_credentials"},
+            headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"},
+            expires_field="access_token_expires_in",
+        )
+
+    def _test(self) -> str:
+        answer = self.request("GET", "/jobs", params=[("per_page", "1")])
+        total = answer.get("total_records") if isinstance(answer, Mapping) else None
+        return f"Narrative answers: {total} jobs can be read with this key"
+
+
+def _updated_at(record: Any) -> Any:
+    return parse_timestamp(record.get("updated_at")) if isinstance(record, Mapping) else None

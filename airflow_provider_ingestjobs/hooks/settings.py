@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""A connection as its hook uses it: every field checked, every default filled in."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_ingestjobs.connections import ConnectionType, Extra
+from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow_provider_ingestjobs.job import JobState, normalise_word
+
+log = logging.getLogger(__name__)
+
+
+class AirflowConnection(Protocol):
+    """The part of Airflow's ``Connection`` that is read here, alike in every Airflow version."""
+
+    host: str | None
+    login: str | None
+    password: str | None
+    schema: str | None
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A connection, checked and ready to use.
+
+    :param conn_id: Airflow's id of it, for messages.
+    :param base_url: scheme, host and port, without a trailing slash.
+    :param login: client id or user name; ``None`` where the password is a token.
+    :param password: token, key, secret or password.
+    :param extra: every known extra, with defaults filled in.
+    :param state_map: vendor words, normalised, that the user mapped.
+    """
+
+    conn_id: str
+    base_url: str
+    login: str | None
+    password: str = field(repr=False)
+    extra: Mapping[str, Any] = field(repr=False)
+    state_map: Mapping[str, JobState]
+
+    @property
+    def timeout(self) -> tuple[float, float]:
+        """Connect and read timeout in seconds, as ``requests`` takes them."""
+        return self.extra["connect_timeout"], self.extra["read_timeout"]
+
+
+def read_connection(
+    kind: ConnectionType, conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]
+) -> Settings:
+    """Check a connection and return what it says.
+
+    :param kind: the row of :data:`CONNECTION_TYPES` it must fit.
+    :param conn_id: its id, for messages.
+    :param connection: Airflow's connection.
+    :param extra: its extras, already read from JSON.
+    :raises InvalidInput: naming the field, its value (never a secret) and the fix.
+    """
+
+    def name(field_name: str) -> str:
+        return f"connection {conn_id!r}: {field_name}"
+
+    if not connection.password:
+        raise InvalidInput(
+            name("password"),
+            connection.password,
+            f"enter a token or key alone, or a login and its secret ({kind.password})",
+        )
+    if not connection.login:
+        _check_header_value(name("password"), connection.password)
+    values = {
+        key: _read_extra(name(f"extra {key}"), row, extra.get(key)) for key, row in kind.all_extras.items()
+    }
+    if values["ca_bundle"] and not Path(values["ca_bundle"]).exists():
+        raise InvalidInput(
+            name("extra ca_bundle"), values["ca_bundle"], "there is no such file on this machine"
+        )
+    for unknown in sorted(extra.keys() - values.keys()):
+        log.warning(
+            "Connection %r has an extra %r that %s does not know: it is ignored. Known: %s.",
+            conn_id,
+            unknown,
+            kind.hook.rpartition(".")[2],
+            ", ".join(values),
+        )
+    return Settings(
+        conn_id=conn_id,
+        base_url=_base_url(name("host"), kind, connection),
+        login=connection.login or None,
+        password=connection.password,
+        extra=values,
+        state_map=_state_map(name("extra state_map"), values["state_map"] or {}),
+    )
+
+
+def check_url(field_name: str, url: str) -> str:
+    """Return scheme, host, port and path of an address that credentials may be sent to.
+
+    :param field_name: what the user called it, for the error.
+    :param url: ``https://…``, or ``http://`` to a loopback host.
+    :raises InvalidInput: for any other scheme, user info, query, fragment or malformed host.
+    """
+    shown = url.rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise InvalidInput(field_name, shown, "write a host name, with :port if it needs one") from None
+    if "@" in url or re.search(r"[\s\\\x00-\x1f]", url) or parts.query or parts.fragment:
+        raise InvalidInput(field_name, shown, "leave out user, password, query, fragment and white space")
+    if parts.scheme not in ("http", "https"):
+        raise InvalidInput(field_name, shown, "use https://, or http:// to this machine")
+    if not _is_host(host):
+        raise InvalidInput(field_name, shown, "write a host name such as api.example.com")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InvalidInput(
+            field_name, shown, f"use https://{host}: credentials only leave this machine encrypted"
+        )
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{parts.path}"
+
+
+def _base_url(field_name: str, kind: ConnectionType, connection: AirflowConnection) -> str:
+    host = (connection.host or kind.host).strip().rstrip("/")
+    if not host:
+        raise InvalidInput(
+            field_name, connection.host, f"enter the host, such as {kind.placeholders['host']}"
+        )
+    if "://" not in host:
+        host = f"{connection.schema or 'https'}://{host}"
+    url = check_url(field_name, host)
+    if urlsplit(url).path:
+        raise InvalidInput(field_name, host.rpartition("@")[2], "leave out the path: the hook adds it")
+    return url if urlsplit(url).port or not connection.port else f"{url}:{connection.port}"
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", host))
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_extra(field_name: str, row: Extra, value: Any) -> Any:
+    if value is None or value == "":
+        if row.required:
+            raise InvalidInput(field_name, value, f"it is required: {row.description}")
+        return row.default
+    if row.kind == "number":
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = 0.0
+        if isinstance(value, bool) or not 0 < number < float("inf"):
+            raise InvalidInput(field_name, value, "enter a number above zero")
+        return number
+    if row.kind == "mapping":
+        return _read_mapping(field_name, value)
+    if not isinstance(value, str):
+        raise InvalidInput(field_name, value, "enter text")
+    if row.choices and value not in row.choices:
+        raise InvalidInput(field_name, value, f"use one of {', '.join(row.choices)}")
+    _check_header_value(field_name, value)
+    return value
+
+
+def _read_mapping(field_name: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise InvalidInput(field_name, value, "enter a JSON object") from None
+    if not isinstance(value, Mapping):
+        raise InvalidInput(field_name, value, "enter a JSON object")
+    return value
+
+
+def _state_map(field_name: str, words: Mapping[str, Any]) -> dict[str, JobState]:
+    mapped = {}
+    for word, state in words.items():
+        try:
+            mapped[normalise_word(word)] = JobState(normalise_word(str(state)))
+        except ValueError:
+            fix = f"map {word!r} to one of {', '.join(JobState)}"
+            raise InvalidInput(field_name, {word: state}, fix) from None
+    return mapped
+
+
+def _check_header_value(field_name: str, value: str) -> None:
+    # The value is kept out of the error: it may be the secret itself.
+    if not value.isascii() or not value.isprintable():
+        raise InvalidInput(
+            field_name, "***", "it has a line break or a character that no HTTP header can carry"
+        )

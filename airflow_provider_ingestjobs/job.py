@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What every vendor's job record becomes: pure data, no I/O, no Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_ingestjobs.exceptions import InvalidInput
+
+
+class JobState(StrEnum):
+    """Where a job is, in one vocabulary for all vendors.
+
+    ``UNKNOWN`` is a vendor word nobody has mapped yet. It is not terminal: waits go on.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the vendor will never change this state again."""
+        return self in TERMINAL_STATES
+
+
+TERMINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.SKIPPED})
+
+
+def normalise_word(word: str) -> str:
+    """Return a vendor's state word without case, and with space, ``-`` and ``_`` alike."""
+    return word.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def fold_states(states: Collection[JobState]) -> JobState:
+    """Return the one state of something made of parts, such as an Amperity job made of tables.
+
+    :param states: the states of the parts; empty means that no part exists yet.
+    """
+    parts = set(states)
+    if not parts:
+        return JobState.PENDING
+    if parts <= TERMINAL_STATES:
+        order = (JobState.FAILED, JobState.CANCELLED, JobState.SUCCEEDED, JobState.SKIPPED)
+        return next(state for state in order if state in parts)
+    if JobState.CANCELLING in parts:
+        return JobState.CANCELLING
+    if JobState.UNKNOWN in parts:
+        return JobState.UNKNOWN
+    return JobState.PENDING if parts == {JobState.PENDING} else JobState.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows as the vendor counts them; ``None`` where it gives no such count."""
+
+    read: int | None = None
+    inserted: int | None = None
+    updated: int | None = None
+    rejected: int | None = None
+    errors: int | None = None
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(*(_add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
+
+    def __str__(self) -> str:
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        return (
+            ", ".join(f"{value} {name}" for name, value in known.items() if value is not None) or "no counts"
+        )
+
+
+def _add(left: int | None, right: int | None) -> int | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One ingestion job as its vendor last described it.
+
+    :param vendor: the vendor's name, such as ``Imply Polaris``.
+    :param id: the vendor's id of the job.
+    :param state: the state in this package's words.
+    :param vendor_state: the state in the vendor's word.
+    :param name: what the vendor calls the job or the thing that runs it.
+    :param target: where the rows go: table, datastream or data set.
+    :param created_at: when the job was created; like all four timestamps aware and in UTC.
+    :param started_at: when it started running.
+    :param ended_at: when it ended.
+    :param updated_at: when the vendor last changed the record.
+    :param rows: row counts, as far as the vendor gives them.
+    :param failure: the vendor's own text on why it failed.
+    :param progress: from 0 to 1.
+    :param url: an address of the job at its vendor, where one is documented.
+    :param details: the vendor's own nouns, such as ``workflow_id`` or ``datastream_id``: small and JSON.
+    :param raw: the vendor's whole record; only where asked for.
+    """
+
+    vendor: str
+    id: str
+    state: JobState
+    vendor_state: str
+    name: str | None = None
+    target: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    updated_at: datetime | None = None
+    rows: RowCounts = field(default_factory=RowCounts)
+    failure: str | None = None
+    progress: float | None = None
+    url: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start (or creation, where the vendor gives no start) to end."""
+        start = self.started_at or self.created_at
+        if start is None or self.ended_at is None:
+            return None
+        return (self.ended_at - start).total_seconds()
+
+    def __str__(self) -> str:
+        return f"{self.vendor} job {self.id}"
+
+    def describe(self) -> str:
+        """Return one readable clause for logs and errors: state, the vendor's word, progress, rows."""
+        said = f"{self.state.value} (vendor says {self.vendor_state!r})"
+        if self.progress is not None and not self.state.is_terminal:
+            said += f", {self.progress:.0%} done"
+        if self.state.is_terminal and self.rows != RowCounts():
+            said += f", rows: {self.rows}"
+        return said
+
+    def to_dict(self, include_raw: bool = False) -> dict[str, Any]:
+        """Return the job as JSON data: ISO 8601 timestamps, plain strings, ``duration`` in seconds.
+
+        :param include_raw: also keep the vendor's whole record under ``raw``.
+        """
+        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in TIMESTAMPS:
+            data[name] = data[name] and data[name].isoformat()
+        data |= {
+            "state": self.state.value,
+            "rows": asdict(self.rows),
+            "details": dict(self.details),
+            "duration": self.duration,
+        }
+        if not include_raw:
+            del data["raw"]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Job:
+        """Return the job that :meth:`to_dict` wrote.
+
+        :raises KeyError, ValueError, TypeError: where the data is not such a job.
+        """
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        for name in TIMESTAMPS:
+            values[name] = parse_timestamp(values.get(name))
+        values["state"] = JobState(values["state"])
+        values["rows"] = RowCounts(**values.get("rows", {}))
+        return cls(**values)
+
+
+TIMESTAMPS = ("created_at", "started_at", "ended_at", "updated_at")
+
+
+def parse_timestamp(value: object) -> datetime | None:
+    """Return a vendor's timestamp in UTC; one without a zone is read as UTC.
+
+    Anything that is not a timestamp is ``None``: a wait must not end over a decoration of the record.
+
+    :param value: ISO 8601 text, as every vendor sends it.
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
+    """Return the job states that a user named.
+
+    :param field_name: what the user called the argument, for the error.
+    :param states: states or their names, in any case.
+    :raises InvalidInput: for a name that is no state, or none at all.
+    """
+    names = [states] if isinstance(states, str) else list(states)
+    if not names:
+        raise InvalidInput(field_name, states, f"name at least one of {_names(JobState)}")
+    try:
+        return frozenset(JobState(normalise_word(str(name))) for name in names)
+    except ValueError:
+        raise InvalidInput(field_name, states, f"use some of {_names(JobState)}") from None
+
+
+def _names(states: Iterable[JobState]) -> str:
+    return ", ".join(state.value for state in states)
+
+
+def check_job_id(value: object) -> str:
+    """Return a job id that fits into a vendor's address.
+
+    :param value: the id; a number, as an upstream task's XCom may hold it, becomes text.
+    :raises InvalidInput: if it is empty, no id, or has a character that no vendor's id has.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value}"')
+    if not value.strip():
+        raise InvalidInput(
+            "job_id", value, "it is empty: was the template or the upstream task's XCom empty?"
+        )
+    if (
+        value in (".", "..")
+        or len(value) > LONGEST_JOB_ID
+        or not value.isprintable()
+        or set(value) & NOT_IN_JOB_IDS
+    ):
+        raise InvalidInput("job_id", value[:80], "give the vendor's job id alone, not an address or a path")
+    return value
+
+
+LONGEST_JOB_ID = 256
+NOT_IN_JOB_IDS = frozenset(" /\\?#%&")

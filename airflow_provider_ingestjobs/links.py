@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Extra links from a task to its job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import TaskInstanceKey
+
+
+class VendorJobLink(BaseOperatorLink):
+    """A button that opens the job at its vendor.
+
+    Only Adverity documents an address of a job; with the other vendors the button stays off.
+    """
+
+    name = "Vendor job"
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom key that the address is kept under."""
+        return XCOM_KEY
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address that the task has stored, or nothing."""
+        return XCom.get_value(ti_key=ti_key, key=XCOM_KEY) or ""
+
+
+XCOM_KEY = "_link_VendorJobLink"
