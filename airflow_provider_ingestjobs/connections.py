@@ -8,7 +8,7 @@ It imports nothing of Airflow, as Airflow reads it while it looks for providers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class ConnectionType:
 
     @property
     def all_extras(self) -> dict[str, Extra]:
-        return {**self.extras, **COMMON_EXTRAS}
+        """This vendor's extras and the common ones; a vendor's row of the same name holds."""
+        return {**self.extras, **COMMON_EXTRAS, **self.extras}
 
 
 CONNECTION_TYPES = {
@@ -98,6 +99,8 @@ CONNECTION_TYPES = {
             extras={
                 "tenant": Extra("Tenant", "Tenant id, sent with every request.", required=True),
                 "api_version": Extra("API version", "Version header of every request.", default="2024-04-01"),
+                # https://docs.amperity.com/api/, rate limits
+                "requests_per_second": replace(COMMON_EXTRAS["requests_per_second"], default=10),
             },
         ),
         ConnectionType(

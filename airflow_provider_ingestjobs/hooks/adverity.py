@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -14,8 +15,6 @@ from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memo
 from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow_provider_ingestjobs.hooks.http import Params
 
 PAGE_SIZE = 100
@@ -48,14 +47,14 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         self,
         *,
         datastream_id: int | str | None = None,
-        started_from: datetime | str | None = None,
-        started_to: datetime | str | None = None,
+        started_from: datetime | date | str | None = None,
+        started_to: datetime | date | str | None = None,
     ) -> Iterator[Job]:
         """List the running and scheduled jobs, or with a window the past ones.
 
         :param datastream_id: only jobs of this datastream.
-        :param started_from: aware start of the window of past jobs; only together with ``started_to``.
-        :param started_to: its aware end.
+        :param started_from: aware start of the window of past jobs, or a date; only with ``started_to``.
+        :param started_to: its aware end, or a date.
         :raises InvalidInput: for half a window, a naive or an inverted one.
         """
         params: list[tuple[str, str]] = []
@@ -65,8 +64,13 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             missing = "started_from" if started_from is None else "started_to"
             raise InvalidInput(missing, None, "a window of past jobs needs both ends")
         if started_from is not None and started_to is not None:
-            start, end = check_window(started_from, started_to)
-            params += [("start", _stamp(start)), ("end", _stamp(end))]
+            if _is_date(started_from) and _is_date(started_to):
+                if str(started_from) > str(started_to):
+                    raise InvalidInput("started_to", str(started_to), f"it is before started_from={started_from}")
+                params += [("start", str(started_from)), ("end", str(started_to))]
+            else:
+                start, end = check_window(started_from, started_to)
+                params += [("start", _stamp(start)), ("end", _stamp(end))]
         return (job for page in self._pages(params) for job in self.jobs_from(page, keep_raw=True))
 
     def get_imported(self, job_id: str) -> Any:
@@ -177,6 +181,10 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         answer = self.request("GET", "/api/jobs/", params=[("page_size", "1")])
         count = answer.get("count") if isinstance(answer, Mapping) else None
         return f"Adverity at {self.settings.base_url} answers: {count} jobs running or scheduled"
+
+
+def _is_date(value: object) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
 
 
 def _stamp(moment: datetime) -> str:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 #: The widest window the API lists, by the jobs' start.
 LONGEST_WINDOW_DAYS = 7
-#: Amperity's published limit.
-REQUESTS_PER_SECOND = 10.0
 
 
 class AmperityHook(IngestJobHook, conn_type="amperity"):

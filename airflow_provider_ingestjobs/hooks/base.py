@@ -450,9 +450,13 @@ class IngestJobHook(BaseHook):
             read.troubles[job_id] = error
 
     def _send(self, method: str, path: str, params: Params, json_body: Any) -> Answer:
+        from airflow.providers.common.compat.sdk import Stats
+
         from airflow_provider_ingestjobs.hooks.http import send
 
-        return send(
+        tags = {"vendor": self.conn_type, "connection": self.conn_id}
+        Stats.incr("ingestjobs.requests", tags=tags)
+        answer = send(
             self.get_conn(),
             self.settings,
             method,
@@ -461,6 +465,9 @@ class IngestJobHook(BaseHook):
             params=params,
             json_body=json_body,
         )
+        if answer.status == 429:
+            Stats.incr("ingestjobs.throttled", tags=tags)
+        return answer
 
     def _authorization(self) -> str:
         if self.settings.login is None:
@@ -543,7 +550,7 @@ class IngestJobHook(BaseHook):
         return (text if len(text) <= most else f"{text[:most]}…") or "(nothing)"
 
 
-def to_utc(field_name: str, value: datetime | str) -> pendulum.DateTime:
+def to_utc(field_name: str, value: object) -> pendulum.DateTime:
     """Return a moment that a user gave, in UTC.
 
     :param field_name: the argument, for the error.
@@ -569,9 +576,7 @@ def to_utc(field_name: str, value: datetime | str) -> pendulum.DateTime:
     return pendulum.instance(moment).in_timezone("UTC")
 
 
-def check_window(
-    started_from: datetime | str, started_to: datetime | str
-) -> tuple[pendulum.DateTime, pendulum.DateTime]:
+def check_window(started_from: object, started_to: object) -> tuple[pendulum.DateTime, pendulum.DateTime]:
     """Return a half-open window in UTC.
 
     :raises InvalidInput: if it is empty or inverted, or an end has no zone.

@@ -50,6 +50,7 @@ class VendorJobTask:
     hook_class: ClassVar[type[IngestJobHook]]
     job_id: str
     poll_seconds: float
+    longest_poll_seconds: float | None = None
     cancel_on_kill = False
 
     @property
@@ -83,6 +84,7 @@ class VendorJobTask:
             poll_interval=self.poll_seconds,
             started_at=started_at.isoformat(),
             deadline=(started_at + timeout).isoformat(),
+            longest_interval=self.longest_poll_seconds,
             missing_grace=missing_grace,
             cancel_on_kill=self.cancel_on_kill,
             hook_params=self.hook_params,
@@ -104,7 +106,8 @@ class IngestJobSensor(VendorJobTask, BaseSensorOperator):
     :param job_id: the vendor's id of the job (templated).
     :param deferrable: wait in the triggerer, where all waits on a connection share one poll, rather than
         in ``mode`` ``poke`` or ``reschedule``.
-    :param poke_interval: the longest time between two looks at the job.
+    :param poke_interval: the longest time between two looks at the job. ``exponential_backoff`` lets it grow
+        up to ``max_wait`` while nothing changes, in every mode.
     :param timeout: how long to wait at most.
     :param expected_states: the states that count as success, such as ``("succeeded", "skipped")``.
     :param missing_grace: how long the vendor may not know the job (yet). In ``reschedule`` mode it counts
@@ -150,6 +153,12 @@ class IngestJobSensor(VendorJobTask, BaseSensorOperator):
     @property
     def poll_seconds(self) -> float:  # type: ignore[override]
         return self.poke_interval
+
+    @property
+    def longest_poll_seconds(self) -> float | None:  # type: ignore[override]
+        if not self.exponential_backoff:
+            return None
+        return self.max_wait.total_seconds() if self.max_wait else self.timeout
 
     def execute(self, context: Context) -> Any:
         """Wait for the job."""

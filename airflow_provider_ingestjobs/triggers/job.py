@@ -47,6 +47,7 @@ class IngestJobTrigger(BaseTrigger):
     :param poll_interval: the longest time between two looks at the job, in seconds.
     :param started_at: when the wait began, ISO 8601 with an offset.
     :param deadline: when it ends, the job ended or not; ISO 8601 with an offset.
+    :param longest_interval: what that time may grow to while nothing changes; ``None``: it does not grow.
     :param missing_grace: seconds in which the vendor may not know the job (yet, or for a while).
     :param cancel_on_kill: whether the job is cancelled when a user marks or clears the deferred task
         (Airflow 3.3 and newer).
@@ -62,6 +63,7 @@ class IngestJobTrigger(BaseTrigger):
         poll_interval: float,
         started_at: str,
         deadline: str,
+        longest_interval: float | None = None,
         missing_grace: float = 300.0,
         cancel_on_kill: bool = False,
         hook_params: Mapping[str, Any] | None = None,
@@ -73,6 +75,7 @@ class IngestJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.started_at = started_at
         self.deadline = deadline
+        self.longest_interval = longest_interval
         self.missing_grace = missing_grace
         self.cancel_on_kill = cancel_on_kill
         self.hook_params = dict(hook_params or {})
@@ -86,6 +89,7 @@ class IngestJobTrigger(BaseTrigger):
             "poll_interval": self.poll_interval,
             "started_at": self.started_at,
             "deadline": self.deadline,
+            "longest_interval": self.longest_interval,
             "missing_grace": self.missing_grace,
             "cancel_on_kill": self.cancel_on_kill,
             "hook_params": self.hook_params,
@@ -119,7 +123,7 @@ class IngestJobTrigger(BaseTrigger):
 
     async def _wait(self) -> Job:
         follow = _Follow(self)
-        async with self._watch.join(self.job_id, self.poll_interval) as wait:
+        async with self._watch.join(self.job_id, self.poll_interval, self.longest_interval) as wait:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_seconds_until(self.deadline)):
                     return await follow.to_the_end(wait)

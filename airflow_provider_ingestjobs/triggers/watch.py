@@ -66,11 +66,11 @@ class News:
 class Wait:
     """One task's wait for one job. Made by :meth:`Watch.join`."""
 
-    __slots__ = ("_future", "_pending", "_watch", "interval", "job_id")
+    __slots__ = ("_future", "_pending", "_watch", "intervals", "job_id")
 
-    def __init__(self, watch: Watch, job_id: str, interval: float) -> None:
+    def __init__(self, watch: Watch, job_id: str, intervals: tuple[float, float]) -> None:
         self.job_id = job_id
-        self.interval = interval
+        self.intervals = intervals
         self._watch = watch
         self._pending: News | None = None
         self._future: asyncio.Future[None] | None = None
@@ -119,7 +119,8 @@ class Watch:
         self._conn_id = conn_id
         self._hook_params = dict(hook_params)
         self._waits: dict[str, list[Wait]] = {}
-        self._intervals: Counter[float] = Counter()
+        self._intervals: Counter[tuple[float, float]] = Counter()
+        self._quiet_polls = 0
         self._memory = Memory()
         self._to_look_at: set[str] = set()
         self._woken = asyncio.Event()
@@ -134,15 +135,19 @@ class Watch:
         return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._waits)} jobs>"
 
     @asynccontextmanager
-    async def join(self, job_id: str, interval: float) -> AsyncIterator[Wait]:
+    async def join(
+        self, job_id: str, interval: float, longest_interval: float | None = None
+    ) -> AsyncIterator[Wait]:
         """Wait for a job for as long as the context lasts.
 
         :param job_id: the vendor's id of the job.
         :param interval: the longest time between two looks at it, in seconds.
+        :param longest_interval: what it may grow to, doubling with each poll that finds nothing new.
         """
-        wait = Wait(self, job_id, interval)
+        wait = Wait(self, job_id, (interval, longest_interval or interval))
         self._waits.setdefault(job_id, []).append(wait)
-        self._intervals[interval] += 1
+        self._intervals[wait.intervals] += 1
+        self._quiet_polls = 0
         self.look_at(job_id)
         if self._task is None or self._task.done():
             # In a context of its own: what the watch logs is not the first task's business.
@@ -163,9 +168,9 @@ class Watch:
         if not waits:
             del self._waits[wait.job_id]
             self._to_look_at.discard(wait.job_id)
-        self._intervals[wait.interval] -= 1
-        if not self._intervals[wait.interval]:
-            del self._intervals[wait.interval]
+        self._intervals[wait.intervals] -= 1
+        if not self._intervals[wait.intervals]:
+            del self._intervals[wait.intervals]
         if not self._waits:
             self._woken.set()
 
@@ -200,7 +205,9 @@ class Watch:
 
     @property
     def _interval(self) -> float:
-        return max(min(self._intervals, default=SHORTEST_INTERVAL), SHORTEST_INTERVAL)
+        growth = 2 ** min(self._quiet_polls, 16)
+        grown = (min(first * growth, longest) for first, longest in self._intervals)
+        return max(min(grown, default=SHORTEST_INTERVAL), SHORTEST_INTERVAL)
 
     async def _sleep_until(self, moment: float) -> None:
         self._woken.clear()
@@ -233,7 +240,8 @@ class Watch:
             # Who was told of the trouble is told that it is over.
             asked = wanted
         self._count(changes.read, len(wanted), time.monotonic() - started)
-        await self._tell(changes, asked)
+        told = await self._tell(changes, asked)
+        self._quiet_polls = 0 if told else self._quiet_polls + 1
         if changes.read.interrupted:
             return await self._back_off(changes.read.interrupted)
         if self._failures:
@@ -275,13 +283,11 @@ class Watch:
         pause = max(self._interval, backoff, error.retry_after or 0.0) * random.uniform(1, 1 + JITTER)  # noqa: S311
         log.warning("Poll %d in a row failed, next in %.0f s: %s", self._failures, pause, error)
         Stats.incr("ingestjobs.poll_failures", tags=self._tags)
-        if error.status == 429:
-            Stats.incr("ingestjobs.throttled", tags=self._tags)
         if self._failures == 1:
             await self._tell_all(set(self._waits), News(trouble=error))
         return pause
 
-    async def _tell(self, changes: _Changes, asked: set[str]) -> None:
+    async def _tell(self, changes: _Changes, asked: set[str]) -> int:
         told = 0
         for job_id, news in changes.news(asked):
             for wait in self._waits.get(job_id, ()):
@@ -289,6 +295,7 @@ class Watch:
                 told += 1
                 if told % BATCH == 0:
                     await asyncio.sleep(0)
+        return told
 
     async def _tell_all(self, job_ids: Collection[str], news: News) -> None:
         for count, job_id in enumerate(job_ids, 1):

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""A local stand-in for Amperity, Adverity, Imply Polaris and Narrative, to test DAGs without any of them.
+
+It needs the extra ``sandbox`` and no Airflow. In a test::
+
+    with Sandbox() as sandbox:
+        sandbox.add_job("amperity", "isj-1", timeline=[(0, "running"), (2, "succeeded")])
+        ...
+
+From the command line: ``python -m airflow_provider_ingestjobs.sandbox --port 8099 --demo``.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_ingestjobs.sandbox.faults import Fault
+from airflow_provider_ingestjobs.sandbox.server import VENDORS, RecordedRequest, Sandbox
+from airflow_provider_ingestjobs.sandbox.vendor import Credentials
+
+#: The one key, login and password each vendor of the sandbox accepts.
+CREDENTIALS: dict[str, Credentials] = {name: vendor.credentials for name, vendor in VENDORS.items()}
+
+__all__ = ["CREDENTIALS", "Credentials", "Fault", "RecordedRequest", "Sandbox"]

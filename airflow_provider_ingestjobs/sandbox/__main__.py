@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Run the sandbox from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import threading
+
+from airflow_provider_ingestjobs.sandbox.demo_jobs import DEMO_JOBS
+from airflow_provider_ingestjobs.sandbox.server import Sandbox
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_ingestjobs.sandbox",
+        description="A local stand-in for Amperity, Adverity, Imply Polaris and Narrative.",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8099, help="port on 127.0.0.1, 0 for a free one (default: 8099)"
+    )
+    parser.add_argument("--demo", action="store_true", help="start with a small set of jobs with fixed ids")
+    options = parser.parse_args(arguments)
+
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    sandbox = Sandbox(port=options.port, demo=options.demo)
+    try:
+        sandbox.start()
+    except OSError as error:
+        parser.exit(1, f"cannot listen on 127.0.0.1:{options.port}: {error.strerror}\n")
+    try:
+        print(f"The sandbox answers at {sandbox.url}; see {sandbox.url}/_sandbox. Ctrl-C ends it.")
+        print("Connections for Airflow:\n")
+        for name, value in sandbox.connection_env().items():
+            print(f"export {name}={shlex.quote(value)}")
+        if options.demo:
+            print("\nJobs, each starting when first read:\n")
+            for job in DEMO_JOBS:
+                print(f"{job.arguments['vendor']:<10} {job.arguments['job_id']:<37} {job.shows}")
+        print(flush=True)
+        stopped.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The sandbox's Amperity: ingest jobs, the workflows that run them, and its OAuth endpoint."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+import string
+import time
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from airflow_provider_ingestjobs.sandbox.jobs import ROW_COUNTS, SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.vendor import (
+    Call,
+    Credentials,
+    VendorApi,
+    iso,
+    json_response,
+    listing,
+    parse_time,
+    same_word,
+)
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+TENANT = "sandbox-tenant"
+API_VERSION = "2024-04-01"
+LIST_WINDOW_SECONDS = 7 * 24 * 3600
+#: The list's answer carries a token that no request can use.
+UNUSABLE_NEXT_TOKEN = "ZVEy1iwsKBs9a6H"  # noqa: S105 a page token
+_WORKFLOW_DEFAULTS = {"type": "courier.group/run", "name": "Daily ingest"}
+_OVERVIEW = ("id", "state", "type", "name", "tenant", "created_at", "ended_at")
+
+
+class Amperity(VendorApi):
+    """Amperity's API, as documented at docs.amperity.com/api (version 2024-04-01)."""
+
+    name = "amperity"
+    conn_type = "amperity"
+    owns_path = re.compile(r"/api/(ingest|workflow|v0)(/|$)")
+    credentials = Credentials(
+        key="sandbox-amperity-token",
+        login="sandbox-amperity-client",
+        password="sandbox-amperity-secret",  # noqa: S106
+    )
+    waiting_words = frozenset({"scheduled"})
+    ended_words = frozenset({"succeeded", "failed", "stopped", "canceled", "skipped"})
+    cancel_state = "canceled"
+    token_lifetime = 3600
+
+    def routes(self) -> list[Route]:
+        """Return Amperity's endpoints."""
+        return [
+            self.route("POST", "/api/v0/oauth2/token", self.token, authenticated=False),
+            self.route("GET", "/api/ingest/jobs", self.list_jobs),
+            self.route("GET", "/api/ingest/jobs/{job_id}", self.get_job),
+            self.route("GET", "/api/workflow/runs", self.list_workflows),
+            self.route("GET", "/api/workflow/runs/{workflow_id}", self.get_workflow),
+            self.route("POST", "/api/workflow/runs/{workflow_id}/stop", self.stop_workflow),
+        ]
+
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """Return Amperity's ErrorResponse."""
+        return {"status": status, "message": message}
+
+    def authenticate(self, call: Call) -> None:
+        """Check token, tenant and version."""
+        scheme, secret = call.scheme_and_secret()
+        if scheme != "bearer" or not (
+            secret == self.credentials.key or self.token_is_valid(secret, call.now)
+        ):
+            raise HTTPException(401, "Authentication required: access token missing, invalid or expired")
+        self._check_tenant(call)
+        # versioning.rst and their OpenAPI document say 400 for an unsupported version, responses.rst 401.
+        version = call.request.headers.get("api-version") or call.query.get("api_version")
+        if version != API_VERSION:
+            raise HTTPException(400, f"api-version must be {API_VERSION}, not {version!r}")
+
+    def _check_tenant(self, call: Call) -> None:
+        # Which status a missing tenant gets is not documented: 400 is theirs for a missing required
+        # parameter, 403 for valid authentication without permission.
+        tenant = call.request.headers.get("amperity-tenant") or call.request.headers.get("x-amperity-tenant")
+        if not tenant:
+            raise HTTPException(400, "The amperity-tenant header is required")
+        if tenant != TENANT:
+            raise HTTPException(403, "Not authorized for this tenant")
+
+    def token(self, call: Call) -> Response:
+        """POST /api/v0/oauth2/token."""
+        self._check_tenant(call)
+        form = call.form
+        if form.get("grant_type") != "client_credentials":
+            raise HTTPException(400, "grant_type must be client_credentials")
+        if (form.get("client_id"), form.get("client_secret")) != (
+            self.credentials.login,
+            self.credentials.password,
+        ):
+            raise HTTPException(401, "Authentication required: unknown client_id or client_secret")
+        return json_response(
+            {
+                "access_token": self.issue_token(),
+                "expires_in": int(self.token_lifetime),
+                "token_type": "Bearer",
+            }
+        )
+
+    def list_jobs(self, call: Call) -> Response:
+        """GET /api/ingest/jobs: the jobs that started within a window of at most 7 days."""
+        start, end = (self._time(call, name) for name in ("created_from", "created_to"))
+        if start is None or end is None:
+            raise HTTPException(400, "created_from and created_to are required")
+        if end < start:
+            raise HTTPException(400, "created_to must not be before created_from")
+        if end - start > LIST_WINDOW_SECONDS:
+            raise HTTPException(400, "created_from and created_to must not be more than 7 days apart")
+        if "next_token" in call.query:
+            raise HTTPException(400, "next_token is not available for use with this endpoint")
+        self.store.read_list(call.now)
+        items = [
+            self.rendered(job, call.base_url)
+            for job in self.store.by_created.walk(descending=True)
+            if job.started_at is not None and start <= job.started_at < end
+        ]
+        total = {"total": len(items)} if call.query.get("with_total") == "true" else {}
+        return listing(total, "data", items, {"next_token": UNUSABLE_NEXT_TOKEN})
+
+    def get_job(self, call: Call) -> Response:
+        """GET /api/ingest/jobs/{id}."""
+        job = self.store.get(call.path("job_id"), call.now)
+        if job is None:
+            raise HTTPException(404, "Ingest job not found")
+        return json_response(self.rendered(job, call.base_url))
+
+    def list_workflows(self, call: Call) -> Response:
+        """GET /api/workflow/runs."""
+        self.store.read_list(call.now)
+        bounds = {
+            name: self._time(call, name) for name in ("created_from", "created_to", "ended_from", "ended_to")
+        }
+        try:
+            limit = int(call.query.get("limit", 100))
+            offset = int(base64.urlsafe_b64decode(call.query.get("next_token", "MA==")))
+        except (ValueError, binascii.Error) as error:
+            raise HTTPException(400, "limit or next_token is invalid") from error
+        if limit < 1 or offset < 0:
+            raise HTTPException(400, "limit or next_token is invalid")
+        state, kind = call.query.get("state"), call.query.get("type")
+        found = []
+        for workflow_id in self.store.groups:
+            run = self._workflow(workflow_id)
+            if run is None or not _within(run["_created"], bounds["created_from"], bounds["created_to"]):
+                continue
+            if not _within(run["_ended"], bounds["ended_from"], bounds["ended_to"]):
+                continue
+            if (state and not same_word(state, run["state"])) or (kind and kind != run["type"]):
+                continue
+            found.append(run)
+        found.sort(key=lambda run: float(run["_created"]), reverse=True)
+        answer: dict[str, Any] = {"data": [_overview(run) for run in found[offset : offset + limit]]}
+        if offset + limit < len(found):
+            answer["next_token"] = base64.urlsafe_b64encode(str(offset + limit).encode()).decode()
+        if call.query.get("with_total") == "true":
+            answer["total"] = len(found)
+        return json_response(answer)
+
+    def get_workflow(self, call: Call) -> Response:
+        """GET /api/workflow/runs/{id}."""
+        view = call.query.get("view", "overview")
+        if view not in ("overview", "verbose"):
+            raise HTTPException(400, "view must be overview or verbose")
+        workflow_id = call.path("workflow_id")
+        for job_id in list(self.store.groups.get(workflow_id, ())):
+            self.store.get(job_id, call.now)
+        run = self._workflow(workflow_id)
+        if run is None:
+            raise HTTPException(404, "Workflow not found")
+        return json_response(_overview(run) if view == "overview" else _verbose(run))
+
+    def stop_workflow(self, call: Call) -> Response:
+        """POST /api/workflow/runs/{id}/stop: every unfinished job of the workflow is cancelled."""
+        workflow_id = call.path("workflow_id")
+        jobs = [self.store.get(job_id, call.now) for job_id in list(self.store.groups.get(workflow_id, ()))]
+        known = [job for job in jobs if job is not None]
+        if not known:
+            raise HTTPException(404, "Workflow not found")
+        unfinished = [job for job in known if not job.is_ended]
+        if not unfinished:
+            # What stopping a finished run answers is not documented; 409 is theirs for "conflicts with the
+            # current state".
+            raise HTTPException(409, "The workflow is not running")
+        for job in unfinished:
+            self.cancel(job, call.now, self.state_step(job, "stopping", unfinished_only=True))
+        run = self._workflow(workflow_id) or {}
+        return json_response({**_overview(run), "task_instances": []})
+
+    def prepare(self, job: SandboxJob, now: float) -> None:
+        """Give a new job its workflow and its tables."""
+        job.group = str(job.fields.pop("workflow_id", None) or _vendor_id("wf", job.number, now))
+        for table in job.fields.pop("tables", [{}]):
+            job.parts.append(self._table(job, table))
+
+    def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
+        """Apply a step to the job and to each of its tables."""
+        super().take_step(job, at, step)
+        given = step.get("tables", [])
+        while len(job.parts) < len(given):
+            job.parts.append(self._table(job, {}))
+        for index, part in enumerate(job.parts):
+            own = dict(given[index]) if index < len(given) else {}
+            word = own.pop("state", None) or part["pinned"] or step.get("state") or part["state"] or job.state
+            part["fields"].update(own)
+            part["state"] = word
+            # A table cancelled before it ran gets a start as well: their schema requires one of every table.
+            if normalised(word) not in self.waiting_words and part["started_at"] is None:
+                part["started_at"] = at
+            if normalised(word) not in self.ended_words:
+                part["ended_at"] = None
+            elif part["ended_at"] is None:
+                part["ended_at"] = at
+        # Amperity's job has no time or state of its own: they are its tables'.
+        if job.parts:
+            starts = [part["started_at"] for part in job.parts if part["started_at"] is not None]
+            ends = [part["ended_at"] for part in job.parts]
+            job.started_at = min(starts) if starts else None
+            job.ended_at = None if None in ends else max(ends)
+        else:
+            job.started_at = None
+
+    def state_step(
+        self, job: SandboxJob, word: str, failure: str | None = None, unfinished_only: bool = False
+    ) -> dict[str, Any]:
+        """Return the step that puts every table, or every unfinished one, into a state."""
+        step = super().state_step(job, word, failure)
+        step["tables"] = [
+            {"state": part["state"] if unfinished_only and part["ended_at"] is not None else word}
+            for part in job.parts
+        ]
+        return step
+
+    def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
+        """Return IngestJobDetails."""
+        tables = [self._table_record(job, part) for part in job.parts]
+        return {"id": job.id, "tables": tables, "workflow_id": job.group, **_without(job.fields, "workflow")}
+
+    def new_id(self, number: int, now: float) -> str:
+        """Return an id such as isj-20240701-48815-6dcXdk."""
+        return _vendor_id("isj", number, now)
+
+    def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
+        """Return the tenant."""
+        return {"tenant": TENANT}
+
+    def _table(self, job: SandboxJob, fields: dict[str, Any]) -> dict[str, Any]:
+        own = dict(fields)
+        pinned = own.pop("state", None)
+        number = len(job.parts) + 1
+        own.setdefault("table_name", "Customers" if number == 1 else f"Customers {number}")
+        own.setdefault("feed_id", f"df-{_letters(8)}")
+        return {"fields": own, "pinned": pinned, "state": None, "started_at": None, "ended_at": None}
+
+    def _table_record(self, job: SandboxJob, part: dict[str, Any]) -> dict[str, Any]:
+        counts = job.rows_now(part["ended_at"] is not None)
+        record: dict[str, Any] = {name: counts.get(name, 0) for name in ROW_COUNTS}
+        record.update(feed_id=None, table_name=None, state=part["state"], job_id=job.id)
+        # Their schema requires both times, silent on a table that has not got there: left out until known.
+        for name in ("started_at", "ended_at"):
+            if part[name] is not None:
+                record[name] = iso(part[name])
+        record.update(part["fields"])
+        if "files" not in record:
+            name, read, errors = "part0.avro", record["read"], record["errors"]
+            day = time.strftime("%Y%m%d", time.gmtime(job.created_at))
+            file_id = f"cb-{day}-{job.number:05d}-SF3Uz/{name}"
+            record["files"] = (
+                [{"file_id": file_id, "name": name, "read": read, "errors": errors}] if read else []
+            )
+        return record
+
+    def _workflow(self, workflow_id: str) -> dict[str, Any] | None:
+        """Return a workflow run with all it could show; keys with an underscore are the sandbox's own."""
+        jobs = [job for job in self.store.groups.get(workflow_id, {}).values() if job.visible]
+        if not jobs:
+            return None
+        words = [[normalised(part["state"]) for part in job.parts] or [normalised(job.state)] for job in jobs]
+        state = _folded([word for of_job in words for word in of_job], all(job.is_ended for job in jobs))
+        created = min(job.created_at for job in jobs)
+        ends = [job.ended_at for job in jobs]
+        ended = None if None in ends else max(end for end in ends if end is not None)
+        run: dict[str, Any] = {"id": workflow_id, "state": state, "tenant": TENANT, **_WORKFLOW_DEFAULTS}
+        run.update(created_at=iso(created), _created=created, _ended=ended)
+        if ended is not None:
+            run["ended_at"] = iso(ended)
+        run["task_instances"] = [self._task(job, of_job) for job, of_job in zip(jobs, words, strict=True)]
+        run.update(
+            principal_id="sandbox", principal_name="Automated workflow", principal_email="sandbox@example.com"
+        )
+        errors = [task["error"] for task in run["task_instances"] if "error" in task]
+        if errors:
+            run["error"] = errors[0]
+        for job in jobs:
+            run.update(job.fields.get("workflow", {}))
+        return run
+
+    def _task(self, job: SandboxJob, words: list[str]) -> dict[str, Any]:
+        names = [str(part["fields"]["table_name"]) for part in job.parts]
+        task: dict[str, Any] = {
+            "id": f"wft-{job.id.removeprefix('isj-')}",
+            "state": _folded(words, job.is_ended),
+            "tenant": TENANT,
+            "created_at": iso(job.created_at),
+            "label": f"Ingesting {', '.join(names) or 'nothing yet'}",
+            "workflow_id": job.group,
+        }
+        if job.ended_at is not None:
+            task.update(ended_at=iso(job.ended_at), state_changed_at=iso(job.ended_at))
+        if task["state"] == "failed":
+            message = job.failure or "The ingest job failed."
+            task["error"] = {
+                "attribution": "customer",
+                "type": "amperity.workflow.task.ingest/job",
+                "message": message,
+                "data": None,
+            }
+        elif job.cancel_asked and task["state"] == "canceled":
+            task["error"] = {
+                "attribution": "customer",
+                "type": "amperity.workflow.workflow.repository.core/cancel",
+                "message": "Workflow manually stopped",
+                "data": None,
+            }
+        return task
+
+    def _time(self, call: Call, name: str) -> float | None:
+        text = call.query.get(name)
+        if not text:
+            return None
+        try:
+            return parse_time(text)
+        except ValueError as error:
+            raise HTTPException(400, f"{name} must be an ISO 8601 timestamp") from error
+
+
+def _folded(words: list[str], ended: bool) -> str:
+    """Return a workflow's state from its tables' states; how Amperity does it is not published."""
+    if ended:
+        if "failed" in words:
+            return "failed"
+        return "canceled" if {"canceled", "stopped"} & set(words) else "succeeded"
+    if "stopping" in words:
+        return "stopping"
+    return "scheduled" if set(words) <= {"scheduled"} else "running"
+
+
+def _within(at: float | None, start: float | None, end: float | None) -> bool:
+    if start is None and end is None:
+        return True
+    return at is not None and (start is None or start <= at) and (end is None or at < end)
+
+
+def _overview(run: dict[str, Any]) -> dict[str, Any]:
+    return {name: run[name] for name in _OVERVIEW if name in run}
+
+
+def _verbose(run: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if not name.startswith("_")}
+
+
+def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in names}
+
+
+def _vendor_id(prefix: str, number: int, now: float) -> str:
+    return f"{prefix}-{time.strftime('%Y%m%d', time.gmtime(now))}-{number:05d}-{_letters(6)}"
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))

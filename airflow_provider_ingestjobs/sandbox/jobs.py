@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The jobs a sandbox vendor holds, and how they move along their timelines."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROW_COUNTS = ("read", "inserted", "updated", "rejected", "errors")
+
+#: What a timeline entry may say for the sandbox itself; any other key is a field of the vendor's record.
+STEP_KEYS = frozenset({"state", "rows", "progress", "failure", "stage", "tables"})
+
+
+def normalised(word: str) -> str:
+    """Return a state word as the sandbox compares it: vendors' pages disagree on case and separators."""
+    return word.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+@dataclass(slots=True, eq=False)
+class SandboxJob:
+    """One job: what is known of it now, and the steps still ahead."""
+
+    id: str
+    number: int
+    timeline: list[tuple[float, dict[str, Any]]]
+    fields: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    failure: str | None = None
+    cancel_state: str | None = None
+    group: str | None = None
+
+    state: str = ""
+    stage: str | None = None
+    progress: float | None = None
+    step_rows: dict[str, int] | None = None
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    cancel_asked: bool = False
+
+    waits_for_read: bool = False
+    visible: bool = False
+    removed: bool = False
+    ahead: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    plan: int = 0
+    rendered: tuple[str, bytes] | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the job has come to its end."""
+        return self.ended_at is not None
+
+    def rows_now(self, ended: bool) -> dict[str, int]:
+        """Return the row counts as of now: those the last step named, else the final ones by progress.
+
+        :param ended: whether the job, or the part of it that is asked for, is over.
+        """
+        if self.step_rows is not None:
+            return self.step_rows
+        if ended:
+            return self.rows
+        share = self.progress or 0.0
+        return {name: int(count * share) for name, count in self.rows.items()}
+
+    def take_step(
+        self, at: float, step: dict[str, Any], waiting: frozenset[str], ended: frozenset[str]
+    ) -> None:
+        """Apply one timeline step.
+
+        :param at: when the step happens.
+        :param step: the step, as ``as_step`` returns it.
+        :param waiting: the vendor's words for a job that has not started.
+        :param ended: the vendor's words for a job that is over.
+        """
+        if not self.visible:
+            self.visible = True
+            self.created_at = at
+        self.updated_at = at
+        self.rendered = None
+        self.state = step.get("state", self.state)
+        word = normalised(self.state)
+        if word not in waiting and self.started_at is None:
+            self.started_at = at
+        if word in ended:
+            self.ended_at = at if self.ended_at is None else self.ended_at
+        else:
+            self.ended_at = None
+        if "rows" in step:
+            self.step_rows = dict(step["rows"])
+        elif self.is_ended and self.rows:
+            self.step_rows = None
+        self.progress = step.get("progress", self.progress)
+        self.stage = step.get("stage", self.stage)
+        self.failure = step.get("failure", self.failure)
+        own = {key: value for key, value in step.items() if key not in STEP_KEYS}
+        if own:
+            self.fields = {**self.fields, **own}
+
+
+class SortedJobs:
+    """Jobs kept in order of one timestamp, so that a page is a slice and never a sort."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[float, int, SandboxJob]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, at: float, job: SandboxJob) -> None:
+        """Add a job under a timestamp."""
+        bisect.insort(self._entries, (at, job.number, job))
+
+    def remove(self, at: float, job: SandboxJob) -> None:
+        """Remove a job that was added under this timestamp."""
+        index = bisect.bisect_left(self._entries, (at, job.number))
+        del self._entries[index]
+
+    def slice(self, offset: int, count: int, descending: bool) -> list[SandboxJob]:
+        """Return ``count`` jobs from ``offset`` on."""
+        if not descending:
+            return [entry[2] for entry in self._entries[offset : offset + count]]
+        stop = max(len(self._entries) - offset, 0)
+        return [entry[2] for entry in reversed(self._entries[max(stop - count, 0) : stop])]
+
+    def walk(self, descending: bool) -> Iterator[SandboxJob]:
+        """Yield every job in order."""
+        for entry in reversed(self._entries) if descending else self._entries:
+            yield entry[2]
+
+
+class JobStore:
+    """The jobs of one vendor.
+
+    Jobs move in the order their steps fall due, and only when somebody looks: ``advance`` costs nothing while
+    no step is due, whatever the number of jobs.
+
+    :param apply: what a step does to a job of this vendor.
+    """
+
+    def __init__(self, apply: Callable[[SandboxJob, float, dict[str, Any]], None]) -> None:
+        self._apply = apply
+        self._numbers = 0
+        self._pushes = 0
+        self._due: list[tuple[float, int, int, SandboxJob]] = []
+        self._unread: dict[str, SandboxJob] = {}
+        self.all: dict[str, SandboxJob] = {}
+        self.groups: dict[str, dict[str, SandboxJob]] = {}
+        self.by_created = SortedJobs()
+        self.by_updated = SortedJobs()
+
+    def next_number(self) -> int:
+        """Return a number no other job of this store has."""
+        self._numbers += 1
+        return self._numbers
+
+    def add(self, job: SandboxJob, now: float) -> None:
+        """Add a job; its timeline runs from now, or from the first read if it waits for that."""
+        if job.id in self.all:
+            raise ValueError(f"job {job.id!r} is there already; remove_job it first")
+        self.all[job.id] = job
+        if job.group is not None:
+            self.groups.setdefault(job.group, {})[job.id] = job
+        if job.waits_for_read:
+            self._unread[job.id] = job
+        else:
+            self._start(job, now)
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job for good: the vendor no longer knows it."""
+        job = self.all.pop(job_id)
+        job.removed = True
+        self._unread.pop(job_id, None)
+        if job.group is not None:
+            self.groups[job.group].pop(job_id)
+            if not self.groups[job.group]:
+                del self.groups[job.group]
+        if job.visible:
+            self.by_created.remove(job.created_at, job)
+            self.by_updated.remove(job.updated_at, job)
+
+    def get(self, job_id: str, now: float) -> SandboxJob | None:
+        """Return a job the vendor knows of, or None; a job that waited for its first read starts."""
+        if job_id in self._unread:
+            self._start(self._unread.pop(job_id), now)
+        job = self.all.get(job_id)
+        return job if job is not None and job.visible else None
+
+    def read_list(self, now: float) -> None:
+        """Start every job that waited for its first read, as a list is about to be read."""
+        waiting, self._unread = self._unread, {}
+        for job in waiting.values():
+            self._start(job, now)
+
+    def replan(self, job: SandboxJob, steps: list[tuple[float, dict[str, Any]]], now: float) -> None:
+        """Replace whatever lies ahead of a job by these steps, in order of their absolute times."""
+        self._unread.pop(job.id, None)
+        job.plan += 1
+        job.ahead = steps[::-1]
+        self._push(job)
+        self.advance(now)
+
+    def advance(self, now: float) -> None:
+        """Apply every step that has fallen due."""
+        while self._due and self._due[0][0] <= now:
+            _, _, plan, job = heapq.heappop(self._due)
+            if plan != job.plan or job.removed:
+                continue
+            at, step = job.ahead.pop()
+            if job.visible:
+                self.by_updated.remove(job.updated_at, job)
+                self._apply(job, at, step)
+            else:
+                self._apply(job, at, step)
+                self.by_created.add(job.created_at, job)
+            self.by_updated.add(job.updated_at, job)
+            self._push(job)
+
+    def _start(self, job: SandboxJob, now: float) -> None:
+        self.replan(job, [(now + offset, step) for offset, step in job.timeline], now)
+
+    def _push(self, job: SandboxJob) -> None:
+        if job.ahead:
+            self._pushes += 1
+            heapq.heappush(self._due, (job.ahead[-1][0], self._pushes, job.plan, job))
+
+
+def as_step(entry: Any) -> dict[str, Any]:
+    """Return a timeline entry's second item, a state word or a dict of overrides, as a dict."""
+    if isinstance(entry, str):
+        return {"state": entry}
+    if isinstance(entry, dict):
+        return dict(entry)
+    raise ValueError(f"a timeline entry says a state word or a dict, not {entry!r}")
+
+
+def as_timeline(entries: Any) -> list[tuple[float, dict[str, Any]]]:
+    """Return a timeline checked: at least one entry, seconds rising, the first one naming a state."""
+    timeline = []
+    for entry in entries:
+        try:
+            seconds, what = entry
+            at = float(seconds)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a timeline entry is (seconds, state word or dict), not {entry!r}") from error
+        timeline.append((at, as_step(what)))
+    if not timeline:
+        raise ValueError("timeline needs at least one entry, e.g. [(0, 'running')]")
+    if any(later[0] < earlier[0] for earlier, later in pairwise(timeline)):
+        raise ValueError("timeline entries must be in order of their seconds")
+    if "state" not in timeline[0][1]:
+        raise ValueError("the first timeline entry must name a state")
+    return timeline

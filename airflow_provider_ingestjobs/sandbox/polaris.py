@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The sandbox's Imply Polaris: the Jobs API and the OAuth token endpoint."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from airflow_provider_ingestjobs.sandbox.jobs import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+ORGANIZATION = "sandbox-org"
+PROJECT_ID = "5f1b1f2e-52a3-4c0e-9d6b-0d6a3f0c9a10"
+_METRICS = {
+    "numRowsProcessed": "read",
+    "numRowsProcessedWithWarning": None,
+    "numRowsSkippedByFilter": "rejected",
+    "numRowsSkippedByError": "errors",
+}
+_USER = {"username": "service-account-sandbox", "userId": "00000000-0000-4000-8000-000000000001"}
+_SOURCE = {
+    "type": "uploaded",
+    "fileList": ["events-2026-10-01.json.gz"],
+    "inputSchema": [{"dataType": "string", "name": "timestamp"}, {"dataType": "string", "name": "city"}],
+    "formatSettings": {"format": "nd-json"},
+}
+_MAPPINGS = [
+    {"columnName": "__time", "expression": 'TIME_PARSE("timestamp")'},
+    {"columnName": "__count", "expression": "COUNT(*)", "isAggregation": True},
+]
+
+
+class Polaris(VendorApi):
+    """Imply Polaris' Jobs API, as documented at docs.imply.io/api/polaris."""
+
+    name = "polaris"
+    conn_type = "imply_polaris"
+    owns_path = re.compile(r"/(v1/projects|v1/jobs|v2/jobs|auth/realms)(/|$)")
+    credentials = Credentials(
+        key="pok_sandbox_polaris_key",
+        login="sandbox-polaris-client",
+        password="sandbox-polaris-secret",  # noqa: S106
+    )
+    waiting_words = frozenset({"pending"})
+    # Beyond pending the words are not published: these are the ones the design maps.
+    ended_words = frozenset({"completed", "succeeded", "success", "failed", "canceled"})
+    cancel_state = "canceled"
+    token_lifetime = 300
+
+    def routes(self) -> list[Route]:
+        """Return Polaris' endpoints, with the project in the path and without."""
+        routes = [
+            self.route(
+                "POST", "/auth/realms/{org}/protocol/openid-connect/token", self.token, authenticated=False
+            ),
+            self.route("GET", "/v2/jobs", self.list_jobs),
+        ]
+        for prefix in ("/v1/projects/{project_id}/jobs", "/v1/jobs"):
+            routes += [
+                self.route("GET", prefix, self.list_jobs),
+                self.route("GET", prefix + "/{job_id}", self.get_job),
+                self.route("PUT", prefix + "/{job_id}", self.put_job),
+                self.route("GET", prefix + "/{job_id}/status", self.get_status),
+                self.route("GET", prefix + "/{job_id}/metrics", self.get_metrics),
+            ]
+        return routes
+
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """Return the only error shape that is documented."""
+        return {"message": message}
+
+    def authenticate(self, call: Call) -> None:
+        """Check the API key, raw or as a basic auth user name, or the access token."""
+        scheme, secret = call.scheme_and_secret()
+        if scheme == "basic" and (
+            secret == self.credentials.key or call.basic_pair() == (self.credentials.key, "")
+        ):
+            return
+        if scheme == "bearer" and self.token_is_valid(secret, call.now):
+            return
+        if scheme == "bearer" and secret in self.tokens:
+            raise HTTPException(401, 'Token claims invalid: ["exp"]="token expired"')
+        raise HTTPException(401, "Unauthorized")
+
+    def token(self, call: Call) -> Response:
+        """POST to Keycloak's token endpoint; its errors follow OAuth, not the Jobs API."""
+        if call.path("org") != ORGANIZATION:
+            return json_response({"error": "Realm does not exist"}, 404)
+        form = call.form
+        if form.get("grant_type") != "client_credentials":
+            return json_response({"error": "unsupported_grant_type"}, 400)
+        given = call.basic_pair() or (form.get("client_id"), form.get("client_secret"))
+        if given != (self.credentials.login, self.credentials.password):
+            description = "Invalid client or Invalid client credentials"
+            return json_response({"error": "unauthorized_client", "error_description": description}, 401)
+        return json_response(
+            {
+                "access_token": self.issue_token(),
+                "expires_in": int(self.token_lifetime),
+                "token_type": "Bearer",
+            }
+        )
+
+    def list_jobs(self, call: Call) -> Response:
+        """GET the jobs of a project; the envelope, not published, is that of their connections list."""
+        project = self._project(call)
+        self.store.read_list(call.now)
+        health, kinds = set(call.query.getlist("healthStatus")), set(call.query.getlist("type"))
+        items = [
+            self.rendered(job, "")
+            for job in self.store.by_created.walk(descending=True)
+            if (project is None or job.group == project)
+            and (not kinds or job.fields["type"] in kinds)
+            and (not health or _health(job) in health)
+        ]
+        return listing({}, "values", items)
+
+    def get_job(self, call: Call) -> Response:
+        """GET a job."""
+        return json_response(self.rendered(self._known(call), ""))
+
+    def get_status(self, call: Call) -> Response:
+        """GET a job's status: of its answer only the first field is known."""
+        return json_response({"executionStatus": self._known(call).state})
+
+    def get_metrics(self, call: Call) -> Response:
+        """GET a job's metrics."""
+        job = self._known(call)
+        rows = job.rows_now(job.is_ended)
+        totals = {name: rows.get(count, 0) if count else 0 for name, count in _METRICS.items()}
+        totals.update((name, count) for name, count in rows.items() if name.startswith("numRows"))
+        return json_response({"totals": totals})
+
+    def put_job(self, call: Call) -> Response:
+        """PUT desiredExecutionStatus=canceled."""
+        job = self._known(call)
+        wanted = call.json()
+        if not isinstance(wanted, dict) or wanted.get("desiredExecutionStatus") != "canceled":
+            raise HTTPException(400, 'desiredExecutionStatus must be "canceled"')
+        if job.is_ended and normalised(job.state) != "canceled":
+            # What cancelling a finished job answers is not documented; 400 is a client error of theirs.
+            raise HTTPException(400, f"Job {job.id} is {job.state} and can no longer be canceled")
+        if not job.is_ended:
+            # No word for a job that is being cancelled is published: it keeps its status until it has ended.
+            self.cancel(job, call.now, {"desiredExecutionStatus": "canceled"})
+        return json_response(self.rendered(job, ""))
+
+    def prepare(self, job: SandboxJob, now: float) -> None:
+        """Put a new job into its project."""
+        job.group = str(job.fields.pop("project_id", None) or PROJECT_ID)
+        job.fields.setdefault("type", "batch")
+
+    def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
+        """Return a job.
+
+        No field for a failure's text is published, so a failed job shows it by its state and health alone.
+        """
+        return {
+            "type": "batch",
+            "id": job.id,
+            "target": {"type": "table", "tableName": "Events"},
+            "desiredExecutionStatus": "running",
+            "createdBy": _USER,
+            "lastModifiedBy": _USER,
+            "executionStatus": job.state,
+            "health": {"status": _health(job)},
+            "createdTimestamp": _nanoseconds(job.created_at),
+            "lastUpdatedTimestamp": _nanoseconds(job.updated_at),
+            "source": _SOURCE,
+            "ingestionMode": "append",
+            "mappings": _MAPPINGS,
+            **job.fields,
+        }
+
+    def new_id(self, number: int, now: float) -> str:
+        """Return a UUID."""
+        return str(uuid.uuid4())
+
+    def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
+        """Return the project, and for client credentials where to exchange them."""
+        if auth == "key":
+            return {"project_id": PROJECT_ID}
+        token_url = f"{base_url}/auth/realms/{ORGANIZATION}/protocol/openid-connect/token"
+        return {"project_id": PROJECT_ID, "token_url": token_url}
+
+    def _project(self, call: Call) -> str | None:
+        project = call.request.path_params.get("project_id")
+        if project is not None and project != PROJECT_ID and project not in self.store.groups:
+            raise HTTPException(404, f"Project {project} not found")
+        return project
+
+    def _known(self, call: Call) -> SandboxJob:
+        project = self._project(call)
+        job = self.store.get(call.path("job_id"), call.now)
+        if job is None or (project is not None and job.group != project):
+            raise HTTPException(404, f"Job {call.path('job_id')} not found")
+        return job
+
+
+def _health(job: SandboxJob) -> str:
+    given = job.fields.get("health")
+    if isinstance(given, dict):
+        return str(given.get("status"))
+    return "error" if normalised(job.state) == "failed" else "ok"
+
+
+def _nanoseconds(at: float) -> str:
+    """Return a time with nine decimals, as Polaris writes them."""
+    seconds, nanoseconds = divmod(int(at * 1e9), 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What every vendor of the sandbox is made of: routes, credentials, tokens, jobs.
+
+A fifth vendor is one module with a ``VendorApi`` subclass and one entry in ``server.VENDORS``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from airflow_provider_ingestjobs.sandbox.jobs import ROW_COUNTS, JobStore, SandboxJob, as_timeline, normalised
+
+if TYPE_CHECKING:
+    import threading
+
+    from starlette.datastructures import QueryParams
+    from starlette.requests import Request
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The one key and the one login and password a sandbox vendor accepts."""
+
+    key: str
+    login: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, read whole, as a vendor's handler gets it."""
+
+    request: Request
+    body: bytes
+    now: float
+
+    @property
+    def query(self) -> QueryParams:
+        """The query parameters."""
+        return self.request.query_params
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host as the client named them, for absolute URLs in answers."""
+        return f"{self.request.url.scheme}://{self.request.headers.get('host', '127.0.0.1')}"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body as a URL-encoded form."""
+        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    def json(self) -> Any:
+        """Return the body as JSON, or None if it is not."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def path(self, name: str) -> str:
+        """Return a path parameter."""
+        return str(self.request.path_params[name])
+
+    def scheme_and_secret(self) -> tuple[str, str]:
+        """Return the Authorization header's scheme (lower case) and the rest."""
+        scheme, _, secret = self.request.headers.get("authorization", "").partition(" ")
+        return scheme.lower(), secret.strip()
+
+    def basic_pair(self) -> tuple[str, str] | None:
+        """Return user name and password of HTTP basic auth, or None if the header holds no such thing."""
+        scheme, secret = self.scheme_and_secret()
+        if scheme != "basic":
+            return None
+        try:
+            user, colon, password = base64.b64decode(secret, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return (user, password) if colon else None
+
+
+Handler = Callable[[Call], Response]
+
+
+class VendorApi(ABC):
+    """One vendor's HTTP API over a store of jobs.
+
+    :param clock: seconds since the epoch; tests may simulate it.
+    :param lock: held while a request is answered, as test threads change jobs meanwhile.
+    """
+
+    name: ClassVar[str]
+    conn_type: ClassVar[str]
+    owns_path: ClassVar[re.Pattern[str]]
+    credentials: ClassVar[Credentials]
+    waiting_words: ClassVar[frozenset[str]]
+    ended_words: ClassVar[frozenset[str]]
+    #: The vendor's word a cancelled job ends in, unless the job says otherwise.
+    cancel_state: ClassVar[str]
+    #: Seconds an exchanged token lives.
+    token_lifetime: ClassVar[float]
+
+    def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
+        self._clock = clock
+        self._lock = lock
+        self.cancel_delay = 0.0
+        self.store = JobStore(self.take_step)
+        self.tokens: dict[str, float] = {}
+        self.app = Starlette(routes=self.routes(), exception_handlers={HTTPException: self._refused})
+        self.app.router.redirect_slashes = False
+
+    @abstractmethod
+    def routes(self) -> list[Route]:
+        """Return the vendor's endpoints."""
+
+    @abstractmethod
+    def authenticate(self, call: Call) -> None:
+        """Raise HTTPException unless the call may pass."""
+
+    @abstractmethod
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """Return an error body in the vendor's own shape."""
+
+    @abstractmethod
+    def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
+        """Return the vendor's record of a job."""
+
+    @abstractmethod
+    def new_id(self, number: int, now: float) -> str:
+        """Return a job id in the vendor's format."""
+
+    @abstractmethod
+    def prepare(self, job: SandboxJob, now: float) -> None:
+        """Check and complete a new job before it is stored."""
+
+    @abstractmethod
+    def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
+        """Return the Airflow connection's extra that works against the sandbox."""
+
+    def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
+        """Apply a timeline step to a job."""
+        job.take_step(at, step, self.waiting_words, self.ended_words)
+
+    def state_step(
+        self, job: SandboxJob, word: str, failure: str | None = None, unfinished_only: bool = False
+    ) -> dict[str, Any]:
+        """Return the step that puts a job into a state whatever its timeline says.
+
+        :param unfinished_only: leave those parts of the job that are over as they are.
+        """
+        return {"state": word} if failure is None else {"state": word, "failure": failure}
+
+    def add_job(
+        self,
+        job_id: str | None,
+        timeline: Any,
+        *,
+        rows: dict[str, int] | None,
+        failure: str | None,
+        starts: str,
+        fields: dict[str, Any] | None,
+        cancel_state: str | None,
+    ) -> str:
+        """Add a job, see ``Sandbox.add_job``."""
+        if starts not in ("now", "first_read"):
+            raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
+        unknown = [name for name in rows or {} if name not in ROW_COUNTS and not name.startswith("numRows")]
+        if unknown:
+            raise ValueError(
+                f"rows has {unknown}; it may have {', '.join(ROW_COUNTS)}, or Polaris' own numRows..."
+            )
+        now = self._clock()
+        self.store.advance(now)
+        number = self.store.next_number()
+        job = SandboxJob(
+            id=self.new_id(number, now) if job_id is None else str(job_id),
+            number=number,
+            timeline=as_timeline(timeline),
+            fields=dict(fields or {}),
+            rows=dict(rows or {}),
+            failure=failure,
+            cancel_state=cancel_state,
+            waits_for_read=starts == "first_read",
+        )
+        self.prepare(job, now)
+        self.store.add(job, now)
+        return job.id
+
+    def set_state(self, job_id: str, word: str, failure: str | None) -> None:
+        """Put a job into a state now; what was ahead of it is dropped."""
+        now = self._clock()
+        self.store.advance(now)
+        job = self.store.all[job_id]
+        job.cancel_asked = False
+        self.store.replan(job, [(now, self.state_step(job, word, failure))], now)
+
+    def cancel(self, job: SandboxJob, now: float, first: dict[str, Any]) -> None:
+        """Take a job to its cancelled state: ``first`` now, the end after ``cancel_delay``."""
+        if job.cancel_asked:
+            return
+        job.cancel_asked = True
+        last = self.state_step(job, job.cancel_state or self.cancel_state, unfinished_only=True)
+        self.store.replan(job, [(now, first), (now + self.cancel_delay, last)], now)
+
+    def rendered(self, job: SandboxJob, base_url: str) -> bytes:
+        """Return a job's record as JSON, made once per change: lists of thousands of jobs join these."""
+        if job.rendered is None or job.rendered[0] != base_url:
+            job.rendered = (base_url, json.dumps(self.record(job, base_url), separators=(",", ":")).encode())
+        return job.rendered[1]
+
+    def issue_token(self) -> str:
+        """Return a fresh token, valid for ``token_lifetime``."""
+        token = f"{self.name}-token-{secrets.token_urlsafe(16)}"
+        self.tokens[token] = self._clock() + self.token_lifetime
+        return token
+
+    def reset(self) -> None:
+        """Forget every job and every token."""
+        self.store = JobStore(self.take_step)
+        self.expire_tokens()
+        self.tokens.clear()
+
+    def expire_tokens(self) -> None:
+        """Let every token issued so far be expired; keys stay valid."""
+        self.tokens = dict.fromkeys(self.tokens, -math.inf)
+
+    def token_is_valid(self, token: str, now: float) -> bool:
+        """Whether a token was issued here and has not expired."""
+        return self.tokens.get(token, -math.inf) > now
+
+    def route(self, method: str, path: str, handler: Handler, authenticated: bool = True) -> Route:
+        """Return a route whose handler runs with the request read and checked and the jobs up to date."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            with self._lock:
+                call = Call(request, body, self._clock())
+                if authenticated:
+                    self.authenticate(call)
+                self.store.advance(call.now)
+                return handler(call)
+
+        return Route(path, endpoint, methods=[method])
+
+    def refusal(self, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+        """Return an error answer in the vendor's own shape."""
+        return json_response(self.error(status, message), status, headers)
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return self.refusal(error.status_code, error.detail, dict(error.headers or {}))
+
+
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return content as a JSON answer; bytes are taken for JSON already."""
+    body = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
+    return Response(body, status, headers, media_type="application/json")
+
+
+def listing(
+    head: dict[str, Any], key: str, items: list[bytes], tail: dict[str, Any] | None = None
+) -> Response:
+    """Return a list answer: ``head`` fields, the rendered records under ``key``, ``tail`` fields."""
+    before = json.dumps(head, separators=(",", ":"))[1:-1]
+    after = json.dumps(tail or {}, separators=(",", ":"))[1:-1]
+    records = b'"%s":[%s]' % (key.encode(), b",".join(items))
+    parts = [before.encode(), records, after.encode()]
+    return json_response(b"{" + b",".join(part for part in parts if part) + b"}")
+
+
+def iso(at: float | None, timespec: str = "milliseconds") -> str | None:
+    """Return a time as ISO 8601 in UTC with a Z, or None."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec=timespec)[:-6] + "Z"
+
+
+def parse_time(text: str) -> float:
+    """Return an ISO 8601 date or timestamp, in UTC unless it names a zone, as seconds since the epoch."""
+    if "T" in text:
+        # A plus sign that arrives unescaped in a query is a space.
+        text = re.sub(r" (\d\d:?\d\d)$", r"+\1", text.strip())
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def same_word(one: str, other: str) -> bool:
+    """Whether two state words mean the same."""
+    return normalised(one) == normalised(other)

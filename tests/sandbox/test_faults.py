@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Faults, as a client sees them on the socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+import pytest
+import requests
+
+from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
+
+
+@pytest.fixture
+def job(sandbox) -> str:
+    return sandbox.add_job("narrative", "2a5b9ad7-dc8f-47bb-8e62-843a38f8054c")
+
+
+def raw_answer(sandbox, path: str, read_at_most: int = 1 << 20) -> bytes:
+    """Return what comes over the wire until the server closes the connection."""
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        key = CREDENTIALS["narrative"].key
+        head = f"GET {path} HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer {key}\r\n\r\n"
+        connection.sendall(head.encode())
+        received = b""
+        while len(received) < read_at_most and (chunk := connection.recv(65536)):
+            received += chunk
+        return received
+
+
+def test_status_alone_has_the_vendors_error_body(sandbox, narrative, amperity, job):
+    sandbox.add_fault(Fault(status=503, headers={"Retry-After": "2"}, times=2))
+    refused = narrative.get(f"/jobs/{job}")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert set(refused.json()) == {"error", "error_description"}
+    assert amperity.get("/api/ingest/jobs/x").json()["status"] == 503
+    assert narrative.get(f"/jobs/{job}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"), [({"a": 1}, b'{"a": 1}'), ("<html>", b"<html>"), (b"\xff", b"\xff")]
+)
+def test_body(sandbox, narrative, body, seen):
+    sandbox.add_fault(Fault(body=body, headers={"content-type": "text/html"}))
+    answer = narrative.get("/jobs")
+    assert (answer.status_code, answer.content, answer.headers["Content-Type"]) == (200, seen, "text/html")
+
+
+def test_a_fault_hits_only_what_it_names(sandbox, narrative, polaris, job):
+    sandbox.add_fault(Fault(vendor="narrative", method="get", path=r"/jobs/\w+", status=500, times=None))
+    assert narrative.get("/jobs").status_code == 200
+    assert narrative.request("POST", f"/jobs/{job}").status_code == 405
+    assert polaris.get("/v1/jobs/x").status_code == 404
+    for _ in range(3):
+        assert narrative.get(f"/jobs/{job}").status_code == 500
+    sandbox.clear_faults()
+    assert narrative.get(f"/jobs/{job}").status_code == 200
+
+
+def test_faults_may_name_the_connection_type(sandbox, polaris):
+    sandbox.add_fault(Fault(vendor="imply_polaris", status=500))
+    assert polaris.get("/v2/jobs").status_code == 500
+
+
+def test_drop_before_closes_without_an_answer(sandbox, narrative, job):
+    sandbox.add_fault(Fault(drop="before", times=2))
+    assert raw_answer(sandbox, f"/jobs/{job}") == b""
+    with pytest.raises(requests.ConnectionError):
+        narrative.get(f"/jobs/{job}")
+    assert [request.status for request in sandbox.requests()] == [None, None]
+
+
+def test_drop_mid_body_closes_within_the_declared_length(sandbox, narrative, job):
+    whole = narrative.get(f"/jobs/{job}").content
+    sandbox.add_fault(Fault(drop="mid_body", times=2))
+    head, _, body = raw_answer(sandbox, f"/jobs/{job}").partition(b"\r\n\r\n")
+    assert f"content-length: {len(whole)}".encode() in head.lower()
+    assert body == whole[: len(whole) // 2]
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        narrative.get(f"/jobs/{job}")
+
+
+def test_drop_mid_body_of_a_cancel_still_cancels(sandbox, polaris):
+    job = sandbox.add_job("polaris", timeline=[(0, "running")])
+    sandbox.cancel_delay = 0
+    sandbox.add_fault(Fault(method="PUT", drop="mid_body"))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        polaris.request("PUT", f"/v1/jobs/{job}", json={"desiredExecutionStatus": "canceled"})
+    assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "canceled"
+
+
+def test_drip_sends_byte_by_byte(sandbox, narrative):
+    sandbox.add_fault(Fault(body="0123456789", drip=0.02))
+    began = time.monotonic()
+    response = narrative.request("GET", "/jobs", stream=True)
+    chunks = list(response.raw.stream(1))
+    assert time.monotonic() - began >= 0.18
+    assert b"".join(chunks) == b"0123456789"
+    sandbox.add_fault(Fault(drip=0.5))
+    with pytest.raises(requests.exceptions.RequestException):
+        narrative.session.get(f"{sandbox.url}/jobs", timeout=0.1)
+
+
+def test_delay_then_the_real_answer(sandbox, narrative, job):
+    sandbox.add_fault(Fault(delay=0.15))
+    began = time.monotonic()
+    assert narrative.get(f"/jobs/{job}").json()["job_id"] == job
+    assert time.monotonic() - began >= 0.15
+
+
+def test_endless_streams_until_the_client_goes(sandbox, narrative):
+    sandbox.add_fault(Fault(endless=True))
+    assert len(raw_answer(sandbox, "/jobs", read_at_most=300_000)) >= 300_000
+    assert narrative.get("/jobs").status_code == 200
+
+
+def test_a_fault_underway_does_not_keep_the_server_from_stopping():
+    with Sandbox() as sandbox:
+        sandbox.add_fault(Fault(delay=60))
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            requests.get(f"{sandbox.url}/jobs", timeout=0.05)
+        sandbox.add_fault(Fault(delay=60))
+        port = int(sandbox.url.rpartition(":")[2])
+        waiting = socket.create_connection(("127.0.0.1", port), timeout=5)
+        waiting.sendall(b"GET /jobs HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        time.sleep(0.1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.5
+    waiting.close()
+
+
+def test_latency(sandbox, narrative):
+    sandbox.latency = 0.1
+    began = time.monotonic()
+    narrative.get("/jobs")
+    assert time.monotonic() - began >= 0.1
+
+
+def test_rate_limit(sandbox, amperity, narrative, clock):
+    sandbox.rate_limit("amperity", 10)
+    statuses = [amperity.get("/api/ingest/jobs/x").status_code for _ in range(12)]
+    assert statuses == [404] * 10 + [429] * 2
+    refused = amperity.get("/api/ingest/jobs/x")
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.json() == {"status": 429, "message": "Too many requests"}
+    assert narrative.get("/jobs").status_code == 200
+    clock.advance(1)
+    assert amperity.get("/api/ingest/jobs/x").status_code == 404
+    sandbox.rate_limit("amperity", None)
+    assert {amperity.get("/api/ingest/jobs/x").status_code for _ in range(12)} == {404}
+
+
+@pytest.mark.parametrize("wrong", [{"drop": "after"}, {"times": 0}, {"status": 99}])
+def test_bad_faults_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Fault(**wrong)
+
+
+def test_faults_over_http(sandbox, narrative, anonymous):
+    fault = {"vendor": "narrative", "status": 502, "body": {"oops": True}, "times": None}
+    assert anonymous.request("POST", "/_sandbox/faults", json=fault).json() == {"ok": True}
+    assert json.loads(anonymous.get("/_sandbox").json()["faults"][0]["body"]) == {"oops": True}
+    assert narrative.get("/jobs").json() == {"oops": True}
+    anonymous.request("DELETE", "/_sandbox/faults")
+    assert narrative.get("/jobs").status_code == 200
+    assert anonymous.request("POST", "/_sandbox/faults", json={"drop": "x"}).status_code == 400
+    assert anonymous.request("POST", "/_sandbox/faults", json={"vendor": "x"}).status_code == 400
