@@ -40,6 +40,9 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         "discarded": JobState.CANCELLED,
     }
 
+    selects = ("datastream_id",)
+    counts = frozenset({"issues"})
+
     def __init__(self, adverity_conn_id: str = "adverity_default") -> None:
         super().__init__(adverity_conn_id)
 
@@ -66,7 +69,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         if started_from is not None and started_to is not None:
             if _is_date(started_from) and _is_date(started_to):
                 if str(started_from) > str(started_to):
-                    raise InvalidInput("started_to", str(started_to), f"it is before started_from={started_from}")
+                    raise InvalidInput("started_to", str(started_to), f"it is before {started_from}")
                 params += [("start", str(started_from)), ("end", str(started_to))]
             else:
                 start, end = check_window(started_from, started_to)
@@ -108,6 +111,12 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             if len(read.jobs) == len(wanted):
                 break
         return set()
+
+    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+        # The current jobs first: who ends in between is among the past ones, and the later record counts.
+        for params in ([], [("start", _stamp(start)), ("end", _stamp(end))]):
+            for page in self._pages(params):
+                yield from self.jobs_from(page)
 
     def _get_record(self, job_id: str) -> Any:
         try:

@@ -54,6 +54,9 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         "skipped": JobState.SKIPPED,
     }
 
+    selects = ("feed_id", "table_name", "workflow_id")
+    counts = frozenset({"read", "inserted", "updated", "rejected", "errors"})
+
     def __init__(self, amperity_conn_id: str = "amperity_default") -> None:
         super().__init__(amperity_conn_id)
 
@@ -131,6 +134,10 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         for records in self._windows(start, end):
             read.jobs.update(self.wanted_from(records, "id", wanted))
         return set()
+
+    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+        for records in self._windows(*check_window(start, end)):
+            yield from self.jobs_from(records)
 
     def _get_record(self, job_id: str) -> Any:
         return self.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")

@@ -7,8 +7,10 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,14 +29,14 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.hooks.settings import AirflowConnection, Settings, read_connection
 from airflow_provider_ingestjobs.job import Job, JobState, check_job_id, normalise_word
+from airflow_provider_ingestjobs.selection import merge_windows, pick_all
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import pendulum
     import requests
 
     from airflow_provider_ingestjobs.hooks.http import Answer, Params
+    from airflow_provider_ingestjobs.selection import Selection
 
 #: A token is replaced this many seconds before it expires, or at half its life if that is shorter.
 TOKEN_MARGIN = 60.0
@@ -131,6 +133,10 @@ class IngestJobHook(BaseHook):
     hook_name: ClassVar[str]
     #: The vendor's words, normalised by :func:`~airflow_provider_ingestjobs.job.normalise_word`.
     states: ClassVar[Mapping[str, JobState]]
+    #: The nouns that jobs can be selected by, see :class:`~airflow_provider_ingestjobs.selection.Selection`.
+    selects: ClassVar[tuple[str, ...]]
+    #: What the vendor counts, see :mod:`airflow_provider_ingestjobs.checks`.
+    counts: ClassVar[frozenset[str]] = frozenset()
     #: From this many jobs on, reading the vendor's list costs less than reading each job.
     list_from: ClassVar[int] = 5
 
@@ -290,6 +296,27 @@ class IngestJobHook(BaseHook):
             raise read.interrupted
         return read
 
+    def select_jobs(self, selections: Collection[Selection]) -> dict[Selection, list[Job]]:
+        """Read the jobs that each of many selections picks; equal and overlapping windows are listed once.
+
+        :raises VendorError: if the vendor refuses, or cannot be reached.
+        """
+        groups: dict[Any, list[Selection]] = defaultdict(list)
+        for selection in selections:
+            groups[self._list_key(selection)].append(selection)
+        latest = datetime.now(UTC) + timedelta(minutes=1)
+        picked: dict[Selection, list[Job]] = {}
+        for group in groups.values():
+            shared = dict(set.intersection(*(set(selection.filters) for selection in group)))
+            windows = [(s.started_from, min(s.started_to, latest)) for s in group if s.started_from < latest]
+            jobs = {
+                job.id: job
+                for start, end in merge_windows(windows)
+                for job in self._list_window(start, end, shared)
+            }
+            picked |= pick_all(group, list(jobs.values()))
+        return picked
+
     def add_details(self, job: Job) -> Job:
         """Return an ended job with what takes a further request; as it is, if the vendor does not answer."""
         try:
@@ -322,6 +349,17 @@ class IngestJobHook(BaseHook):
 
         :returns: the wanted ids that the lists show not to have changed since ``memory``.
         """
+
+    @abstractmethod
+    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterable[Job]:
+        """Return at least the jobs that started (or were created) in a window.
+
+        :param shared: the filters that all selections to be served have in common: may be sent along.
+        """
+
+    def _list_key(self, selection: Selection) -> Any:
+        """Return what must be equal for two selections to be served by the same lists."""
+        return None
 
     def _send_cancel(self, job: Job) -> None:
         raise NotImplementedError
@@ -557,8 +595,6 @@ def to_utc(field_name: str, value: object) -> pendulum.DateTime:
     :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it.
     :raises InvalidInput: if it is no moment, or has no zone.
     """
-    from datetime import datetime
-
     import pendulum
 
     moment = value

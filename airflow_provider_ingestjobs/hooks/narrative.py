@@ -8,12 +8,15 @@ import base64
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
 from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.selection import Selection
 
 #: The API's largest page; more is a 400.
 MOST_PER_PAGE = 500
@@ -40,6 +43,8 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         "failed": JobState.FAILED,
         "cancelled": JobState.CANCELLED,
     }
+
+    selects = ("dataset_id", "data_plane_id", "job_type", "tags")
 
     def __init__(self, narrative_conn_id: str = "narrative_default") -> None:
         super().__init__(narrative_conn_id)
@@ -112,6 +117,26 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         read.changed_until = newest and min(newest, datetime.now(UTC))
         read.swept = sweep
         return known
+
+    def _list_key(self, selection: Selection) -> Any:
+        # A job's record does not have its tags: only Narrative can tell who has them.
+        return dict(selection.filters).get("tags")
+
+    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+        params = [("order_by", "created_at_desc")]
+        for name, parameter in (("job_type", "type"), ("tags", "tag")):
+            values = shared.get(name, ())
+            params += [(parameter, value) for value in ([values] if isinstance(values, str) else values)]
+        # These two cannot be repeated; several values are picked from the list.
+        single = ("dataset_id", "data_plane_id")
+        params += [(name, shared[name]) for name in single if isinstance(shared.get(name), str)]
+        for page in self._pages(params):
+            oldest = None
+            for job in self.jobs_from(page):
+                oldest = job.created_at
+                yield job
+            if oldest is not None and oldest < start:
+                return
 
     def _get_record(self, job_id: str) -> Any:
         return self.request("GET", f"/jobs/{quote(job_id, safe='')}")

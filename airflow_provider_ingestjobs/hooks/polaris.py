@@ -7,12 +7,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
 from airflow_provider_ingestjobs.hooks.settings import Settings, check_url
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, check_job_id, parse_timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
@@ -33,6 +36,9 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         "failed": JobState.FAILED,
         "canceled": JobState.CANCELLED,
     }
+
+    selects = ("table_name", "job_type", "health_status")
+    counts = frozenset({"read", "inserted", "errors"})
 
     def __init__(
         self, imply_polaris_conn_id: str = "imply_polaris_default", project_id: str | None = None
@@ -74,6 +80,10 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         read.jobs.update(self.wanted_from(self._list([]), "id", wanted))
         return set()
+
+    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+        params = [("type", kind) for kind in _several(shared.get("job_type"))]
+        return self.jobs_from(self._list(params))
 
     def _get_record(self, job_id: str) -> Any:
         return self.request("GET", self._job_path(job_id))

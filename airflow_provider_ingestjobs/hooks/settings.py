@@ -8,7 +8,7 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,7 +96,7 @@ def read_connection(
         )
     return Settings(
         conn_id=conn_id,
-        base_url=_base_url(name("host"), kind, connection),
+        base_url=_base_url(name, kind, connection),
         login=connection.login or None,
         password=connection.password,
         extra=values,
@@ -130,18 +130,22 @@ def check_url(field_name: str, url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{parts.path}"
 
 
-def _base_url(field_name: str, kind: ConnectionType, connection: AirflowConnection) -> str:
-    host = (connection.host or kind.host).strip().rstrip("/")
-    if not host:
+def _base_url(name: Callable[[str], str], kind: ConnectionType, connection: AirflowConnection) -> str:
+    host = (connection.host or kind.host).strip()
+    if not host.strip("/"):
         raise InvalidInput(
-            field_name, connection.host, f"enter the host, such as {kind.placeholders['host']}"
+            name("host"), connection.host, f"enter the host, such as {kind.placeholders['host']}"
         )
     if "://" not in host:
         host = f"{connection.schema or 'https'}://{host}"
-    url = check_url(field_name, host)
+    url = check_url(name("host"), host).rstrip("/")
     if urlsplit(url).path:
-        raise InvalidInput(field_name, host.rpartition("@")[2], "leave out the path: the hook adds it")
-    return url if urlsplit(url).port or not connection.port else f"{url}:{connection.port}"
+        raise InvalidInput(name("host"), host.rpartition("@")[2], "leave out the path: the hook adds it")
+    if urlsplit(url).port or not connection.port:
+        return url
+    if not 0 < connection.port < 65536:
+        raise InvalidInput(name("port"), connection.port, "enter a port from 1 to 65535, or none")
+    return f"{url}:{connection.port}"
 
 
 def _is_host(host: str) -> bool:
@@ -167,7 +171,7 @@ def _read_extra(field_name: str, row: Extra, value: Any) -> Any:
     if row.kind == "number":
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = 0.0
         if isinstance(value, bool) or not 0 < number < float("inf"):
             raise InvalidInput(field_name, value, "enter a number above zero")

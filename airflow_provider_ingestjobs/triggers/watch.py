@@ -11,9 +11,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Stats
 
 from airflow_provider_ingestjobs.exceptions import AuthenticationFailed, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import JobsRead, Memory
+from airflow_provider_ingestjobs.selection import Selection
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+#: What a wait is for: a job, by its id, or a selection of jobs.
+Target = str | Selection
 
 #: Seconds in which new waits gather before they are looked at together.
 GATHER = 0.25
@@ -52,24 +55,26 @@ class News:
     """What a poll found about one job, when that is worth telling.
 
     :param job: the job, if the vendor knows it.
+    :param jobs: the jobs that a selection picks.
     :param missing: whether the vendor says it does not know it.
     :param trouble: why it could not be read; the wait goes on.
     :param error: why it never will be; the wait is over.
     """
 
     job: Job | None = None
+    jobs: tuple[Job, ...] | None = None
     missing: bool = False
     trouble: VendorError | None = None
     error: Exception | None = None
 
 
 class Wait:
-    """One task's wait for one job. Made by :meth:`Watch.join`."""
+    """One task's wait for one job or one selection of jobs. Made by :meth:`Watch.join`."""
 
-    __slots__ = ("_future", "_pending", "_watch", "intervals", "job_id")
+    __slots__ = ("_future", "_pending", "_watch", "intervals", "target")
 
-    def __init__(self, watch: Watch, job_id: str, intervals: tuple[float, float]) -> None:
-        self.job_id = job_id
+    def __init__(self, watch: Watch, target: Target, intervals: tuple[float, float]) -> None:
+        self.target = target
         self.intervals = intervals
         self._watch = watch
         self._pending: News | None = None
@@ -94,7 +99,7 @@ class Wait:
 
     def look_now(self) -> None:
         """Have the job read soon, whatever the interval, and its state told even if it has not changed."""
-        self._watch.look_at(self.job_id)
+        self._watch.look_at(self.target)
 
     def tell(self, news: News) -> None:
         # The end of a wait must not be overwritten by what a slower poll still says.
@@ -118,11 +123,12 @@ class Watch:
         self._hook_class = hook_class
         self._conn_id = conn_id
         self._hook_params = dict(hook_params)
-        self._waits: dict[str, list[Wait]] = {}
+        self._waits: dict[Target, list[Wait]] = {}
         self._intervals: Counter[tuple[float, float]] = Counter()
         self._quiet_polls = 0
         self._memory = Memory()
-        self._to_look_at: set[str] = set()
+        self._picked: dict[Selection, tuple[Job, ...]] = {}
+        self._to_look_at: set[Target] = set()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hook: IngestJobHook | None = None
@@ -132,23 +138,23 @@ class Watch:
         self.answered_at: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._waits)} jobs>"
+        return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._waits)} targets>"
 
     @asynccontextmanager
     async def join(
-        self, job_id: str, interval: float, longest_interval: float | None = None
+        self, target: Target, interval: float, longest_interval: float | None = None
     ) -> AsyncIterator[Wait]:
-        """Wait for a job for as long as the context lasts.
+        """Wait for as long as the context lasts.
 
-        :param job_id: the vendor's id of the job.
+        :param target: the vendor's id of a job, or a selection of jobs.
         :param interval: the longest time between two looks at it, in seconds.
         :param longest_interval: what it may grow to, doubling with each poll that finds nothing new.
         """
-        wait = Wait(self, job_id, (interval, longest_interval or interval))
-        self._waits.setdefault(job_id, []).append(wait)
+        wait = Wait(self, target, (interval, longest_interval or interval))
+        self._waits.setdefault(target, []).append(wait)
         self._intervals[wait.intervals] += 1
         self._quiet_polls = 0
-        self.look_at(job_id)
+        self.look_at(target)
         if self._task is None or self._task.done():
             # In a context of its own: what the watch logs is not the first task's business.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
@@ -157,17 +163,17 @@ class Watch:
         finally:
             self._leave(wait)
 
-    def look_at(self, job_id: str) -> None:
-        """Have a job read in the next moment, and tell its waits what was found."""
-        self._to_look_at.add(job_id)
+    def look_at(self, target: Target) -> None:
+        """Have a job or selection read in the next moment, and tell its waits what was found."""
+        self._to_look_at.add(target)
         self._woken.set()
 
     def _leave(self, wait: Wait) -> None:
-        waits = self._waits[wait.job_id]
+        waits = self._waits[wait.target]
         waits.remove(wait)
         if not waits:
-            del self._waits[wait.job_id]
-            self._to_look_at.discard(wait.job_id)
+            del self._waits[wait.target]
+            self._to_look_at.discard(wait.target)
         self._intervals[wait.intervals] -= 1
         if not self._intervals[wait.intervals]:
             del self._intervals[wait.intervals]
@@ -221,8 +227,8 @@ class Watch:
                     if not self._waits:
                         return
 
-    async def _poll(self, wanted: set[str], full: bool) -> float:
-        """Read the wanted jobs, tell their waits, and return the seconds to leave the vendor alone."""
+    async def _poll(self, wanted: set[Target], full: bool) -> float:
+        """Read what is wanted, tell its waits, and return the seconds to leave the vendor alone."""
         asked = self._to_look_at & wanted
         started = time.monotonic()
         try:
@@ -239,34 +245,39 @@ class Watch:
         if self._failures:
             # Who was told of the trouble is told that it is over.
             asked = wanted
-        self._count(changes.read, len(wanted), time.monotonic() - started)
+        self._picked.update(changes.picked)
+        self._count(changes, len(wanted), time.monotonic() - started)
         told = await self._tell(changes, asked)
         self._quiet_polls = 0 if told else self._quiet_polls + 1
-        if changes.read.interrupted:
-            return await self._back_off(changes.read.interrupted)
+        if changes.interrupted:
+            return await self._back_off(changes.interrupted)
         if self._failures:
             log.info("Connection %r answers again after %d failed polls.", self._conn_id, self._failures)
         self._failures = 0
         self.answered_at = time.time()
         return 0.0
 
-    async def _read(self, wanted: set[str], full: bool) -> _Changes:
-        self._memory.forget_all_but(self._waits.keys())
-        known = {job_id: self._memory.jobs.get(job_id) for job_id in wanted}
+    async def _read(self, wanted: set[Target], full: bool) -> _Changes:
+        job_ids = {target for target in wanted if isinstance(target, str)}
+        selections = {target for target in wanted if not isinstance(target, str)}
+        self._memory.forget_all_but({target for target in self._waits if isinstance(target, str)})
+        self._picked = {target: jobs for target, jobs in self._picked.items() if target in self._waits}
+        known = {job_id: self._memory.jobs.get(job_id) for job_id in job_ids}
         # A look at new jobs alone must not count as having seen the others' changes.
         memory = self._memory if full else Memory()
         hook = await self._current_hook()
         try:
-            read = await in_thread(partial(hook.read_jobs, wanted, memory))
+            changes = await in_thread(partial(_read_all, hook, job_ids, selections, memory))
         except AuthenticationFailed as error:
             if error.status != 401:
                 raise
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._current_hook(fresh=True)
-            read = await in_thread(partial(hook.read_jobs, wanted, memory))
+            changes = await in_thread(partial(_read_all, hook, job_ids, selections, memory))
         if not full:
-            self._memory.jobs.update(read.jobs)
-        return _Changes(read, known)
+            self._memory.jobs.update(changes.read.jobs)
+        changes.known, changes.known_picks = known, dict(self._picked)
+        return changes
 
     async def _current_hook(self, fresh: bool = False) -> IngestJobHook:
         now = time.monotonic()
@@ -287,55 +298,88 @@ class Watch:
             await self._tell_all(set(self._waits), News(trouble=error))
         return pause
 
-    async def _tell(self, changes: _Changes, asked: set[str]) -> int:
+    async def _tell(self, changes: _Changes, asked: set[Target]) -> int:
         told = 0
-        for job_id, news in changes.news(asked):
-            for wait in self._waits.get(job_id, ()):
+        for target, news in changes.news(asked):
+            for wait in tuple(self._waits.get(target, ())):
                 wait.tell(news)
                 told += 1
                 if told % BATCH == 0:
                     await asyncio.sleep(0)
         return told
 
-    async def _tell_all(self, job_ids: Collection[str], news: News) -> None:
-        for count, job_id in enumerate(job_ids, 1):
-            for wait in self._waits.get(job_id, ()):
+    async def _tell_all(self, targets: Collection[Target], news: News) -> None:
+        for count, target in enumerate(targets, 1):
+            for wait in tuple(self._waits.get(target, ())):
                 wait.tell(news)
             if count % BATCH == 0:
                 await asyncio.sleep(0)
 
-    def _count(self, read: JobsRead, wanted: int, seconds: float) -> None:
-        log.debug(
-            "Read %d of %d jobs on connection %r in %.3f s", len(read.jobs), wanted, self._conn_id, seconds
-        )
+    def _count(self, changes: _Changes, wanted: int, seconds: float) -> None:
+        jobs = len(changes.read.jobs) + sum(map(len, changes.picked.values()))
+        log.debug("Read %d jobs for %d waits on %r in %.3f s", jobs, wanted, self._conn_id, seconds)
         Stats.incr("ingestjobs.polls", tags=self._tags)
-        Stats.incr("ingestjobs.jobs_seen", len(read.jobs), tags=self._tags)
+        Stats.incr("ingestjobs.jobs_seen", jobs, tags=self._tags)
         Stats.gauge("ingestjobs.waits", len(self._waits), tags=self._tags)
         Stats.timing("ingestjobs.poll_duration", timedelta(seconds=seconds), tags=self._tags)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Changes:
-    """A read, beside what was known before it."""
+    """What one poll read, beside what was known before it."""
 
     read: JobsRead
-    known: Mapping[str, Job | None]
+    picked: dict[Selection, tuple[Job, ...]] = field(default_factory=dict)
+    refused: dict[Selection, VendorError] = field(default_factory=dict)
+    interrupted: VendorUnavailable | None = None
+    known: Mapping[str, Job | None] = field(default_factory=dict)
+    known_picks: Mapping[Selection, tuple[Job, ...]] = field(default_factory=dict)
 
-    def news(self, asked: set[str]) -> list[tuple[str, News]]:
+    def news(self, asked: set[Target]) -> Iterator[tuple[Target, News]]:
         """Return what is worth telling: other states, what was asked for, and every trouble."""
-        news = []
         for job_id, job in self.read.jobs.items():
             before = self.known.get(job_id)
             if before is None or before.state is not job.state or job_id in asked:
-                news.append((job_id, News(job=job)))
-        for job_id in asked - self.read.jobs.keys():
-            if before := self.known.get(job_id):
-                news.append((job_id, News(job=before)))
-        news += [(job_id, News(missing=True)) for job_id in self.read.missing]
+                yield job_id, News(job=job)
+        for job_id, before in self.known.items():
+            if before is not None and job_id in asked and job_id not in self.read.jobs:
+                yield job_id, News(job=before)
+        for job_id in self.read.missing:
+            yield job_id, News(missing=True)
         for job_id, trouble in self.read.troubles.items():
             passing = isinstance(trouble, VendorUnavailable)
-            news.append((job_id, News(trouble=trouble) if passing else News(error=trouble)))
-        return news
+            yield job_id, News(trouble=trouble) if passing else News(error=trouble)
+        for selection, jobs in self.picked.items():
+            if selection in asked or _states(jobs) != _states(self.known_picks.get(selection)):
+                yield selection, News(jobs=jobs)
+        for selection, refused in self.refused.items():
+            yield selection, News(error=refused)
+
+
+def _states(jobs: tuple[Job, ...] | None) -> list[tuple[str, str]] | None:
+    return None if jobs is None else [(job.id, job.state) for job in jobs]
+
+
+def _read_all(
+    hook: IngestJobHook, job_ids: Collection[str], selections: Collection[Selection], memory: Memory
+) -> _Changes:
+    """Read jobs and selections; what goes wrong with the second does not undo the first."""
+    changes = _Changes(hook.read_jobs(job_ids, memory))
+    changes.interrupted = changes.read.interrupted
+    if not selections or changes.interrupted:
+        return changes
+    try:
+        picked = hook.select_jobs(selections)
+        changes.picked = {selection: tuple(jobs) for selection, jobs in picked.items()}
+    except VendorError as error:
+        # Raised, it would undo what has been read: the next poll would take that for known.
+        if not changes.read.jobs:
+            raise
+        if isinstance(error, VendorUnavailable) or error.status == 401:
+            changes.interrupted = VendorUnavailable(str(error), retry_after=error.retry_after)
+        else:
+            changes.refused = dict.fromkeys(selections, error)
+    return changes
 
 
 _WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Watch]] = WeakKeyDictionary()
