@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""One Airflow and one sandbox for all end-to-end tests."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Tests are imported by path, without a package around them.
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_instance import AirflowInstance
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+
+HERE = Path(__file__).parent
+EXAMPLE_DAGS = HERE.parents[1] / "example_dags"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The sandbox; a vendor takes four seconds to stop a job, so that a cancel has something to wait for."""
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+
+    with Sandbox() as running:
+        running.cancel_delay = 4
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+    """A running Airflow with the example DAGs and the tests' own, connected to the sandbox."""
+    from airflow_instance import AirflowInstance
+
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (EXAMPLE_DAGS, HERE / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    with AirflowInstance(tmp_path_factory.mktemp("airflow"), dags, sandbox.connection_env()) as instance:
+        yield instance

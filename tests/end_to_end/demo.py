@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""
+Run all example DAGs on a real Airflow against the sandbox, and show how they went.
+
+``tox -e demo`` runs this. ``--keep`` leaves Airflow's UI up until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+import time
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_instance import FINISHED_RUN_STATES, LOGIN, AirflowInstance, AirflowInstanceError
+
+from airflow_provider_ingestjobs.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUN_TIMEOUT = 180
+
+#: How every task must end, given the sandbox's demo jobs.
+EXPECTED = {
+    "example_amperity": {
+        "wait_for_ingest": "success",
+        "check_rows": "success",
+        "publish": "skipped",
+        "quarantine": "success",
+        "stop_replaced_job": "success",
+    },
+    "example_adverity": {
+        "wait_for_fetch": "success",
+        "check_freshness": "success",
+        "report_fresh": "success",
+        "report_stale": "skipped",
+        "stop_backfill": "success",
+    },
+    "example_imply_polaris": {
+        "wait_for_ingestion": "success",
+        "check_rows": "success",
+        "query_table": "skipped",
+        "inspect_bad_rows": "success",
+        "cancel_mistaken_job": "success",
+    },
+    "example_narrative": {
+        "wait_for_dataset": "success",
+        "check_outcome": "success",
+        "activate": "success",
+        "tell_owners": "skipped",
+    },
+    "example_all_vendors": {
+        "sources.customers": "success",
+        "sources.spend": "success",
+        "sources.events": "success",
+        "sources.lookalikes": "skipped",
+        "summarise": "success",
+        "build_audience": "success",
+    },
+}
+
+#: The tasks that wait for a vendor, and so must go through the triggerer.
+WAITING_OPERATORS = ("JobSensor", "CancelJobOperator")
+
+
+class Clock:
+    """Prints lines that begin with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(f"[{self.seconds:6.1f} s] {text}", flush=True)
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else None)
+    parser.add_argument("--keep", action="store_true", help="leave Airflow's UI up until Ctrl-C")
+    keep = parser.parse_args().keep
+
+    if not any(found.dist and found.dist.name == "airflow-provider-ingestjobs" for found in _providers()):
+        print("airflow-provider-ingestjobs is not installed in this environment: pip install '.[sandbox]'")
+        return 2
+
+    # A cancelled CI job sends SIGTERM: leave through the context managers as with Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    clock = Clock()
+    home = Path(tempfile.mkdtemp(prefix="ingestjobs-demo-"))
+    try:
+        return _run(clock, home, keep)
+    except KeyboardInterrupt:
+        clock.say("stopped")
+        return 130
+    except AirflowInstanceError as error:
+        clock.say(f"Airflow: {error}")
+        return 1
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _run(clock: Clock, home: Path, keep: bool) -> int:
+    airflow = f"Airflow {version('apache-airflow')}"
+    with Sandbox(demo=True) as sandbox:
+        sandbox.cancel_delay = 3  # vendors take their time to stop a job
+        clock.say(f"sandbox of the four vendors: {sandbox.url}")
+        clock.say(f"starting {airflow} (API server, scheduler, dag processor, triggerer; SQLite)")
+        with AirflowInstance(home, REPOSITORY / "example_dags", sandbox.connection_env()) as instance:
+            clock.say(f"{airflow} is up, all example DAGs are parsed: {instance.url}")
+            runs = {dag_id: instance.trigger(dag_id) for dag_id in EXPECTED}
+            deferred = _follow(clock, instance, runs)
+            clock.say("all DAG runs have ended")
+            tasks = {dag_id: instance.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
+            print()
+            print(_table(instance, runs, tasks))
+            print()
+            wrong = _wrong(tasks)
+            waiting = [
+                (dag_id, task["task_id"])
+                for dag_id in runs
+                for task in tasks[dag_id]
+                if str(task["operator_name"]).endswith(WAITING_OPERATORS)
+            ]
+            through_triggerer = [
+                (dag_id, task_id)
+                for dag_id, task_id in waiting
+                if (dag_id, task_id) in deferred or instance.was_deferred(dag_id, runs[dag_id], task_id)
+            ]
+            print(
+                f"{len(through_triggerer)} of {len(waiting)} waiting tasks were deferred to the triggerer; "
+                f"{len(sandbox.requests())} requests reached the sandbox."
+            )
+            for dag_id, task_id in sorted(set(waiting) - set(through_triggerer)):
+                wrong[dag_id, task_id] = "never deferred"
+            for (dag_id, task_id), what in wrong.items():
+                print(f"\nNOT AS EXPECTED: {dag_id}.{task_id} {what}.")
+                if log := _log(instance, dag_id, runs[dag_id], task_id):
+                    print(textwrap.indent(log, "    "))
+            if not wrong:
+                print("Everything ended as expected.")
+            if keep:
+                _keep(clock, instance)
+    return 1 if wrong else 0
+
+
+def _follow(clock: Clock, instance: AirflowInstance, runs: dict[str, str]) -> set[tuple[str, str]]:
+    """Print every change of a task's state until all runs have ended; returns the tasks seen deferred."""
+    seen: dict[tuple[str, str], str] = {}
+    deferred: set[tuple[str, str]] = set()
+    unfinished = dict(runs)
+
+    def look() -> bool:
+        for dag_id, run_id in list(unfinished.items()):
+            # In this order, so that the tasks' last states are not missed.
+            ended = instance.run_state(dag_id, run_id) in FINISHED_RUN_STATES
+            for task in instance.task_instances(dag_id, run_id):
+                key, state = (dag_id, task["task_id"]), task["state"]
+                if state == "deferred":
+                    deferred.add(key)
+                # What lies between is the scheduler's business.
+                if state in (None, "scheduled", "queued") or seen.get(key) == state:
+                    continue
+                seen[key] = state
+                clock.say(f"{dag_id:<22} {task['task_id']:<20} {state}")
+            if ended:
+                del unfinished[dag_id]
+        return not unfinished
+
+    instance.wait_for(look, RUN_TIMEOUT, what=lambda: f"the end of {', '.join(unfinished)}", interval=0.4)
+    return deferred
+
+
+def _wrong(tasks: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], str]:
+    states = {(dag_id, task["task_id"]): task["state"] for dag_id, found in tasks.items() for task in found}
+    expected = {
+        (dag_id, task_id): state for dag_id, ends in EXPECTED.items() for task_id, state in ends.items()
+    }
+    return {
+        key: f"is {states.get(key, 'missing')} instead of {expected.get(key, 'absent')}"
+        for key in sorted(expected.keys() | states.keys())
+        if states.get(key) != expected.get(key)
+    }
+
+
+def _table(instance: AirflowInstance, runs: dict[str, str], tasks: dict[str, list[dict[str, Any]]]) -> str:
+    rows = []
+    for dag_id, run_id in runs.items():
+        order = list(EXPECTED[dag_id])
+        known = [task for task in tasks[dag_id] if task["task_id"] in order]
+        for task in sorted(known, key=lambda task: order.index(task["task_id"])):
+            value = instance.xcom(dag_id, run_id, task["task_id"])
+            chosen = (instance.xcom(dag_id, run_id, task["task_id"], "skipmixin_key") or {}).get("followed")
+            job = value if isinstance(value, dict) and "vendor_state" in value else None
+            seconds = job["duration"] if job else task["duration"]
+            rows.append(
+                [
+                    dag_id,
+                    task["task_id"],
+                    _short(job["id"]) if job else "",
+                    job["vendor_state"] if job else "",
+                    "" if seconds is None else f"{seconds:.1f} s",
+                    _rows(job["rows"]) if job else "",
+                    _result(task["state"], job, chosen or value),
+                ]
+            )
+        rows.append([])
+    header = ["DAG", "task", "job", "vendor state", "duration", "rows", "result"]
+    widths = [max(len(row[column]) for row in [header, *filter(None, rows)]) for column in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([line(header), rule, *(line(row) if row else "" for row in rows[:-1])])
+
+
+def _result(state: str, job: dict[str, Any] | None, value: Any) -> str:
+    if job is not None:
+        return f"{state}: job {job['state']}"
+    if value is None or state != "success":
+        return state
+    if isinstance(value, list):
+        return f"{state}: chose {', '.join(map(str, value))}"
+    return f"{state}: {value if isinstance(value, str) else ', '.join(value)}"
+
+
+def _rows(rows: dict[str, int | None]) -> str:
+    written = (rows["inserted"] or 0) + (rows["updated"] or 0)
+    counts = {
+        "read": rows["read"],
+        "written": written,
+        "rejected": rows["rejected"],
+        "errors": rows["errors"],
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def _short(job_id: str) -> str:
+    return job_id if len(job_id) <= 25 else f"{job_id[:8]}…{job_id[-8:]}"
+
+
+def _log(instance: AirflowInstance, dag_id: str, run_id: str, task_id: str) -> str:
+    """A task's log without Airflow's folding marks; empty if the task never ran."""
+    try:
+        lines = instance.task_log(dag_id, run_id, task_id).splitlines()
+    except AirflowInstanceError:
+        return ""
+    return "\n".join(line for line in lines if "::group::" not in line and "::endgroup::" not in line)
+
+
+def _keep(clock: Clock, instance: AirflowInstance) -> None:
+    print(f"\nAirflow stays up: {instance.url}  login: {LOGIN}  password: {instance.password}")
+    print("The sandbox's jobs have ended; a DAG that you trigger again finds them as they are.")
+    print("Ctrl-C ends it all.", flush=True)
+    try:
+        while True:
+            instance.check_alive()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        clock.say("ending Airflow and the sandbox")
+
+
+def _providers() -> Any:
+    return entry_points(group="apache_airflow_provider")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Sensors and cancel operators on a real Airflow: scheduler, triggerer, API server and dag processor."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_ingestjobs.sandbox import Fault
+
+if TYPE_CHECKING:
+    from airflow_instance import AirflowInstance
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+
+pytestmark = pytest.mark.end_to_end
+
+PACKAGE = "airflow-provider-ingestjobs"
+VENDORS = ("amperity", "adverity", "polaris", "narrative")
+CANCELLING = ("amperity", "adverity", "polaris")
+RUNNING = {"amperity": "running", "adverity": "Running", "polaris": "running", "narrative": "running"}
+SUCCEEDED = {"amperity": "succeeded", "adverity": "Success", "polaris": "completed", "narrative": "completed"}
+FAILED = {"amperity": "failed", "adverity": "Failed", "polaris": "failed", "narrative": "failed"}
+VENDOR_NAMES = {
+    "amperity": "Amperity",
+    "adverity": "Adverity",
+    "polaris": "Imply Polaris",
+    "narrative": "Narrative",
+}
+CONN_TYPES = {
+    "amperity": "amperity",
+    "adverity": "adverity",
+    "polaris": "imply_polaris",
+    "narrative": "narrative",
+}
+#: Published nowhere: Polaris names no field for the text of a failure.
+FAILURE_TEXT_SHOWN = ("amperity", "adverity", "narrative")
+FAILURE_TEXT = "the files have no header"
+#: What Airflow writes to a deferred task's log before it calls the trigger's on_kill.
+USER_ACTION = "Trigger cancelled by user action"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task of the DAG ``waits``: the job it gets, and how it must end."""
+
+    task_id: str
+    vendor: str
+    timeline: list[tuple[float, str]]
+    task_state: str
+    job_state: str | None
+    deferred: bool
+    in_log: list[str] = field(default_factory=list)
+    cancel_requests: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def cases() -> list[Case]:
+    """All tasks of the DAG ``waits``."""
+    found = []
+    for vendor in VENDORS:
+        succeeding = [(0.0, RUNNING[vendor]), (5.0, SUCCEEDED[vendor])]
+        failing = [(0.0, RUNNING[vendor]), (5.0, FAILED[vendor])]
+        texts = [FAILURE_TEXT] if vendor in FAILURE_TEXT_SHOWN else []
+        found += [
+            Case(f"{vendor}_succeeds", vendor, succeeding, "success", "succeeded", True),
+            Case(
+                f"{vendor}_fails",
+                vendor,
+                failing,
+                "failed",
+                None,
+                True,
+                in_log=[VENDOR_NAMES[vendor], FAILED[vendor], *texts],
+                options={"failure": FAILURE_TEXT},
+            ),
+            Case(f"{vendor}_poke", vendor, succeeding, "success", "succeeded", False),
+            Case(f"{vendor}_reschedule", vendor, succeeding, "success", "succeeded", False),
+        ]
+    for vendor in CANCELLING:
+        running = [(0.0, RUNNING[vendor])]
+        stage = {"fields": {"stage": "process"}} if vendor == "adverity" else {}
+        found += [
+            Case(f"{vendor}_cancels", vendor, running, "success", "cancelled", True, cancel_requests=1),
+            Case(
+                f"{vendor}_already_ended",
+                vendor,
+                [(0.0, SUCCEEDED[vendor])],
+                "success",
+                "succeeded",
+                False,
+                in_log=["already"],
+            ),
+            Case(
+                f"{vendor}_refused",
+                vendor,
+                running,
+                "failed",
+                None,
+                False,
+                in_log=["CancelRefused", *(["fetch stage"] if vendor == "adverity" else ["sealed"])],
+                cancel_requests=1,
+                options=stage,
+            ),
+            Case(
+                f"{vendor}_unconfirmed",
+                vendor,
+                running,
+                "failed",
+                None,
+                True,
+                in_log=["CancelNotConfirmed"],
+                cancel_requests=1,
+                options={"cancel_state": RUNNING[vendor]},
+            ),
+            Case(
+                f"{vendor}_cancels_blocking",
+                vendor,
+                running,
+                "success",
+                "cancelled",
+                False,
+                cancel_requests=1,
+            ),
+        ]
+    failing = [(0.0, "running"), (5.0, "failed")]
+    return [
+        *found,
+        Case("soft_fails", "narrative", failing, "skipped", None, True),
+        Case("times_out", "narrative", [(0.0, "running")], "failed", None, True, in_log=["WaitTimeout"]),
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run and the job each of its tasks got."""
+
+    dag_id: str
+    run_id: str
+    jobs: dict[str, str]
+
+
+def add_job(
+    sandbox: Sandbox, vendor: str, task_id: str, timeline: list[tuple[float, str]], **options: Any
+) -> str:
+    """Add the job for one task; an Amperity job gets a workflow of its own."""
+    fields = dict(options.pop("fields", {}))
+    if vendor == "amperity":
+        fields["workflow_id"] = f"wf-{task_id}"
+    return sandbox.add_job(vendor, timeline=timeline, starts="first_read", fields=fields, **options)
+
+
+def cancel_requests(sandbox: Sandbox, vendor: str, task_id: str, job_id: str) -> int:
+    """How often the vendor was asked to stop a task's job."""
+    method, path = {
+        "amperity": ("POST", f"/wf-{task_id}/stop"),
+        "adverity": ("POST", f"/jobs/{job_id}/stop/"),
+        "polaris": ("PUT", f"/jobs/{job_id}"),
+        "narrative": ("POST", job_id),
+    }[vendor]
+    return sum(
+        request.method == method and request.path.endswith(path) for request in sandbox.requests(vendor)
+    )
+
+
+@pytest.fixture(scope="session")
+def waits(airflow: AirflowInstance, sandbox: Sandbox) -> Run:
+    """A finished run of the DAG ``waits``."""
+    jobs = {}
+    for case in cases():
+        jobs[case.task_id] = job_id = add_job(
+            sandbox, case.vendor, case.task_id, case.timeline, **case.options
+        )
+        if case.task_id.endswith("_refused") and case.vendor != "adverity":
+            path = f"/wf-{case.task_id}/stop" if case.vendor == "amperity" else f"/jobs/{job_id}$"
+            method = "POST" if case.vendor == "amperity" else "PUT"
+            sandbox.add_fault(
+                Fault(case.vendor, method, path, status=409, body={"message": "sealed"}, times=None)
+            )
+    run_id = airflow.trigger("waits", jobs)
+    airflow.wait_for_run("waits", run_id, timeout=240)
+    return Run("waits", run_id, jobs)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.task_id)
+def test_wait(case: Case, waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """Each way of waiting ends as it should, in the triggerer where it was asked to."""
+    run_id, job_id = waits.run_id, waits.jobs[case.task_id]
+    log = airflow.task_log("waits", run_id, case.task_id)
+
+    assert airflow.task_state("waits", run_id, case.task_id) == case.task_state, log
+    assert airflow.was_deferred("waits", run_id, case.task_id) == case.deferred, log
+    job = airflow.xcom("waits", run_id, case.task_id)
+    if case.job_state is None:
+        assert job is None
+        assert job_id in log
+    else:
+        assert (job["vendor"], job["id"], job["state"]) == (
+            VENDOR_NAMES[case.vendor],
+            job_id,
+            case.job_state,
+        )
+    for text in case.in_log:
+        assert text in log
+    assert cancel_requests(sandbox, case.vendor, case.task_id, job_id) == case.cancel_requests
+
+
+def test_extra_link(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """The task's page links to the job at its vendor, where the vendor documents an address."""
+    links = airflow.links("waits", waits.run_id, "adverity_succeeds")
+    assert f"{sandbox.url}/api/jobs/{waits.jobs['adverity_succeeds']}/" in links.values()
+
+
+def test_no_secret_in_logs(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """No log of any task or component shows a vendor's key."""
+    keys = {str(sandbox.connection(vendor)["password"]).encode() for vendor in VENDORS}
+    logs = [path for path in airflow.home.rglob("*.log*") if path.is_file()]
+    assert logs
+    for path in logs:
+        text = path.read_bytes()
+        assert not [key for key in keys if key in text], path
+
+
+def test_triggerer_is_never_blocked(waits: Run, airflow: AirflowInstance) -> None:
+    """The triggerer has nothing to complain about."""
+    assert "Triggerer's async thread was blocked" not in airflow.log_file("triggerer").read_text()
+
+
+@pytest.fixture(scope="session")
+def interrupted(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> Run:
+    """A run of the DAG ``interrupted`` whose tasks are all deferred."""
+    tasks = [(f"{vendor}_survives", vendor) for vendor in VENDORS]
+    tasks += [(f"{vendor}_{case}", vendor) for vendor in CANCELLING for case in ("marked", "marked_plain")]
+    jobs = {task_id: add_job(sandbox, vendor, task_id, [(0.0, RUNNING[vendor])]) for task_id, vendor in tasks}
+    run_id = airflow.trigger("interrupted", jobs)
+    airflow.wait_for(
+        lambda: all(task["triggerer_job"] for task in airflow.task_instances("interrupted", run_id)),
+        timeout=60,
+        what="all tasks to be in the triggerer",
+    )
+    return Run("interrupted", run_id, jobs)
+
+
+def triggerer_jobs(airflow: AirflowInstance, run: Run) -> set[int]:
+    """The ids of the triggerers that run a run's triggers."""
+    tasks = airflow.task_instances(run.dag_id, run.run_id)
+    return {(task["triggerer_job"] or {}).get("id", 0) for task in tasks}
+
+
+def asked_to_cancel(sandbox: Sandbox, run: Run) -> dict[str, int]:
+    """How often each task's job was asked to stop, where it was at all."""
+    counts = {
+        task_id: cancel_requests(sandbox, task_id.partition("_")[0], task_id, job_id)
+        for task_id, job_id in run.jobs.items()
+    }
+    return {task_id: count for task_id, count in counts.items() if count}
+
+
+def trigger_ended(airflow: AirflowInstance, run: Run, task_id: str) -> bool:
+    """Whether a task's trigger has ended after a user's action (a triggerer's shutdown ends it, too)."""
+    log = airflow.task_log(run.dag_id, run.run_id, task_id)
+    return "trigger completed" in log.partition(USER_ACTION)[2]
+
+
+@pytest.mark.parametrize("stop", ["kill", "terminate"])
+def test_triggerer_restart(stop: str, interrupted: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """A new triggerer takes over what the old one waited for, and nothing was cancelled."""
+    before = triggerer_jobs(airflow, interrupted)
+    getattr(airflow, stop)("triggerer")
+    airflow.start("triggerer")
+    airflow.wait_for(
+        lambda: not triggerer_jobs(airflow, interrupted) & (before | {0}),
+        timeout=60,
+        what="the new triggerer to take over",
+    )
+    assert asked_to_cancel(sandbox, interrupted) == {}
+
+
+def test_task_ends_right_after_triggerer_restart(
+    interrupted: Run, airflow: AirflowInstance, sandbox: Sandbox
+) -> None:
+    """What was deferred when the triggerer was killed still sees its job's end."""
+    survivors = {vendor: f"{vendor}_survives" for vendor in VENDORS}
+    for vendor, task_id in survivors.items():
+        sandbox.set_state(vendor, interrupted.jobs[task_id], SUCCEEDED[vendor])
+    for task_id in survivors.values():
+        state = airflow.wait_for_task(
+            "interrupted", interrupted.run_id, task_id, ["success", "failed", "up_for_retry"], timeout=60
+        )
+        assert state == "success", airflow.task_log("interrupted", interrupted.run_id, task_id)
+        assert airflow.xcom("interrupted", interrupted.run_id, task_id)["state"] == "succeeded"
+    assert asked_to_cancel(sandbox, interrupted) == {}
+
+
+def test_marked_failed_while_deferred(interrupted: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """With ``cancel_on_kill`` the vendor is asked to stop the job, once; a plain sensor leaves it alone."""
+    marked = [f"{vendor}_marked" for vendor in CANCELLING]
+    plain = [f"{vendor}_marked_plain" for vendor in CANCELLING]
+    for task_id in [*marked, *plain]:
+        airflow.set_task_state("interrupted", interrupted.run_id, task_id, "failed")
+    airflow.wait_for(
+        lambda: all(trigger_ended(airflow, interrupted, task_id) for task_id in [*marked, *plain]),
+        timeout=60,
+        what="the triggers of the marked tasks to end",
+    )
+    assert asked_to_cancel(sandbox, interrupted) == dict.fromkeys(marked, 1)
+
+
+def test_provider_info(airflow: AirflowInstance) -> None:
+    """Airflow's own command line shows the provider, without a warning that concerns it."""
+    commands = {
+        name: ("providers", name, *arguments)
+        for name, arguments in {"get": (PACKAGE, "--full"), "hooks": (), "links": ()}.items()
+    }
+    with ThreadPoolExecutor(2) as pool:
+        answers = dict(
+            zip(
+                commands,
+                pool.map(lambda c: airflow.cli(*c, "--output", "json"), commands.values()),
+                strict=True,
+            )
+        )
+    for name, answer in answers.items():
+        assert answer.returncode == 0, answer.stderr
+        said = (answer.stdout + answer.stderr).splitlines()
+        ours = [line for line in said if "ingestjobs" in line.lower().replace("-", "").replace("_", "")]
+        assert not [line for line in ours if "warn" in line.lower() or "error" in line.lower()], name
+    assert PACKAGE in answers["get"].stdout
+    for conn_type in CONN_TYPES.values():
+        assert conn_type in answers["hooks"].stdout
+    assert "airflow_provider_ingestjobs.links." in answers["links"].stdout
+
+
+def test_connection_forms(airflow: AirflowInstance) -> None:
+    """The UI's form for a new connection knows our types and their extra fields."""
+    forms = {form["connection_type"]: form for form in airflow.api("GET", "connections/hook_meta", root="ui")}
+    for conn_type in CONN_TYPES.values():
+        assert "read_timeout" in forms[conn_type]["extra_fields"]
+    assert "tenant" in forms["amperity"]["extra_fields"]
+    assert "project_id" in forms["imply_polaris"]["extra_fields"]
+
+
+def test_example_dags_parse(airflow: AirflowInstance) -> None:
+    """No DAG file has an import error, and all examples are there."""
+    assert airflow.import_errors() == {}
+    assert {
+        "example_amperity",
+        "example_adverity",
+        "example_imply_polaris",
+        "example_narrative",
+        "example_all_vendors",
+    } <= set(airflow.dag_ids())
