@@ -17,6 +17,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 
 def get_provider_info() -> dict[str, Any]:
     """Return what Airflow's ``apache_airflow_provider`` entry point asks for; imports nothing of Airflow."""
+    from airflow_provider_ingestjobs.assets import ADDRESSES
     from airflow_provider_ingestjobs.connections import CONNECTION_TYPES, ConnectionType, Extra
 
     def conn_field(extra: Extra) -> dict[str, Any]:
@@ -44,9 +45,9 @@ def get_provider_info() -> dict[str, Any]:
         return [
             {"integration-name": row.vendor, "python-modules": [f"{__name__}.{kind}.{row.module}"]}
             for row in CONNECTION_TYPES.values()
-            if kind != "operators" or row.cancels
         ]
 
+    asset_uris = [{"schemes": list(ADDRESSES), "handler": f"{__name__}.assets.check_uri"}]
     return {
         "package-name": "airflow-provider-ingestjobs",
         "name": "Ingestion jobs",
@@ -61,9 +62,15 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": modules("sensors"),
         "operators": modules("operators"),
         "triggers": [
-            {"integration-name": row.vendor, "python-modules": [f"{__name__}.triggers.job"]}
+            {
+                "integration-name": row.vendor,
+                "python-modules": [f"{__name__}.triggers.job", f"{__name__}.triggers.event"],
+            }
             for row in CONNECTION_TYPES.values()
         ],
+        "asset-uris": asset_uris,
+        # What Airflow 2 calls them.
+        "dataset-uris": asset_uris,
         "connection-types": [connection_type(row) for row in CONNECTION_TYPES.values()],
         "extra-links": [f"{__name__}.links.VendorJobLink"],
     }

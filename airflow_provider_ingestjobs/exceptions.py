@@ -98,6 +98,10 @@ class JobFailed(JobEnded):
     """The job failed, or ended in another state that the task does not expect."""
 
 
+class JobCheckFailed(JobEnded):
+    """The job ended as expected, but not with the numbers that the task asks for."""
+
+
 class JobCancelled(JobEnded):
     """The job was cancelled."""
 

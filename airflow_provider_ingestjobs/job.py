@@ -212,6 +212,13 @@ def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[Jo
         raise InvalidInput(field_name, states, f"use some of {_names(JobState)}") from None
 
 
+def duration_in_words(seconds: float) -> str:
+    """Return a duration as people say it, such as ``2 hours 5 minutes``."""
+    import pendulum
+
+    return pendulum.duration(seconds=max(round(seconds), 0)).in_words() or "no time"
+
+
 def _names(states: Iterable[JobState]) -> str:
     return ", ".join(state.value for state in states)
 

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
@@ -42,7 +44,7 @@ class Selection:
             picked = list({job.target: job for job in picked}.values())
         return picked
 
-    def is_done(self, picked: list[Job], now: datetime) -> bool:
+    def is_done(self, picked: Sequence[Job], now: datetime) -> bool:
         """Whether enough jobs have appeared, all have ended, and no more are to be expected.
 
         :param picked: what :meth:`pick` returned.
@@ -50,9 +52,30 @@ class Selection:
         """
         if len(picked) < self.min_jobs or not all(job.state.is_terminal for job in picked):
             return False
-        ends = [job.ended_at or job.updated_at for job in picked]
-        last_end = max((end for end in ends if end), default=now)
-        return now >= last_end + timedelta(seconds=self.settle)
+        return now >= self._last_end(picked, now) + timedelta(seconds=self.settle)
+
+    def next_look(self, picked: Sequence[Job], began: datetime, grace: float) -> datetime | None:
+        """Return when :meth:`is_done` or :meth:`check_hope` may change its mind though no job has."""
+        if len(picked) < self.min_jobs:
+            return self._hopeless_from(began, grace)
+        if all(job.state.is_terminal for job in picked):
+            return self._last_end(picked, began) + timedelta(seconds=self.settle)
+        return None
+
+    def check_hope(
+        self, picked: Sequence[Job], now: datetime, began: datetime, grace: float, conn_id: str
+    ) -> None:
+        """Refuse to wait for what cannot come any more: no job starts in a window that is over.
+
+        :param began: when the wait began.
+        :param grace: seconds in which the vendor may not list a job yet.
+        :raises JobNotFound: if too few jobs have appeared.
+        """
+        if len(picked) < self.min_jobs and now >= self._hopeless_from(began, grace):
+            raise JobNotFound(
+                f"Only {len(picked)} of at least {self.min_jobs} {self.describe()} are listed on connection "
+                f"{conn_id!r}, and that window is over. Vendors list old jobs for a while only."
+            )
 
     def describe(self) -> str:
         """Return what is selected, for logs and errors."""
@@ -78,6 +101,13 @@ class Selection:
         """Return the selection that :meth:`to_dict` wrote."""
         window = {name: datetime.fromisoformat(data[name]) for name in ("started_from", "started_to")}
         return cls(**{**data, **window, "filters": freeze_filters(data["filters"])})
+
+    def _hopeless_from(self, began: datetime, grace: float) -> datetime:
+        return max(self.started_to, began) + timedelta(seconds=grace)
+
+    @staticmethod
+    def _last_end(picked: Sequence[Job], default: datetime) -> datetime:
+        return max((end for job in picked if (end := job.ended_at or job.updated_at)), default=default)
 
     def _takes(self, job: Job) -> bool:
         start = _start(job)

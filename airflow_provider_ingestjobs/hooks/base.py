@@ -309,13 +309,16 @@ class IngestJobHook(BaseHook):
         for group in groups.values():
             shared = dict(set.intersection(*(set(selection.filters) for selection in group)))
             windows = [(s.started_from, min(s.started_to, latest)) for s in group if s.started_from < latest]
-            jobs = {
-                job.id: job
-                for start, end in merge_windows(windows)
-                for job in self._list_window(start, end, shared)
-            }
-            picked |= pick_all(group, list(jobs.values()))
+            jobs = [job for window in merge_windows(windows) for job in self.jobs_between(*window, shared)]
+            picked |= pick_all(group, list({job.id: job for job in jobs}.values()))
         return picked
+
+    def jobs_between(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> list[Job]:
+        """Read the jobs that started (or were created) in a window; perhaps a few more.
+
+        :param shared: filters that only the vendor can judge, such as ``tags``.
+        """
+        return list({job.id: job for job in self._list_window(start, end, shared)}.values())
 
     def add_details(self, job: Job) -> Job:
         """Return an ended job with what takes a further request; as it is, if the vendor does not answer."""
@@ -577,13 +580,22 @@ class IngestJobHook(BaseHook):
         text = self._readable(": ".join(words)) if words else self._readable(answer.body)
         return text, self._readable(str(request_id)) if request_id else None
 
+    def _secrets(self) -> Iterator[str]:
+        """Yield what this connection proves itself with, in every form in which it is sent."""
+        sent = [self._token[0]] if self._token else []
+        if self.settings.login is None:
+            sent.append(self._key_authorization())
+        else:
+            sent.append(self._token_request().headers.get("Authorization", ""))
+        yield from filter(None, (header.partition(" ")[2] for header in sent))
+        yield self.settings.password
+
     def _readable(self, text: str | bytes, most: int = 300) -> str:
         """Return a vendor's text on one line, without this connection's secrets in it."""
         if isinstance(text, bytes):
             text = text[: 4 * most].decode("utf-8", "replace")
-        for secret in (self.settings.password, self._token and self._token[0].partition(" ")[2]):
-            if secret:
-                text = text.replace(secret, "***")
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
         text = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]+", " ", text).strip()
         return (text if len(text) <= most else f"{text[:most]}…") or "(nothing)"
 

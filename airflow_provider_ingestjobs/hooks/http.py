@@ -111,6 +111,21 @@ class PoliteRetry(Retry):
         retry.pace = self.pace
         return retry
 
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> PoliteRetry:
+        retry = super().increment(method, url, response, error, _pool, _stacktrace)
+        # urllib3 would read what is left of an answer that is tried again, however much that is.
+        if response is not None:
+            response.close()
+        return retry
+
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         seconds = read_retry_after(response.headers.get("Retry-After"))
         return seconds if seconds is None else min(seconds, LONGEST_SLEEP)

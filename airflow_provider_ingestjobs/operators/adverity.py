@@ -1,31 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Cancel operator for Adverity."""
+"""Operators for Adverity."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
-from airflow_provider_ingestjobs.operators.base import CancelJobOperator
+from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 
 class AdverityCancelJobOperator(CancelJobOperator):
     """Stops a job of Adverity's, which Adverity allows in the job's fetch stage only.
 
     Later it is refused, and the task fails with
-    :class:`~airflow_provider_ingestjobs.exceptions.CancelRefused`.
-    A stopped job may end as ``Discarded``, which counts as cancelled.
+    :class:`~airflow_provider_ingestjobs.exceptions.CancelRefused`. A stopped job may end as ``Discarded``,
+    which counts as cancelled.
 
     :param adverity_conn_id: the Airflow connection.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
     """
 
     hook_class = AdverityHook
     template_fields: Sequence[str] = (*CancelJobOperator.template_fields, "adverity_conn_id")
 
-    def __init__(self, *, adverity_conn_id: str = "adverity_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        adverity_conn_id: str = "adverity_default",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.adverity_conn_id = adverity_conn_id
+
+
+class AdverityListJobsOperator(ListJobsOperator):
+    """Lists Adverity's running and scheduled jobs, or with a window the past ones.
+
+    :param adverity_conn_id: the Airflow connection.
+    :param datastream_id: only jobs of this datastream (templated).
+    :param started_from: start of the window of past jobs (templated).
+    :param started_to: end of that window (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
+    """
+
+    hook_class = AdverityHook
+    template_fields: Sequence[str] = ("datastream_id", "started_from", "started_to", "adverity_conn_id")
+
+    def __init__(
+        self,
+        *,
+        adverity_conn_id: str = "adverity_default",
+        datastream_id: int | str | None = None,
+        started_from: datetime | str | None = None,
+        started_to: datetime | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={"datastream_id": datastream_id, "started_from": started_from, "started_to": started_to},
+            **kwargs,
+        )
         self.adverity_conn_id = adverity_conn_id

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Cancel operator for Amperity."""
+"""Operators for Amperity."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
-from airflow_provider_ingestjobs.operators.base import CancelJobOperator
+from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 
 class AmperityCancelJobOperator(CancelJobOperator):
@@ -17,13 +18,63 @@ class AmperityCancelJobOperator(CancelJobOperator):
     Amperity has no way to stop an ingest job alone: **everything else in that workflow run stops, too**.
 
     :param amperity_conn_id: the Airflow connection.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
     """
 
     hook_class = AmperityHook
     template_fields: Sequence[str] = (*CancelJobOperator.template_fields, "amperity_conn_id")
 
-    def __init__(self, *, amperity_conn_id: str = "amperity_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        amperity_conn_id: str = "amperity_default",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.amperity_conn_id = amperity_conn_id
+
+
+class AmperityListJobsOperator(ListJobsOperator):
+    """Lists Amperity's ingest jobs that started in a window.
+
+    :param amperity_conn_id: the Airflow connection.
+    :param started_from: start of the window, inclusive; seven days before its end if left out (templated).
+    :param started_to: end of the window, exclusive; now if left out (templated).
+    :param feed_id: only jobs that load this feed (templated).
+    :param table_name: only jobs that load this table (templated).
+    :param workflow_id: only jobs of this workflow run (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
+    """
+
+    hook_class = AmperityHook
+    template_fields: Sequence[str] = (
+        "started_from",
+        "started_to",
+        "feed_id",
+        "table_name",
+        "workflow_id",
+        "amperity_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        amperity_conn_id: str = "amperity_default",
+        started_from: datetime | str | None = None,
+        started_to: datetime | str | None = None,
+        feed_id: str | None = None,
+        table_name: str | None = None,
+        workflow_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={
+                "started_from": started_from,
+                "started_to": started_to,
+                "feed_id": feed_id,
+                "table_name": table_name,
+                "workflow_id": workflow_id,
+            },
+            **kwargs,
+        )
         self.amperity_conn_id = amperity_conn_id

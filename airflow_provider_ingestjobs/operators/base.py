@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""What all vendors' cancel operators share."""
+"""What all vendors' operators share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, VendorUnavailable, WaitTimeout
+from airflow_provider_ingestjobs.exceptions import (
+    CancelNotConfirmed,
+    InvalidInput,
+    VendorUnavailable,
+    WaitTimeout,
+)
 from airflow_provider_ingestjobs.job import Job, JobState, check_job_id
 from airflow_provider_ingestjobs.links import VendorJobLink
-from airflow_provider_ingestjobs.sensors.base import (
-    TIMEOUT_SLACK,
-    VendorJobTask,
-    check_argument_id,
-    to_seconds,
-)
+from airflow_provider_ingestjobs.vendor_task import TIMEOUT_SLACK, VendorTask, check_argument_id, to_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MISSING_GRACE = 60.0
 
 
-class CancelJobOperator(VendorJobTask, BaseOperator):
+class CancelJobOperator(VendorTask, BaseOperator):
     """Asks a vendor to stop a job, waits until it has ended, and returns the job as a dict.
 
     A job that has ended already, or ends otherwise before it is stopped, is a success: its state is in what
@@ -63,22 +64,21 @@ class CancelJobOperator(VendorJobTask, BaseOperator):
         self.poll_interval = to_seconds("poll_interval", poll_interval)
         self.timeout = to_seconds("timeout", timeout)
 
-    @property
-    def poll_seconds(self) -> float:  # type: ignore[override]
-        return self.poll_interval
-
     def execute(self, context: Context) -> Any:
         """Ask the vendor to stop the job."""
         self.job_id = check_job_id(self.job_id)
-        self.keep_link(context)
+        self.keep_link(context, self.job_id)
         job = self.hook.cancel_job(self.job_id)
         if job.state.is_terminal or not self.wait_for_termination:
             return self._report(job)
-        self.log.info("%s has taken the request, %s is %s", job.vendor, self.job_name, job.describe())
+        self.log.info("%s has taken the request, %s is %s", job.vendor, job, job.describe())
         if self.deferrable:
+            from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+
             timeout = timedelta(seconds=self.timeout)
+            arguments = self.trigger_arguments(datetime.now(UTC), timeout, self.poll_interval, MISSING_GRACE)
             self.defer(
-                trigger=self.job_trigger(datetime.now(UTC), timeout, MISSING_GRACE),
+                trigger=IngestJobTrigger(job_ids=[self.job_id], **arguments),
                 method_name="execute_complete",
                 timeout=timeout + TIMEOUT_SLACK,
             )
@@ -86,10 +86,10 @@ class CancelJobOperator(VendorJobTask, BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.job import job_from_event
+        from airflow_provider_ingestjobs.triggers.job import jobs_from_event
 
         try:
-            return self._report(job_from_event(event))
+            return self._report(jobs_from_event(event)[0])
         except WaitTimeout as error:
             raise CancelNotConfirmed(f"{error} Its cancellation was asked for.") from error
 
@@ -98,19 +98,52 @@ class CancelJobOperator(VendorJobTask, BaseOperator):
         while not job.state.is_terminal:
             if time.monotonic() >= deadline:
                 still = f"is still {job.describe()} after {self.timeout:.0f} s"
-                raise CancelNotConfirmed(f"{self.job_name} was asked to stop, but {still}")
+                raise CancelNotConfirmed(f"{job} was asked to stop, but {still}")
             time.sleep(min(self.poll_interval, max(deadline - time.monotonic(), 0)))
             try:
                 job = self.hook.get_job(self.job_id)
             except VendorUnavailable as error:
-                self.log.warning("%s cannot be read now, the wait goes on: %s", self.job_name, error)
+                self.log.warning("%s cannot be read now, the wait goes on: %s", job, error)
         return job
 
     def _report(self, job: Job) -> dict[str, Any]:
         if job.state is JobState.CANCELLED:
-            self.log.info("%s is cancelled", self.job_name)
+            self.log.info("%s is cancelled", job)
         elif job.state.is_terminal:
-            self.log.warning("%s was not cancelled, it had ended before: %s", self.job_name, job.describe())
+            self.log.warning("%s was not cancelled, it had ended before: %s", job, job.describe())
         else:
-            self.log.info("%s was asked to stop and is %s", self.job_name, job.describe())
+            self.log.info("%s was asked to stop and is %s", job, job.describe())
         return job.to_dict()
+
+
+class ListJobsOperator(VendorTask, BaseOperator):
+    """Lists a vendor's jobs, and returns them as a list of dicts.
+
+    :param filters: the arguments of the hook's ``list_jobs``, from the vendor's operator (templated).
+    :param max_jobs: the most to return: more is an error, as XCom is no place for whole histories.
+    :param include_raw: keep the vendor's whole records.
+    """
+
+    ui_color = "#e4e1f0"
+
+    def __init__(
+        self, *, filters: Mapping[str, Any], max_jobs: int = 1000, include_raw: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = dict(filters)
+        for name, value in self.filters.items():
+            setattr(self, name, value)
+        if isinstance(max_jobs, bool) or not isinstance(max_jobs, int) or max_jobs < 1:
+            raise InvalidInput("max_jobs", max_jobs, "give a number of one or more")
+        self.max_jobs = max_jobs
+        self.include_raw = include_raw
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the jobs."""
+        rendered = {name: getattr(self, name) for name in self.filters}
+        jobs = self.hook.list_jobs(**{name: value for name, value in rendered.items() if value is not None})
+        found = [job.to_dict(include_raw=self.include_raw) for job in islice(jobs, self.max_jobs + 1)]
+        if len(found) > self.max_jobs:
+            raise InvalidInput("max_jobs", self.max_jobs, "there are more: narrow the filters, or raise it")
+        self.log.info("%s lists %d jobs", self.vendor, len(found))
+        return found

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Cancel operator for Imply Polaris."""
+"""Operators for Imply Polaris."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
-from airflow_provider_ingestjobs.operators.base import CancelJobOperator
+from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 
 class PolarisCancelJobOperator(CancelJobOperator):
@@ -16,8 +16,7 @@ class PolarisCancelJobOperator(CancelJobOperator):
 
     :param imply_polaris_conn_id: the Airflow connection.
     :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.CancelJobOperator`.
     """
 
     hook_class = PolarisHook
@@ -35,6 +34,49 @@ class PolarisCancelJobOperator(CancelJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.imply_polaris_conn_id = imply_polaris_conn_id
+        self.project_id = project_id
+
+    @property
+    def hook_params(self) -> dict[str, Any]:
+        """The project, if one is given."""
+        return {"project_id": self.project_id} if self.project_id else {}
+
+
+class PolarisListJobsOperator(ListJobsOperator):
+    """Lists a project's jobs of Imply Polaris.
+
+    :param imply_polaris_conn_id: the Airflow connection.
+    :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
+    :param table_name: only jobs that load this table (templated).
+    :param job_type: only jobs of this type, such as ``batch``, or any of several (templated).
+    :param health_status: only jobs with this health, ``ok`` or ``error`` (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
+    """
+
+    hook_class = PolarisHook
+    template_fields: Sequence[str] = (
+        "table_name",
+        "job_type",
+        "health_status",
+        "imply_polaris_conn_id",
+        "project_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        imply_polaris_conn_id: str = "imply_polaris_default",
+        project_id: str | None = None,
+        table_name: str | None = None,
+        job_type: str | list[str] | None = None,
+        health_status: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={"table_name": table_name, "job_type": job_type, "health_status": health_status},
+            **kwargs,
+        )
         self.imply_polaris_conn_id = imply_polaris_conn_id
         self.project_id = project_id
 

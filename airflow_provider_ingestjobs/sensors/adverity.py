@@ -12,16 +12,25 @@ from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 
 class AdverityJobSensor(IngestJobSensor):
-    """Waits until a job of Adverity's, such as a fetch of a datastream has ended.
+    """Waits until jobs of Adverity's, such as the fetches of a datastream, have ended.
 
     :param adverity_conn_id: the Airflow connection.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
+    :param datastream_id: only jobs of this datastream, or any of several (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
     """
 
     hook_class = AdverityHook
-    template_fields: Sequence[str] = (*IngestJobSensor.template_fields, "adverity_conn_id")
+    template_fields: Sequence[str] = (*IngestJobSensor.template_fields, "datastream_id", "adverity_conn_id")
 
-    def __init__(self, *, adverity_conn_id: str = "adverity_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        adverity_conn_id: str = "adverity_default",
+        datastream_id: int | str | list[int] | list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={"datastream_id": datastream_id},
+            **kwargs,
+        )
         self.adverity_conn_id = adverity_conn_id

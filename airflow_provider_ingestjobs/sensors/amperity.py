@@ -12,16 +12,35 @@ from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 
 class AmperityJobSensor(IngestJobSensor):
-    """Waits until an ingest job of Amperity's has ended.
+    """Waits until ingest jobs of Amperity's have ended.
 
     :param amperity_conn_id: the Airflow connection.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
+    :param feed_id: only jobs that load this feed, or any of several (templated).
+    :param table_name: only jobs that load this table, or any of several (templated).
+    :param workflow_id: only jobs of this workflow run, or any of several (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
     """
 
     hook_class = AmperityHook
-    template_fields: Sequence[str] = (*IngestJobSensor.template_fields, "amperity_conn_id")
+    template_fields: Sequence[str] = (
+        *IngestJobSensor.template_fields,
+        "feed_id",
+        "table_name",
+        "workflow_id",
+        "amperity_conn_id",
+    )
 
-    def __init__(self, *, amperity_conn_id: str = "amperity_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        amperity_conn_id: str = "amperity_default",
+        feed_id: str | list[str] | None = None,
+        table_name: str | list[str] | None = None,
+        workflow_id: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={"feed_id": feed_id, "table_name": table_name, "workflow_id": workflow_id},
+            **kwargs,
+        )
         self.amperity_conn_id = amperity_conn_id

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -18,10 +17,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_ingestjobs.assets import tell_outlets
+from airflow_provider_ingestjobs.checks import check_checks, failed_checks
 from airflow_provider_ingestjobs.exceptions import (
     IngestJobsError,
     InvalidInput,
     JobCancelled,
+    JobCheckFailed,
     JobEnded,
     JobFailed,
     JobNotFound,
@@ -29,240 +31,343 @@ from airflow_provider_ingestjobs.exceptions import (
     WaitTimeout,
 )
 from airflow_provider_ingestjobs.job import Job, JobState, check_job_id, to_states
-from airflow_provider_ingestjobs.links import XCOM_KEY, VendorJobLink
+from airflow_provider_ingestjobs.links import VendorJobLink
+from airflow_provider_ingestjobs.selection import Selection, freeze_filters
+from airflow_provider_ingestjobs.vendor_task import (
+    TIMEOUT_SLACK,
+    VendorTask,
+    check_argument_id,
+    is_template,
+    to_seconds,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
-#: What Airflow's own timeout of a deferral has over the trigger's, so that the trigger can say how it stood.
-TIMEOUT_SLACK = timedelta(minutes=2)
+class IngestJobSensor(VendorTask, BaseSensorOperator):
+    """Waits until a vendor's jobs have ended, and returns them.
 
+    The jobs are given either by ``job_id`` or by a selection: what they load (each vendor's sensor names its
+    own nouns) and when they started. It returns a dict for one ``job_id``, else a list of dicts.
 
-class VendorJobTask:
-    """What sensors and operators have in common: one job of one vendor, on one connection.
+    ``soft_fail`` skips the task where a job ended otherwise than expected, failed a check, was never found,
+    or had not ended when the timeout was up. It does not where the wait itself is at fault, such as refused
+    credentials: that fails the task, in every mode.
 
-    A subclass sets ``hook_class``, and an attribute named as the hook's ``conn_name_attr``.
-    """
-
-    hook_class: ClassVar[type[IngestJobHook]]
-    job_id: str
-    poll_seconds: float
-    longest_poll_seconds: float | None = None
-    cancel_on_kill = False
-
-    @property
-    def conn_id(self) -> str:
-        """The Airflow connection."""
-        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
-        return conn_id
-
-    @property
-    def hook_params(self) -> dict[str, Any]:
-        """Further arguments of the hook."""
-        return {}
-
-    @cached_property
-    def hook(self) -> IngestJobHook:
-        """The vendor's hook; nothing is looked up before its first request."""
-        return self.hook_class(self.conn_id, **self.hook_params)
-
-    @property
-    def job_name(self) -> str:
-        return f"{self.hook_class.kind.vendor} job {self.job_id}"
-
-    def job_trigger(self, started_at: datetime, timeout: timedelta, missing_grace: float) -> IngestJobTrigger:
-        """Return the trigger that waits until the job has ended."""
-        from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
-
-        return IngestJobTrigger(
-            hook=self.hook_class.kind.hook,
-            conn_id=self.conn_id,
-            job_id=self.job_id,
-            poll_interval=self.poll_seconds,
-            started_at=started_at.isoformat(),
-            deadline=(started_at + timeout).isoformat(),
-            longest_interval=self.longest_poll_seconds,
-            missing_grace=missing_grace,
-            cancel_on_kill=self.cancel_on_kill,
-            hook_params=self.hook_params,
-        )
-
-    def keep_link(self, context: Context) -> None:
-        """Store the job's address, so that the task's extra link works while it waits."""
-        if url := self.hook.job_url(self.job_id):
-            context["ti"].xcom_push(key=XCOM_KEY, value=url)
-
-
-class IngestJobSensor(VendorJobTask, BaseSensorOperator):
-    """Waits until a vendor's job has ended, and returns the job as a dict.
-
-    ``soft_fail`` skips the task where the job ended otherwise than expected, was never found, or had not
-    ended when the timeout was up. It does not where the wait itself is at fault, such as refused credentials:
-    that fails the task, in every mode.
-
-    :param job_id: the vendor's id of the job (templated).
+    :param job_id: the vendor's id of the job, or several (templated).
+    :param filters: the selection's nouns and values, from the vendor's sensor (templated).
+    :param started_from: of a selection, when the earliest job started: an aware datetime, or ISO 8601 text
+        with an offset (templated). Default: the start of the run's data interval; of a run that has none,
+        ``look_back`` before the run's logical date.
+    :param started_to: the end of that window, exclusive (templated). Default: the end of the data interval;
+        of a run that has none, when the sensor's timeout is up.
+    :param look_back: see ``started_from``.
+    :param min_jobs: how many selected jobs there must be at least.
+    :param settle: how long after the last end further jobs may still appear.
+    :param latest_only: of the selected jobs with the same target, only the one that started last counts.
     :param deferrable: wait in the triggerer, where all waits on a connection share one poll, rather than
         in ``mode`` ``poke`` or ``reschedule``.
     :param poke_interval: the longest time between two looks at the job. ``exponential_backoff`` lets it grow
         up to ``max_wait`` while nothing changes, in every mode.
     :param timeout: how long to wait at most.
     :param expected_states: the states that count as success, such as ``("succeeded", "skipped")``.
+    :param checks: limits for the jobs' counts, such as ``{"max_error_ratio": 0.01, "min_rows": 1}``; see
+        :mod:`airflow_provider_ingestjobs.checks`.
+    :param check: called with each ended :class:`~airflow_provider_ingestjobs.job.Job`; returns ``True`` if
+        the job is fine, else ``False`` or what is wrong with it.
     :param missing_grace: how long the vendor may not know the job (yet). In ``reschedule`` mode it counts
         from the first look, as nothing is kept between two of them.
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that.
-    :param include_raw: keep the vendor's whole record in the returned dict.
+    :param include_raw: keep the vendor's whole record in what is returned.
     """
 
-    template_fields: Sequence[str] = ("job_id",)
+    template_fields: Sequence[str] = ("job_id", "started_from", "started_to")
     operator_extra_links = (VendorJobLink(),)
     ui_color = "#d7ecea"
 
     def __init__(
         self,
         *,
-        job_id: str,
+        job_id: str | Sequence[str] | None = None,
+        filters: Mapping[str, Any] | None = None,
+        started_from: datetime | str | None = None,
+        started_to: datetime | str | None = None,
+        look_back: timedelta | float = timedelta(days=1),
+        min_jobs: int = 1,
+        settle: timedelta | float = 0.0,
+        latest_only: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         expected_states: Iterable[JobState | str] = (JobState.SUCCEEDED,),
+        checks: Mapping[str, float] | None = None,
+        check: Callable[[Job], bool | str] | None = None,
         missing_grace: timedelta | float = timedelta(minutes=5),
         cancel_on_kill: bool = False,
         include_raw: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.job_id = check_argument_id(job_id)
+        self.filters = dict(filters or {})
+        for name, value in self.filters.items():
+            setattr(self, name, value)
+        self.job_id = self._check_target(job_id)
+        self.started_from = self._check_moment("started_from", started_from)
+        self.started_to = self._check_moment("started_to", started_to)
+        self.look_back = to_seconds("look_back", look_back)
+        if isinstance(min_jobs, bool) or not isinstance(min_jobs, int) or min_jobs < 1:
+            raise InvalidInput("min_jobs", min_jobs, "give a number of one or more")
+        self.min_jobs = min_jobs
+        self.settle = to_seconds("settle", settle)
+        self.latest_only = latest_only
         self.deferrable = deferrable
         self.expected_states = to_states("expected_states", expected_states)
         if not all(state.is_terminal for state in self.expected_states):
             raise InvalidInput("expected_states", expected_states, "name states that a job ends in")
+        self.checks = check_checks(checks or {}, self.vendor, self.hook_class.counts)
+        self.check = check
         self.missing_grace = to_seconds("missing_grace", missing_grace)
         self.cancel_on_kill = cancel_on_kill
         self.include_raw = include_raw
         if cancel_on_kill and not self.hook_class.kind.cancels:
-            vendor = self.hook_class.kind.vendor
             raise InvalidInput(
-                "cancel_on_kill", True, f"leave it out: {vendor} documents no way to cancel a job"
+                "cancel_on_kill", True, f"leave it out: {self.vendor} documents no way to cancel a job"
             )
-        self._last: Job | None = None
-        self._last_read_at: datetime | None = None
-        self._missing_since: float | None = None
-
-    @property
-    def poll_seconds(self) -> float:  # type: ignore[override]
-        return self.poke_interval
-
-    @property
-    def longest_poll_seconds(self) -> float | None:  # type: ignore[override]
-        if not self.exponential_backoff:
-            return None
-        return self.max_wait.total_seconds() if self.max_wait else self.timeout
+        if cancel_on_kill and job_id is None:
+            raise InvalidInput(
+                "cancel_on_kill", True, "give job_id: jobs that are only selected are not ours"
+            )
+        self._seen: dict[str, Job] = {}
+        self._seen_at: datetime | None = None
+        self._missing_since: dict[str, float] = {}
+        self._began: datetime | None = None
 
     def execute(self, context: Context) -> Any:
-        """Wait for the job."""
-        self.job_id = check_job_id(self.job_id)
-        self.keep_link(context)
+        """Wait for the jobs."""
+        target = self._target(context)
+        self._began = datetime.now(UTC)
+        if isinstance(self.job_id, str):
+            self.keep_link(context, self.job_id)
         if self.deferrable:
-            started_at, timeout = datetime.now(UTC), timedelta(seconds=self.timeout)
-            self.log.info("Waiting for %s until %s, deferred", self.job_name, started_at + timeout)
-            self.defer(
-                trigger=self.job_trigger(started_at, timeout, self.missing_grace),
-                method_name="execute_complete",
-                timeout=timeout + TIMEOUT_SLACK,
-            )
+            self._defer(target)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise WaitTimeout(f"{self.job_name} had not ended. {error} {self._last_seen()}") from error
+            raise WaitTimeout(f"{self._name(target)} had not ended. {error} {self._last_seen()}") from error
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
-        """Look at the job once."""
+        """Look at the jobs once."""
+        target = self._target(context)
         try:
-            job = self.hook.get_job(self.job_id)
-        except JobNotFound as error:
-            self._miss(error)
-            return False
+            jobs = self._look_for(target, context) if isinstance(target, Selection) else self._look_at(target)
         except VendorUnavailable as error:
-            self.log.warning("%s cannot be read now, the wait goes on: %s", self.job_name, error)
+            self.log.warning("%s cannot be read now, the wait goes on: %s", self._name(target), error)
             return False
-        if self._last is None or self._last.state is not job.state:
-            self.log.info("%s is %s", self.job_name, job.describe())
-        self._last, self._last_read_at, self._missing_since = job, datetime.now(UTC), None
-        if not job.state.is_terminal:
+        if jobs is None:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=self._judge(job))
+        return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.job import job_from_event
+        from airflow_provider_ingestjobs.triggers.job import jobs_from_event
 
         try:
-            job = job_from_event(event)
+            jobs = jobs_from_event(event)
         except (JobNotFound, WaitTimeout) as error:
             raise self._ending(error) from error
         except IngestJobsError as error:
             if getattr(self, "never_fail", False):
                 raise AirflowSkipException(str(error)) from error
             raise
-        # The shared poll reads the states of all jobs; what takes a request for one job is asked for here.
-        job = self.hook.get_job(job.id) if self.include_raw else self.hook.add_details(job)
-        self.log.info("%s is %s", self.job_name, job.describe())
-        return self._judge(job)
+        return self._judge(jobs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job, where the task asks for that."""
+        """Cancel the jobs, where the task asks for that."""
         if self.cancel_on_kill:
-            self.log.info("The task was killed, asking %s to stop", self.job_name)
-            self.hook.cancel_job(self.job_id)
+            for job_id in self._job_ids():
+                self.log.info("The task was killed, asking %s job %s to stop", self.vendor, job_id)
+                self.hook.cancel_job(job_id)
 
-    def _judge(self, job: Job) -> dict[str, Any]:
-        if job.state in self.expected_states:
-            return job.to_dict(include_raw=self.include_raw)
-        said = [
-            f"{self.job_name} is {job.describe()}",
-            job.failure and f"The vendor says: {job.failure}",
-            job.url,
+    # ------------------------------------------------------------------ what to wait for
+
+    def _check_target(self, job_id: Any) -> Any:
+        selects = ", ".join(self.hook_class.selects)
+        chosen = {name: value for name, value in self.filters.items() if value is not None}
+        if job_id is None:
+            if not chosen:
+                raise InvalidInput("job_id", None, f"give job_id, or select jobs by {selects}")
+            for name, value in chosen.items():
+                if isinstance(value, str | list | tuple | set) and not value:
+                    raise InvalidInput(name, value, "it is empty: leave it out, or give a value")
+            return None
+        if chosen:
+            raise InvalidInput("job_id", job_id, f"give either job_id or {', '.join(chosen)}, not both")
+        if isinstance(job_id, list | tuple):
+            if not job_id:
+                raise InvalidInput("job_id", job_id, "it is empty: give at least one id")
+            return [check_argument_id(one) for one in job_id]
+        return check_argument_id(job_id)
+
+    @staticmethod
+    def _check_moment(name: str, value: Any) -> Any:
+        from airflow_provider_ingestjobs.hooks.base import to_utc
+
+        if isinstance(value, datetime) or (isinstance(value, str) and not is_template(value)):
+            to_utc(name, value)
+        return value
+
+    def _target(self, context: Context) -> list[str] | Selection:
+        if self.job_id is not None:
+            return self._job_ids()
+        from airflow_provider_ingestjobs.hooks.base import check_window, to_utc
+
+        start, end = self._default_window(context)
+        if self.started_from:
+            start = to_utc("started_from", self.started_from)
+        if self.started_to:
+            end = to_utc("started_to", self.started_to)
+        start, end = check_window(start, end)
+        return Selection(
+            filters=freeze_filters({name: getattr(self, name) for name in self.filters}),
+            started_from=start,
+            started_to=end,
+            min_jobs=self.min_jobs,
+            settle=self.settle,
+            latest_only=self.latest_only,
+        )
+
+    def _default_window(self, context: Context) -> tuple[datetime, datetime]:
+        run: Any = context["dag_run"]
+        start, end = run.data_interval_start, run.data_interval_end
+        if start is not None and end is not None and start < end:
+            return start, end
+        # Runs triggered by hand or by assets have no interval, and those of a cron trigger one of no length.
+        now = datetime.now(UTC)
+        moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
+        return (moment or now) - timedelta(seconds=self.look_back), now + timedelta(seconds=self.timeout)
+
+    def _job_ids(self) -> list[str]:
+        given: Any = self.job_id
+        if isinstance(given, list | tuple | set):
+            if not given:
+                raise InvalidInput("job_id", given, "it is empty: was the upstream task's result empty?")
+            return [check_job_id(job_id) for job_id in given]
+        return [check_job_id(given)]
+
+    def _name(self, target: list[str] | Selection) -> str:
+        if isinstance(target, Selection):
+            return f"{self.vendor} {target.describe()}"
+        return f"{self.vendor} job {', '.join(target)}"
+
+    # ------------------------------------------------------------------ waiting
+
+    def _defer(self, target: list[str] | Selection) -> None:
+        from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, JobSelectionTrigger
+
+        started_at, timeout = datetime.now(UTC), timedelta(seconds=self.timeout)
+        arguments = self.trigger_arguments(started_at, timeout, self.poke_interval, self.missing_grace)
+        if self.exponential_backoff:
+            arguments["longest_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
+        self.log.info("Waiting for %s until %s, deferred", self._name(target), started_at + timeout)
+        self.defer(
+            trigger=JobSelectionTrigger(selection=target.to_dict(), **arguments)
+            if isinstance(target, Selection)
+            else IngestJobTrigger(job_ids=target, cancel_on_kill=self.cancel_on_kill, **arguments),
+            method_name="execute_complete",
+            timeout=timeout + TIMEOUT_SLACK,
+        )
+
+    def _look_at(self, job_ids: list[str]) -> list[Job] | None:
+        read = self.hook.read_jobs([i for i in job_ids if i not in self._seen or not self._has_ended(i)])
+        for trouble in read.troubles.values():
+            raise trouble
+        for job_id, job in read.jobs.items():
+            self._see(job)
+            self._missing_since.pop(job_id, None)
+        for job_id in read.missing:
+            self._miss(job_id)
+        if not all(job_id in self._seen and self._has_ended(job_id) for job_id in job_ids):
+            return None
+        return [self._seen[job_id] for job_id in job_ids]
+
+    def _look_for(self, selection: Selection, context: Context) -> list[Job] | None:
+        jobs = self.hook.select_jobs([selection])[selection]
+        for job in jobs:
+            self._see(job)
+        now = datetime.now(UTC)
+        if selection.is_done(jobs, now):
+            return jobs
+        # Nothing is kept between two looks in reschedule mode; the run's start is the next best beginning.
+        run: Any = context["dag_run"]
+        began = (run.start_date if self.reschedule else self._began) or now
+        try:
+            selection.check_hope(jobs, now, began, self.missing_grace, self.conn_id)
+        except JobNotFound as error:
+            raise self._ending(error) from error
+        return None
+
+    def _has_ended(self, job_id: str) -> bool:
+        return self._seen[job_id].state.is_terminal
+
+    def _see(self, job: Job) -> None:
+        before = self._seen.get(job.id)
+        if before is None or before.state is not job.state:
+            self.log.info("%s is %s", job, job.describe())
+        self._seen[job.id], self._seen_at = job, datetime.now(UTC)
+
+    def _miss(self, job_id: str) -> None:
+        now = time.monotonic()
+        error = JobNotFound(
+            f"{self.vendor} does not know job {job_id!r}. Check job_id and connection {self.conn_id!r}."
+        )
+        if job_id not in self._missing_since:
+            self._missing_since[job_id] = now
+            self.log.warning("%s Waiting up to %.0f s for it.", error, self.missing_grace)
+        if now - self._missing_since[job_id] >= self.missing_grace:
+            raise self._ending(error)
+
+    def _last_seen(self) -> str:
+        if not self._seen:
+            return "It was never seen."
+        states = "; ".join(f"{job.id} {job.describe()}" for job in self._seen.values())
+        return f"When last read, at {self._seen_at}: {states}."
+
+    # ------------------------------------------------------------------ the end
+
+    def _judge(self, jobs: Sequence[Job], context: Context) -> Any:
+        # The shared poll reads the states of all jobs; what takes a request for one job is asked for here.
+        jobs = [self._in_full(job) for job in jobs]
+        for job in jobs:
+            self.log.info("%s is %s", job, job.describe())
+        if bad := [job for job in jobs if job.state not in self.expected_states]:
+            error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
+            raise self._ending(error("; ".join(map(_obituary, bad)), bad[0]))
+        if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failed_checks(job)]:
+            raise self._ending(JobCheckFailed("; ".join(wrong), jobs[0]))
+        tell_outlets(context, self.outlets, jobs)
+        found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
+        return found[0] if isinstance(self.job_id, str | int) else found
+
+    def _in_full(self, job: Job) -> Job:
+        return self.hook.get_job(job.id) if self.include_raw else self.hook.add_details(job)
+
+    def _failed_checks(self, job: Job) -> list[str]:
+        failures = failed_checks(job, self.checks)
+        if self.check is None:
+            return failures
+        verdict: Any = self.check(job)
+        if verdict is True:
+            return failures
+        name = getattr(self.check, "__name__", "check")
+        return [
+            *failures,
+            verdict if isinstance(verdict, str) and verdict else f"{name}() returned {verdict!r}",
         ]
-        error = JobCancelled if job.state is JobState.CANCELLED else JobFailed
-        raise self._ending(error(". ".join(part for part in said if part), job))
 
     def _ending(self, error: JobEnded | JobNotFound | WaitTimeout) -> Exception:
         return AirflowSkipException(str(error)) if self.soft_fail else error
 
-    def _miss(self, error: JobNotFound) -> None:
-        now = time.monotonic()
-        if self._missing_since is None:
-            self._missing_since = now
-            self.log.warning("%s Waiting up to %.0f s for it.", error, self.missing_grace)
-        if now - self._missing_since >= self.missing_grace:
-            raise self._ending(error)
 
-    def _last_seen(self) -> str:
-        if self._last is None:
-            return "It was never seen."
-        return f"It was {self._last.describe()} when last read, at {self._last_read_at}."
-
-
-def check_argument_id(job_id: Any) -> Any:
-    """Check a job id as early as possible: templates and upstream results are only known when the task runs.
-
-    :raises InvalidInput: for an id that cannot be one.
-    """
-    if isinstance(job_id, str) and "{{" not in job_id and "{%" not in job_id:
-        return check_job_id(job_id)
-    if job_id is None or isinstance(job_id, int | float | bytes | list | tuple | dict):
-        raise InvalidInput("job_id", job_id, f'write the id as text, such as job_id="{job_id!s}"')
-    return job_id
-
-
-def to_seconds(field_name: str, value: timedelta | float) -> float:
-    """Return a duration in seconds.
-
-    :raises InvalidInput: if it is negative or no duration.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise InvalidInput(field_name, value, "give seconds, or a timedelta, of zero or more")
-    return float(seconds)
+def _obituary(job: Job) -> str:
+    said = [f"{job} is {job.describe()}", job.failure and f"The vendor says: {job.failure}", job.url]
+    return ". ".join(part for part in said if part)

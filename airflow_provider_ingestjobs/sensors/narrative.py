@@ -12,16 +12,43 @@ from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 
 class NarrativeJobSensor(IngestJobSensor):
-    """Waits until a job of Narrative's has ended.
+    """Waits until jobs of Narrative's have ended.
 
     :param narrative_conn_id: the Airflow connection.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
+    :param dataset_id: only jobs whose input is this data set, or any of several (templated).
+    :param data_plane_id: only jobs of this data plane, or any of several (templated).
+    :param job_type: only jobs of this type, such as ``materialize-view``, or any of several (templated).
+    :param tags: only jobs with any of these tags (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
     """
 
     hook_class = NarrativeHook
-    template_fields: Sequence[str] = (*IngestJobSensor.template_fields, "narrative_conn_id")
+    template_fields: Sequence[str] = (
+        *IngestJobSensor.template_fields,
+        "dataset_id",
+        "data_plane_id",
+        "job_type",
+        "tags",
+        "narrative_conn_id",
+    )
 
-    def __init__(self, *, narrative_conn_id: str = "narrative_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        narrative_conn_id: str = "narrative_default",
+        dataset_id: int | str | list[int] | None = None,
+        data_plane_id: str | list[str] | None = None,
+        job_type: str | list[str] | None = None,
+        tags: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={
+                "dataset_id": dataset_id,
+                "data_plane_id": data_plane_id,
+                "job_type": job_type,
+                "tags": tags,
+            },
+            **kwargs,
+        )
         self.narrative_conn_id = narrative_conn_id

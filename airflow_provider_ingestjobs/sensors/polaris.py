@@ -12,25 +12,40 @@ from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 
 class PolarisJobSensor(IngestJobSensor):
-    """Waits until an ingestion job of Imply Polaris has ended.
+    """Waits until ingestion jobs of Imply Polaris have ended.
 
     :param imply_polaris_conn_id: the Airflow connection.
     :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
-
-    Further parameters: :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
+    :param table_name: only jobs that load this table, or any of several (templated).
+    :param job_type: only jobs of this type, such as ``batch``, or any of several (templated).
+    :param health_status: only jobs with this health, ``ok`` or ``error`` (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
     """
 
     hook_class = PolarisHook
-    template_fields: Sequence[str] = (*IngestJobSensor.template_fields, "imply_polaris_conn_id", "project_id")
+    template_fields: Sequence[str] = (
+        *IngestJobSensor.template_fields,
+        "table_name",
+        "job_type",
+        "health_status",
+        "imply_polaris_conn_id",
+        "project_id",
+    )
 
     def __init__(
         self,
         *,
         imply_polaris_conn_id: str = "imply_polaris_default",
         project_id: str | None = None,
+        table_name: str | list[str] | None = None,
+        job_type: str | list[str] | None = None,
+        health_status: str | list[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            filters={"table_name": table_name, "job_type": job_type, "health_status": health_status},
+            **kwargs,
+        )
         self.imply_polaris_conn_id = imply_polaris_conn_id
         self.project_id = project_id
 

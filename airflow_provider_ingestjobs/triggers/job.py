@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs.exceptions import (
@@ -24,7 +26,8 @@ from airflow_provider_ingestjobs.exceptions import (
     WaitTimeout,
 )
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-from airflow_provider_ingestjobs.job import Job, JobState
+from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words
+from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.watch import News, Wait, in_thread, open_hook, watch_for
 
 if TYPE_CHECKING:
@@ -34,23 +37,20 @@ if TYPE_CHECKING:
 LAST_LOOK = 15.0
 
 
-class IngestJobTrigger(BaseTrigger):
-    """Waits until a job has ended, and fires one event that :func:`job_from_event` reads.
+class VendorTrigger(BaseTrigger):
+    """Base of the triggers that wait for a vendor's jobs, and fire one event for :func:`jobs_from_event`.
 
-    It holds no HTTP state and asks nobody itself: all triggers on a connection share one
-    :class:`~airflow_provider_ingestjobs.triggers.watch.Watch`. Its arguments are JSON without secrets, and
-    its times are absolute, so that a restarted triggerer goes on where another one stopped.
+    They hold no HTTP state and ask nobody themselves: all triggers on a connection share one
+    :class:`~airflow_provider_ingestjobs.triggers.watch.Watch`. Their arguments are JSON without secrets, and
+    their times are absolute, so that a restarted triggerer goes on where another one stopped.
 
     :param hook: class path of the vendor's hook.
     :param conn_id: the Airflow connection.
-    :param job_id: the vendor's id of the job.
-    :param poll_interval: the longest time between two looks at the job, in seconds.
+    :param poll_interval: the longest time between two looks, in seconds.
     :param started_at: when the wait began, ISO 8601 with an offset.
-    :param deadline: when it ends, the job ended or not; ISO 8601 with an offset.
-    :param longest_interval: what that time may grow to while nothing changes; ``None``: it does not grow.
-    :param missing_grace: seconds in which the vendor may not know the job (yet, or for a while).
-    :param cancel_on_kill: whether the job is cancelled when a user marks or clears the deferred task
-        (Airflow 3.3 and newer).
+    :param deadline: when it ends, the jobs ended or not; ISO 8601 with an offset.
+    :param longest_interval: what ``poll_interval`` may grow to while nothing changes; ``None``: it does not.
+    :param missing_grace: seconds in which the vendor may not know a job (yet, or for a while).
     :param hook_params: further arguments of the hook, such as a Polaris project.
     """
 
@@ -59,25 +59,21 @@ class IngestJobTrigger(BaseTrigger):
         *,
         hook: str,
         conn_id: str,
-        job_id: str,
         poll_interval: float,
         started_at: str,
         deadline: str,
         longest_interval: float | None = None,
         missing_grace: float = 300.0,
-        cancel_on_kill: bool = False,
         hook_params: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.hook = hook
         self.conn_id = conn_id
-        self.job_id = job_id
         self.poll_interval = poll_interval
         self.started_at = started_at
         self.deadline = deadline
         self.longest_interval = longest_interval
         self.missing_grace = missing_grace
-        self.cancel_on_kill = cancel_on_kill
         self.hook_params = dict(hook_params or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -85,33 +81,32 @@ class IngestJobTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", {
             "hook": self.hook,
             "conn_id": self.conn_id,
-            "job_id": self.job_id,
             "poll_interval": self.poll_interval,
             "started_at": self.started_at,
             "deadline": self.deadline,
             "longest_interval": self.longest_interval,
             "missing_grace": self.missing_grace,
-            "cancel_on_kill": self.cancel_on_kill,
             "hook_params": self.hook_params,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event."""
         try:
-            payload = {"status": "ended", "job": (await self._wait()).to_dict()}
+            jobs = await self._wait()
+            payload: dict[str, Any] = {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
         except WaitTimeout as error:
             payload = {"status": "timeout", "message": str(error)}
         except IngestJobsError as error:
             payload = {"status": "error", "error": type(error).__name__, "message": str(error)}
+        # A worker may report the end of a task's process this much late. A task that is resumed before
+        # that is taken for killed and failed: "finished with state success, but … attribute is queued".
+        lag = 1.2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+        await asyncio.sleep(max(lag - seconds_since(self.started_at), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
-    async def on_kill(self) -> None:
-        """Cancel the vendor's job, where the task asks for that. Airflow calls it on a user's action only."""
-        if not self.cancel_on_kill:
-            return
-        hook = await open_hook(self._hook_class, self.conn_id, self.hook_params)
-        job = await in_thread(partial(hook.cancel_job, self.job_id))
-        self.log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+    @abstractmethod
+    async def _wait(self) -> Sequence[Job]:
+        """Return the ended jobs."""
 
     @property
     def _hook_class(self) -> type[IngestJobHook]:
@@ -121,106 +116,214 @@ class IngestJobTrigger(BaseTrigger):
     def _watch(self) -> Watch:
         return watch_for(self._hook_class, self.conn_id, self.hook_params)
 
-    async def _wait(self) -> Job:
-        follow = _Follow(self)
-        async with self._watch.join(self.job_id, self.poll_interval, self.longest_interval) as wait:
+
+class IngestJobTrigger(VendorTrigger):
+    """Waits until jobs have ended.
+
+    :param job_ids: the vendor's ids of the jobs.
+    :param cancel_on_kill: whether the jobs are cancelled when a user marks or clears the deferred task
+        (Airflow 3.3 and newer).
+    :param kwargs: see :class:`VendorTrigger`.
+    """
+
+    def __init__(self, *, job_ids: Sequence[str], cancel_on_kill: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job_ids = list(job_ids)
+        self.cancel_on_kill = cancel_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        path, arguments = super().serialize()
+        return path, {"job_ids": self.job_ids, "cancel_on_kill": self.cancel_on_kill, **arguments}
+
+    async def on_kill(self) -> None:
+        """Cancel the vendor's jobs, where the task asks for that; called on a user's action only."""
+        if not self.cancel_on_kill:
+            return
+        hook = await open_hook(self._hook_class, self.conn_id, self.hook_params)
+        for job_id in self.job_ids:
+            job = await in_thread(partial(hook.cancel_job, job_id))
+            self.log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+
+    async def _wait(self) -> Sequence[Job]:
+        # One after the other is no slower: who has ended meanwhile is told at once.
+        return [await self._wait_for(job_id) for job_id in self.job_ids]
+
+    async def _wait_for(self, job_id: str) -> Job:
+        follow = _FollowJob(self, job_id)
+        async with self._watch.join(job_id, self.poll_interval, self.longest_interval) as wait:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_seconds_until(self.deadline)):
-                    return await follow.to_the_end(wait)
-            wait.look_now()
+                async with asyncio.timeout(-seconds_since(self.deadline)):
+                    while True:
+                        job = follow.take(await wait.news())
+                        if job is not None and job.state.is_terminal:
+                            return job
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK):
-                    job = await follow.next_sight(wait)
+                    wait.look_now()
+                    job = follow.take(await wait.news())
                     if job is not None and job.state.is_terminal:
                         return job
+            raise WaitTimeout(follow.report(wait))
+
+
+class JobSelectionTrigger(VendorTrigger):
+    """Waits until all jobs of a selection have ended.
+
+    :param selection: what :meth:`~airflow_provider_ingestjobs.selection.Selection.to_dict` returns.
+    :param kwargs: see :class:`VendorTrigger`.
+    """
+
+    def __init__(self, *, selection: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.selection = dict(selection)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        path, arguments = super().serialize()
+        return path, {"selection": self.selection, **arguments}
+
+    async def _wait(self) -> Sequence[Job]:
+        selection = Selection.from_dict(self.selection)
+        follow = _FollowSelection(self, selection)
+        deadline = datetime.fromisoformat(self.deadline)
+        async with self._watch.join(selection, self.poll_interval, self.longest_interval) as wait:
+            while (now := datetime.now(UTC)) < deadline:
+                pause = min(follow.next_look or deadline, deadline) - now
+                try:
+                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
+                        news = await wait.news()
+                except TimeoutError:
+                    follow.next_look = None
+                    wait.look_now()
+                    continue
+                if (jobs := follow.take(news)) is not None:
+                    return jobs
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK):
+                    wait.look_now()
+                    if (jobs := follow.take(await wait.news())) is not None:
+                        return jobs
             raise WaitTimeout(follow.report(wait))
 
 
 class _Follow:
     """What one wait has seen so far, told to the task's own log as it changes."""
 
-    def __init__(self, trigger: IngestJobTrigger) -> None:
+    def __init__(self, trigger: VendorTrigger, name: str) -> None:
         self._trigger = trigger
         self._log = trigger.log
-        self._name = f"{trigger._hook_class.kind.vendor} job {trigger.job_id}"
-        self._job: Job | None = None
-        self._missing_since: float | None = None
+        self._name = name
         self._trouble: VendorError | None = None
 
-    async def to_the_end(self, wait: Wait) -> Job:
-        while True:
-            job = await self.next_sight(wait)
-            if job is not None and job.state.is_terminal:
-                return job
-
-    async def next_sight(self, wait: Wait) -> Job | None:
-        """Return the job as the next news has it, or ``None`` where it could not be seen."""
-        news = await wait.news()
+    def _note_trouble(self, news: News) -> None:
         if news.error is not None:
             # Shared by all waits of the watch: each raise would lengthen its traceback.
             raise news.error.with_traceback(None)
-        if news.job is not None:
-            self._see(news.job)
-        elif news.missing:
+        if news.trouble is not None and self._trouble is None:
+            self._log.warning("%s cannot be read now, the wait goes on: %s", self._name, news.trouble)
+        self._trouble = news.trouble
+
+    def _report(self, wait: Wait, seen: str) -> str:
+        waited = duration_in_words(seconds_since(self._trigger.started_at))
+        read_at = wait.read_at and datetime.fromtimestamp(wait.read_at, UTC).isoformat(timespec="seconds")
+        text = f"{self._name} had not ended after {waited}. {seen}, last read at {read_at or 'no time'}."
+        return f"{text} The last trouble: {self._trouble}" if self._trouble else text
+
+
+class _FollowJob(_Follow):
+    def __init__(self, trigger: IngestJobTrigger, job_id: str) -> None:
+        super().__init__(trigger, f"{trigger._hook_class.kind.vendor} job {job_id}")
+        self._job: Job | None = None
+        self._missing_since: float | None = None
+
+    def take(self, news: News) -> Job | None:
+        """Return the job as the news has it, or ``None`` where it could not be seen."""
+        had_trouble = self._trouble is not None
+        self._note_trouble(news)
+        if news.missing:
             self._miss()
-        else:
-            self._suffer(news)
+        elif news.job is not None:
+            if (
+                had_trouble
+                or self._missing_since
+                or self._job is None
+                or self._job.state is not news.job.state
+            ):
+                self._tell(news.job)
+            self._job, self._missing_since = news.job, None
         return news.job
 
     def report(self, wait: Wait) -> str:
         """Return what to say when the time is up."""
-        waited = _words(-_seconds_until(self._trigger.started_at))
-        text = f"{self._name} had not ended after {waited}."
-        if self._job is not None:
-            read_at = wait.read_at and datetime.fromtimestamp(wait.read_at, UTC).isoformat(timespec="seconds")
-            text += (
-                f" It was {self._job.describe()} when last read, {f'at {read_at}' if read_at else 'before'}."
-            )
-        elif self._missing_since is not None:
-            text += f" {self._trigger.conn_id!r} never listed it."
-        if self._trouble is not None:
-            text += f" The last trouble: {self._trouble}"
-        return text
+        return self._report(wait, f"It was {self._job.describe()}" if self._job else "It was never seen")
 
-    def _see(self, job: Job) -> None:
-        if self._job is None or self._job.state is not job.state or self._trouble or self._missing_since:
-            level = self._log.warning if job.state is JobState.UNKNOWN else self._log.info
-            hint = ""
-            if job.state is JobState.UNKNOWN:
-                hint = (
-                    f". It counts as not ended: map {job.vendor_state!r} in the connection's extra state_map"
-                )
-            level("%s is %s%s", self._name, job.describe(), hint)
-        self._job, self._missing_since, self._trouble = job, None, None
+    def _tell(self, job: Job) -> None:
+        if job.state is JobState.UNKNOWN:
+            self._log.warning(
+                "%s is %s. It counts as not ended: map %r in the connection's extra state_map",
+                self._name,
+                job.describe(),
+                job.vendor_state,
+            )
+        else:
+            self._log.info("%s is %s", self._name, job.describe())
 
     def _miss(self) -> None:
-        now = time.time()
-        grace = self._trigger.missing_grace
+        now, grace = time.time(), self._trigger.missing_grace
         if self._missing_since is None:
             # A job never seen is missing since the wait began, also after a restart.
             began = datetime.fromisoformat(self._trigger.started_at).timestamp()
             self._missing_since = now if self._job else min(began, now)
+            in_words = duration_in_words(grace)
             self._log.warning(
-                "%s is not known to the vendor (any more): waiting up to %s", self._name, _words(grace)
+                "The vendor does not know %s (any more): waiting up to %s", self._name, in_words
             )
         if now - self._missing_since >= grace:
             seen = f"it was {self._job.describe()} before" if self._job else "it was never seen"
             raise JobNotFound(
-                f"{self._name} is not known to the vendor for {_words(now - self._missing_since)} ({seen}). "
-                f"Check job_id and connection {self._trigger.conn_id!r}."
+                f"The vendor has not known {self._name} for {duration_in_words(now - self._missing_since)} "
+                f"({seen}). Check job_id and connection {self._trigger.conn_id!r}."
             )
 
-    def _suffer(self, news: News) -> None:
-        if self._trouble is None:
-            self._log.warning("%s cannot be read now, the wait goes on: %s", self._name, news.trouble)
-        self._trouble = news.trouble
+
+class _FollowSelection(_Follow):
+    def __init__(self, trigger: JobSelectionTrigger, selection: Selection) -> None:
+        super().__init__(trigger, f"{trigger._hook_class.kind.vendor} {selection.describe()}")
+        self._selection = selection
+        self._states: dict[str, JobState] = {}
+        #: When the next look is due though nothing has changed.
+        self.next_look: datetime | None = None
+
+    def take(self, news: News) -> Sequence[Job] | None:
+        """Return the jobs, once enough have appeared, all have ended, and no more are to be expected."""
+        self._note_trouble(news)
+        if news.jobs is None:
+            return None
+        for job in news.jobs:
+            if self._states.get(job.id) is not job.state:
+                self._log.info("%s is %s", job, job.describe())
+        self._states = {job.id: job.state for job in news.jobs}
+        now = datetime.now(UTC)
+        if self._selection.is_done(news.jobs, now):
+            return news.jobs
+        began = datetime.fromisoformat(self._trigger.started_at)
+        grace = self._trigger.missing_grace
+        self._selection.check_hope(news.jobs, now, began, grace, self._trigger.conn_id)
+        self.next_look = self._selection.next_look(news.jobs, began, grace)
+        return None
+
+    def report(self, wait: Wait) -> str:
+        """Return what to say when the time is up."""
+        states = ", ".join(f"{job_id} {state.value}" for job_id, state in self._states.items())
+        return self._report(wait, f"Of at least {self._selection.min_jobs} there were: {states or 'none'}")
 
 
-def job_from_event(event: Any) -> Job:
-    """Return the ended job of an :class:`IngestJobTrigger`'s event.
+def jobs_from_event(event: Any) -> list[Job]:
+    """Return the ended jobs of a trigger's event.
 
     :raises WaitTimeout: if the time was up first.
-    :raises JobNotFound: if the vendor does not know the job.
+    :raises JobNotFound: if the vendor does not know a job.
     :raises IngestJobsError: for every other error, and for an event that is none of these: an end that nobody
         understands is never a success.
     """
@@ -230,15 +333,15 @@ def job_from_event(event: Any) -> Job:
     if status == "error":
         raise _ERRORS.get(event.get("error"), IngestJobsError)(event.get("message", event))
     try:
-        job = Job.from_dict(event["job"]) if status == "ended" else None
+        jobs = [Job.from_dict(job) for job in event["jobs"]] if status == "ended" else []
     except (KeyError, TypeError, ValueError):
-        job = None
-    if job is None or not job.state.is_terminal:
+        jobs = []
+    if not jobs or not all(job.state.is_terminal for job in jobs):
         raise IngestJobsError(f"The trigger sent an event that does not say how the job ended: {event!r}")
-    return job
+    return jobs
 
 
-_ERRORS: dict[str, type[IngestJobsError]] = {
+_ERRORS: dict[Any, type[IngestJobsError]] = {
     cls.__name__: cls for cls in (AuthenticationFailed, JobNotFound, NotSupported, VendorError)
 }
 
@@ -260,11 +363,6 @@ def hook_class_from(path: str) -> type[IngestJobHook]:
     return found
 
 
-def _seconds_until(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp() - time.time()
-
-
-def _words(seconds: float) -> str:
-    import pendulum
-
-    return pendulum.duration(seconds=max(int(seconds), 0)).in_words() or "no time"
+def seconds_since(moment: str) -> float:
+    """Return the seconds from a moment to now, below zero if it is to come."""
+    return time.time() - datetime.fromisoformat(moment).timestamp()

@@ -420,10 +420,11 @@ async def in_thread(call: Callable[[], T]) -> T:
     """Run a blocking call in a thread of its own and await its result.
 
     The loop's default executor is shared and small: one vendor that hangs would starve all others there, and
-    its threads hold up the end of the process. This one is a daemon.
+    its threads hold up the end of the process. This one is a daemon, and logs where its caller does.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if future.cancelled():
@@ -436,7 +437,7 @@ async def in_thread(call: Callable[[], T]) -> T:
     def work() -> None:
         result, error = None, None
         try:
-            result = call()
+            result = context.run(call)
         except BaseException as caught:
             error = caught
         with suppress(RuntimeError):  # the loop has closed

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Assets that vendors' jobs load: their addresses, and what a task tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+    from airflow_provider_ingestjobs.job import Job
+
+#: What the two parts of an asset's address are, by scheme: ``amperity://acme/df-5L6d1veh``.
+ADDRESSES = {
+    "amperity": ("tenant", "feed id or table name"),
+    "adverity": ("instance's host", "datastream id"),
+    "imply-polaris": ("project id", "table name"),
+    "narrative": ("company or host", "data set id"),
+}
+
+
+def check_uri(uri: SplitResult) -> SplitResult:
+    """Return an asset's address, if it names what a vendor's job loads; called while a DAG is read.
+
+    :raises ValueError: saying what the address must look like.
+    """
+    owner, target = ADDRESSES[uri.scheme]
+    if not uri.netloc or not uri.path.strip("/"):
+        raise ValueError(f"{uri.geturl()!r} is no asset here: write {uri.scheme}://<{owner}>/<{target}>")
+    return uri
+
+
+def tell_outlets(context: Any, outlets: Sequence[Any], jobs: Sequence[Job]) -> None:
+    """Add a summary of the jobs to the events of the task's outlets, for the DAGs that they start.
+
+    :param context: the task's context.
+    :param outlets: its outlets.
+    :param jobs: the ended jobs.
+    """
+    events = context.get("outlet_events") if outlets else None
+    if events is None:
+        return
+    kept = ("vendor", "id", "state", "target", "ended_at", "rows", "url")
+    summary = [{name: value for name, value in job.to_dict().items() if name in kept} for job in jobs]
+    for outlet in outlets:
+        events[outlet].extra = {**(events[outlet].extra or {}), "ingest_jobs": summary}

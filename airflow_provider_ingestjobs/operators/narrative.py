@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Operators for Narrative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
+from airflow_provider_ingestjobs.operators.base import ListJobsOperator
+
+
+class NarrativeListJobsOperator(ListJobsOperator):
+    """Lists Narrative's jobs.
+
+    :param narrative_conn_id: the Airflow connection.
+    :param dataset_id: only jobs whose input is this data set (templated).
+    :param data_plane_id: only jobs of this data plane (templated).
+    :param state: only jobs in this state, in Narrative's word, or any of several (templated).
+    :param job_type: only jobs of this type, such as ``materialize-view``, or any of several (templated).
+    :param tags: only jobs with any of these tags (templated).
+    :param order_by: such as ``updated_at_desc``; ``created_at_desc`` if left out (templated).
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
+    """
+
+    hook_class = NarrativeHook
+    template_fields: Sequence[str] = (
+        "dataset_id",
+        "data_plane_id",
+        "state",
+        "job_type",
+        "tags",
+        "order_by",
+        "narrative_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        narrative_conn_id: str = "narrative_default",
+        dataset_id: int | str | None = None,
+        data_plane_id: str | None = None,
+        state: str | list[str] | None = None,
+        job_type: str | list[str] | None = None,
+        tags: str | list[str] | None = None,
+        order_by: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters={
+                "dataset_id": dataset_id,
+                "data_plane_id": data_plane_id,
+                "state": state,
+                "job_type": job_type,
+                "tags": tags,
+                "order_by": order_by,
+            },
+            **kwargs,
+        )
+        self.narrative_conn_id = narrative_conn_id

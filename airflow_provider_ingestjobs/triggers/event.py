@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Start DAGs when vendors' jobs end: the trigger of an ``AssetWatcher`` (Airflow 3 and newer)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_ingestjobs.exceptions import IngestJobsError, InvalidInput
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.job import Job, JobState, to_states
+from airflow_provider_ingestjobs.selection import fits, freeze_filters
+from airflow_provider_ingestjobs.triggers.job import hook_class_from
+from airflow_provider_ingestjobs.triggers.watch import JITTER, LONGEST_BACKOFF, in_thread, open_hook
+
+#: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
+STORE_KEY = "ingestjobs.told"
+
+
+class IngestJobEventTrigger(BaseEventTrigger):
+    """Fires an event for every job of a kind that ends; the job is the event's payload.
+
+    ::
+
+        feed = Asset(
+            "amperity://acme/df-5L6d1veh",
+            watchers=[
+                AssetWatcher(
+                    name="loads",
+                    trigger=IngestJobEventTrigger(
+                        hook=AmperityHook, conn_id="amperity_default", filters={"feed_id": "df-5L6d1veh"}
+                    ),
+                )
+            ],
+        )
+
+    Jobs that had ended before the watcher first ran fire nothing. From Airflow 3.3 on, all watchers with
+    equal connection, ``poll_interval`` and ``look_back`` share one poll, and which jobs have been told is
+    kept in the asset's state store: a job that ends while no triggerer runs is told by the next one, and one
+    is told twice only if a triggerer dies between firing and noting it. On Airflow 3.0 to 3.2 each watcher
+    polls for itself and starts anew with the triggerer: jobs that end while it is down are not told.
+
+    :param hook: the vendor's hook, or its class path.
+    :param conn_id: the Airflow connection; the vendor's default one if left out.
+    :param filters: the vendor's nouns and values, as the vendor's sensor takes them.
+    :param states: in which states a job fires.
+    :param poll_interval: seconds between two polls.
+    :param look_back: how long before its end a job may have started, in seconds.
+    :param hook_params: further arguments of the hook, such as a Polaris project.
+    :raises InvalidInput: for a noun that the vendor does not know, and the like.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook: type[IngestJobHook] | str,
+        conn_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        states: Iterable[JobState | str] = (JobState.SUCCEEDED,),
+        poll_interval: float = 60.0,
+        look_back: float = 86_400.0,
+        hook_params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+        self.hook_class = hook_class_from(hook) if isinstance(hook, str) else hook
+        self.conn_id = conn_id or self.hook_class.default_conn_name
+        self.filters = dict(filters or {})
+        for name, value in self.filters.items():
+            if name not in self.hook_class.selects or value is None:
+                raise InvalidInput(f"filters {name}", value, f"use {', '.join(self.hook_class.selects)}")
+        self.states = to_states("states", states)
+        if not all(state.is_terminal for state in self.states):
+            raise InvalidInput("states", states, "name states that a job ends in")
+        for name, seconds in (("poll_interval", poll_interval), ("look_back", look_back)):
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+                raise InvalidInput(name, seconds, "give seconds, more than zero")
+        self.poll_interval = float(poll_interval)
+        self.look_back = float(look_back)
+        self.hook_params = dict(hook_params or {})
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        return f"{__name__}.{type(self).__name__}", {
+            "hook": self.hook_class.kind.hook,
+            "conn_id": self.conn_id,
+            "filters": self.filters,
+            "states": sorted(self.states),
+            "poll_interval": self.poll_interval,
+            "look_back": self.look_back,
+            "hook_params": self.hook_params,
+        }
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Return what watchers that share a poll have in common (Airflow 3.3 and newer)."""
+        # Tags are the vendor's to judge: they need a list of their own.
+        return (
+            self.hook_class.kind.hook,
+            self.conn_id,
+            self.poll_interval,
+            self.look_back,
+            freeze_filters(self.hook_params),
+            freeze_filters({"tags": self.filters.get("tags")}),
+        )
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
+        """Poll for ever, and yield the ended jobs of each poll, or the error it met.
+
+        An error is an item, not an exception: that would end all watchers that share the poll.
+        """
+        trigger = cls(**kwargs)
+        shared = dict(freeze_filters({"tags": trigger.filters.get("tags")}))
+        hook: IngestJobHook | None = None
+        failures = 0
+        while True:
+            try:
+                fresh = await open_hook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
+                if hook is None or hook.settings != fresh.settings:
+                    hook = fresh
+                end = datetime.now(UTC) + timedelta(minutes=1)
+                start = end - timedelta(seconds=trigger.look_back)
+                jobs = await in_thread(partial(hook.jobs_between, start, end, shared))
+                failures = 0
+                yield [job for job in jobs if job.state.is_terminal]
+            except IngestJobsError as error:
+                failures += 1
+                yield error
+            pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
+            await asyncio.sleep(
+                max(pause, min(pause * 2.0**failures / 2, LONGEST_BACKOFF) if failures else 0.0)
+            )
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Fire for the jobs of a poll that are this trigger's and have not been told."""
+        told = await self._load()
+        trouble = False
+        async for item in shared_stream:
+            if isinstance(item, IngestJobsError):
+                if not trouble:
+                    self.log.warning("Jobs on connection %r cannot be read now: %s", self.conn_id, item)
+                trouble = True
+                continue
+            trouble = False
+            mine = [job for job in item if self._wants(job)]
+            if told is None:
+                told = {job.id for job in mine}
+                await self._store(told)
+                continue
+            new = sorted((job for job in mine if job.id not in told), key=lambda job: str(job.ended_at))
+            for job in new:
+                self.log.info("%s is %s", job, job.describe())
+                yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+            if new:
+                # After firing: a triggerer that dies in between tells a job twice rather than never.
+                told = {job.id for job in mine}
+                await self._store(told)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll for this trigger alone, where Airflow shares no streams."""
+        async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
+            yield event
+
+    def _wants(self, job: Job) -> bool:
+        return job.state in self.states and all(fits(job, *one) for one in freeze_filters(self.filters))
+
+    async def _load(self) -> set[str] | None:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return None
+        try:
+            kept = await store.aget(self._store_key)
+        except ValueError as error:
+            self.log.warning("The trigger serves several assets, so what it has told is not kept: %s", error)
+            return None
+        return set(kept) if isinstance(kept, list) else None
+
+    async def _store(self, told: set[str]) -> None:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return
+        try:
+            await store.aset(self._store_key, sorted(told))
+        except ValueError:
+            return
+
+    @property
+    def _store_key(self) -> str:
+        what = "&".join(f"{name}={value}" for name, value in freeze_filters(self.filters))
+        return f"{STORE_KEY}?{what}&states={','.join(sorted(self.states))}"
