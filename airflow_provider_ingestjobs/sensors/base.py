@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -43,6 +44,7 @@ from airflow_provider_ingestjobs.vendor_task import (
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 
 class IngestJobSensor(VendorTask, BaseSensorOperator):
@@ -141,6 +143,8 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         self._seen_at: datetime | None = None
         self._missing_since: dict[str, float] = {}
         self._began: datetime | None = None
+        self._ended: Sequence[Job] = ()
+        self._lineage_host = ""
 
     def execute(self, context: Context) -> Any:
         """Wait for the jobs."""
@@ -180,6 +184,15 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
         return self._judge(jobs, context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage what the jobs read and wrote; its provider calls this where it is installed."""
+        if not self._ended:
+            return None
+        from airflow_provider_ingestjobs.lineage import lineage_of
+
+        scheme = self.hook_class.conn_type.replace("_", "-")
+        return lineage_of(self._ended, f"{scheme}://{self._lineage_host}")
 
     def on_kill(self) -> None:
         """Cancel the jobs, where the task asks for that."""
@@ -336,7 +349,10 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
 
     def _judge(self, jobs: Sequence[Job], context: Context) -> Any:
         # The shared poll reads the states of all jobs; what takes a request for one job is asked for here.
-        jobs = [self._in_full(job) for job in jobs]
+        self._ended = jobs = [self._in_full(job) for job in jobs]
+        if find_spec("airflow.providers.openlineage"):
+            # OpenLineage asks from a process of its own, which cannot look up a connection.
+            self._lineage_host = self.hook.settings.base_url.partition("://")[2]
         for job in jobs:
             self.log.info("%s is %s", job, job.describe())
         if bad := [job for job in jobs if job.state not in self.expected_states]:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What OpenLineage is told of ended jobs. Imported only when the OpenLineage provider asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from airflow.providers.common.compat.openlineage.facet import (
+    InputDataset,
+    OutputDataset,
+    OutputStatisticsOutputDatasetFacet,
+    RunFacet,
+)
+from airflow.providers.openlineage.extractors import OperatorLineage
+
+from airflow_provider_ingestjobs.job import Job
+
+if TYPE_CHECKING:
+    from openlineage.client.generated.base import OutputDatasetFacet
+
+#: The vendors' nouns that rows come from, and go to.
+INPUTS = ("feed_ids", "datastream_id")
+OUTPUTS = ("table_names", "table_name", "dataset_id")
+
+
+@attrs.define
+class IngestJobsRunFacet(RunFacet):
+    """The jobs that a task waited for, as :meth:`Job.to_dict` writes them.
+
+    :param jobs: one dict for each job.
+    """
+
+    jobs: list[dict[str, Any]]
+
+
+def lineage_of(jobs: Sequence[Job], namespace: str) -> OperatorLineage[Any, Any]:
+    """Return the data sets that jobs read and wrote, and the jobs themselves as a run facet.
+
+    Row counts are given to a data set where the job wrote no other: vendors' counts are the job's.
+
+    :param jobs: ended jobs.
+    :param namespace: where the data sets live, such as ``amperity://app.amperity.com``.
+    """
+    inputs = {name for job in jobs for name in _names(job, INPUTS)}
+    outputs: dict[str, OutputDataset] = {}
+    for job in jobs:
+        names = list(_names(job, OUTPUTS))
+        written = (
+            (job.rows.inserted or 0) + (job.rows.updated or 0) if job.rows.inserted is not None else None
+        )
+        for name in names:
+            facets: dict[str, OutputDatasetFacet] = {}
+            if written is not None and len(names) == 1:
+                facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=written)
+            outputs[name] = OutputDataset(namespace=namespace, name=name, outputFacets=facets)
+    return OperatorLineage(
+        inputs=[InputDataset(namespace=namespace, name=name) for name in sorted(inputs)],
+        outputs=list(outputs.values()),
+        run_facets={"ingestJobs": IngestJobsRunFacet(jobs=[job.to_dict() for job in jobs])},
+    )
+
+
+def _names(job: Job, nouns: Sequence[str]) -> Iterator[str]:
+    for noun in nouns:
+        value = job.details.get(noun)
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None:
+                yield str(name)

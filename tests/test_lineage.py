@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("airflow.providers.openlineage", reason="the OpenLineage provider is not installed")
+
+from airflow.providers.openlineage.extractors.base import DefaultExtractor
+
+from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
+
+
+def context() -> dict:
+    now = datetime.now(UTC)
+    run = SimpleNamespace(data_interval_start=None, data_interval_end=None, logical_date=now, start_date=now)
+    return {"dag_run": run, "ti": SimpleNamespace(xcom_push=lambda **_: None)}
+
+
+def extract(sensor: AmperityJobSensor):
+    return DefaultExtractor(sensor).extract_on_complete(SimpleNamespace())
+
+
+def test_a_finished_wait_tells_openlineage_what_was_read_and_written(sandbox, connections):
+    connections.add("amperity")
+    job_id = sandbox.add_job(
+        "amperity",
+        timeline=[(0, "succeeded")],
+        rows={"read": 1000, "inserted": 400, "updated": 200, "rejected": 200, "errors": 200},
+        fields={"tables": [{"feed_id": "df-1", "table_name": "Customers"}]},
+    )
+    sensor = AmperityJobSensor(task_id="wait", job_id=job_id)
+    sensor.execute(context())
+
+    lineage = extract(sensor)
+
+    host = sandbox.url.partition("://")[2]
+    assert [(one.namespace, one.name) for one in lineage.inputs] == [(f"amperity://{host}", "df-1")]
+    (output,) = lineage.outputs
+    assert (output.namespace, output.name) == (f"amperity://{host}", "Customers")
+    assert output.outputFacets["outputStatistics"].rowCount == 600
+    (told,) = lineage.run_facets["ingestJobs"].jobs
+    assert (told["id"], told["state"], told["rows"]["rejected"]) == (job_id, "succeeded", 200)
+
+
+def test_counts_of_a_job_with_several_tables_are_not_given_to_any_one_of_them(sandbox, connections):
+    connections.add("amperity")
+    tables = [{"feed_id": "df-1", "table_name": "Customers"}, {"feed_id": "df-2", "table_name": "Orders"}]
+    job_id = sandbox.add_job("amperity", timeline=[(0, "succeeded")], fields={"tables": tables})
+    sensor = AmperityJobSensor(task_id="wait", job_id=job_id)
+    sensor.execute(context())
+
+    outputs = {output.name: output.outputFacets for output in extract(sensor).outputs}
+
+    assert outputs == {"Customers": {}, "Orders": {}}
+
+
+def test_a_wait_that_has_not_ended_tells_openlineage_nothing():
+    lineage = extract(AmperityJobSensor(task_id="wait", job_id="isj-1"))
+
+    assert not (lineage and lineage.run_facets)
