@@ -60,16 +60,17 @@ def _failure(job: Job, name: str, limit: float) -> str | None:
     count = _count(job, count_name)
     of = _count(job, of_name) if of_name else None
     if count is None or (of_name and of is None):
-        return f"{name}={limit:g} cannot be judged: {job.vendor} gave no count of {of_name or count_name}"
+        lacking = count_name if count is None else of_name
+        return f"{name}={limit:.15g} cannot be judged: {job.vendor} gave no count of {lacking}"
     if of_name:
         ratio = count / of if of else float(count > 0)
         if ratio > limit:
-            return f"{name}={limit:g} is exceeded: {count} {count_name} of {of} {of_name} are {ratio:.4g}"
+            return f"{name}={limit:.15g} is exceeded: {count} {count_name} of {of} {of_name} are {ratio:.4g}"
         return None
     if is_minimum and count < limit:
-        return f"{name}={limit:g} is not reached: {count} {count_name}"
+        return f"{name}={limit:.15g} is not reached: {count} {count_name}"
     if not is_minimum and count > limit:
-        return f"{name}={limit:g} is exceeded: {count} {count_name}"
+        return f"{name}={limit:.15g} is exceeded: {count} {count_name}"
     return None
 
 

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any
+from urllib.parse import quote
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput
 
@@ -161,7 +163,8 @@ class Job:
         }
         if not include_raw:
             del data["raw"]
-        return data
+        plain: dict[str, Any] = as_plain(data)
+        return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -194,6 +197,56 @@ def parse_timestamp(value: object) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def as_plain(value: Any) -> Any:
+    """Return JSON data as every database and protocol of Airflow's takes it.
+
+    A vendor's texts may hold what PostgreSQL does not (NUL, lone surrogates), its numbers what JSON or
+    64 bits do not: a task that has succeeded must not fail over its result.
+    """
+    if isinstance(value, str):
+        clean = value.replace("\0", " ")
+        return clean if clean.isascii() else clean.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {as_plain(str(key)): as_plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        return None
+    return value
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """Return a field that should be an object; an empty one for anything else.
+
+    With :func:`as_objects`, :func:`as_text` and :func:`as_count`, for all fields that a job can do without: a
+    wait must not end, or never end, over a decoration of the record.
+    """
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_objects(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a field that should be an array of them."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """Return a field that should be a text or an id, which may also come as a number."""
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return a field that should be a count."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_NUMBER
+    return value if is_count else None  # type: ignore[return-value]  # it is an int
+
+
+LARGEST_NUMBER = 2**63 - 1
 
 
 def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
@@ -245,6 +298,17 @@ def check_job_id(value: object) -> str:
     ):
         raise InvalidInput("job_id", value[:80], "give the vendor's job id alone, not an address or a path")
     return value
+
+
+def path_part(field_name: str, value: str) -> str:
+    """Return an id percent-encoded, as one part of a vendor's address.
+
+    :param field_name: what it is, for the error.
+    :raises InvalidInput: if it would be another part of the address, or none: ``..``, or nothing.
+    """
+    if not isinstance(value, str) or value in ("", ".", ".."):
+        raise InvalidInput(field_name, value, "give the vendor's id alone, not an address or a path")
+    return quote(value, safe="")
 
 
 LONGEST_JOB_ID = 256

@@ -41,7 +41,8 @@ class Selection:
         picked = [job for job in jobs if self._takes(job)]
         picked.sort(key=lambda job: (_start(job), job.id))
         if self.latest_only:
-            picked = list({job.target: job for job in picked}.values())
+            latest = {job.target: job for job in picked}
+            picked = [job for job in picked if latest[job.target] is job]
         return picked
 
     def is_done(self, picked: Sequence[Job], now: datetime) -> bool:
@@ -107,7 +108,8 @@ class Selection:
 
     @staticmethod
     def _last_end(picked: Sequence[Job], default: datetime) -> datetime:
-        return max((end for job in picked if (end := job.ended_at or job.updated_at)), default=default)
+        # Jobs that never ran may end without a time.
+        return max((job.ended_at or job.updated_at or _start(job) for job in picked), default=default)
 
     def _takes(self, job: Job) -> bool:
         start = _start(job)

@@ -5,19 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest, check_window
-from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+from airflow_provider_ingestjobs.job import (
+    Job,
+    JobState,
+    as_objects,
+    as_text,
+    check_job_id,
+    parse_timestamp,
+    path_part,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.http import Params
 
-PAGE_SIZE = 100
+#: The largest page is not published. What asks for more than the server gives gets the largest it gives.
+PAGE_SIZE = 500
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
@@ -74,30 +84,40 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             else:
                 start, end = check_window(started_from, started_to)
                 params += [("start", _stamp(start)), ("end", _stamp(end))]
-        return (job for page in self._pages(params) for job in self.jobs_from(page, keep_raw=True))
+        pages = self._pages(params)
+        return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
 
     def get_imported(self, job_id: str) -> Any:
         """Return what Adverity says of a job in progress at ``/imported/``; its shape is not published."""
-        return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/imported/")
+        return self.request("GET", f"/api/jobs/{path_part('job_id', check_job_id(job_id))}/imported/")
 
     def job_url(self, job_id: str) -> str | None:
         """Return the job's own address, the one that Adverity's answers carry as ``url``."""
         return f"{self.settings.base_url}/api/jobs/{quote(job_id, safe='')}/"
 
-    def _pages(self, params: Params) -> Iterator[Any]:
+    def _pages(self, params: Params) -> Iterator[tuple[Any, int]]:
+        # With each page goes how many are still to come.
         query: Params = [*params, ("page_size", str(PAGE_SIZE))]
-        seen = set()
+        seen: set[tuple[tuple[str, str], ...]] = set()
         for _ in range(MOST_PAGES):
+            try:
+                answer = self.request("GET", "/api/jobs/", params=query)
+            except VendorError as error:
+                # Jobs have ended since the page before, and this one is no more.
+                if error.status == 404 and seen:
+                    return
+                raise
             seen.add(tuple(query))
-            answer = self.request("GET", "/api/jobs/", params=query)
             if not isinstance(answer, Mapping):
                 raise VendorUnavailable("Adverity sent a job list that is no JSON object", status=200)
-            yield answer.get("results")
-            # Only the query of `next` is used, so that it can lead nowhere else with the key.
-            next_page = answer.get("next")
-            query = parse_qsl(urlsplit(str(next_page)).query) if next_page else []
-            if not query:
+            records, next_page, count = answer.get("results"), answer.get("next"), answer.get("count")
+            size = len(records) if isinstance(records, list) else 0
+            # Without a count, no more than the next one is known of.
+            pages = -(-count // size) - len(seen) if isinstance(count, int) and size else 1
+            yield records, pages if next_page else 0
+            if not next_page:
                 return
+            query = _query_of(next_page)
             if tuple(query) in seen:
                 break
         raise VendorUnavailable(
@@ -106,16 +126,17 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         # Without a window the API lists scheduled and running jobs: who is absent is read by id.
-        for page in self._pages([]):
-            read.jobs.update(self.wanted_from(page, "id", wanted))
-            if len(read.jobs) == len(wanted):
+        for page, pages_left in self._pages([]):
+            read.jobs.update(self.wanted_from(page, "id", wanted, memory))
+            # From here on, one by one is cheaper.
+            if len(wanted) - len(read.jobs) <= pages_left:
                 break
         return set()
 
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         # The current jobs first: who ends in between is among the past ones, and the later record counts.
         for params in ([], [("start", _stamp(start)), ("end", _stamp(end))]):
-            for page in self._pages(params):
+            for page, _ in self._pages(params):
                 yield from self.jobs_from(page)
 
     def _get_record(self, job_id: str) -> Any:
@@ -134,26 +155,26 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
         now = pendulum.now("UTC")
         window = [("start", _stamp(now.subtract(days=PAST_DAYS))), ("end", _stamp(now.add(minutes=1)))]
-        records = (record for page in islice(self._pages(window), 10) for record in page or [])
-        return next((r for r in records if isinstance(r, Mapping) and str(r.get("id")) == job_id), None)
+        records = (record for page, _ in islice(self._pages(window), 10) for record in as_objects(page))
+        return next((record for record in records if str(record.get("id")) == job_id), None)
 
     def _to_job(self, record: Mapping[str, Any]) -> Job:
         datastream = record.get("datastream")
         if not isinstance(datastream, Mapping):
             datastream = {"id": datastream}
-        datastream_id = datastream.get("id")
+        datastream_id = as_text(datastream.get("id"))
         state = self.state_of(record["state_label"])
         job_id = str(record["id"])
         progress = record.get("progress")
-        issues = [issue for issue in record.get("issues") or [] if isinstance(issue, Mapping)]
+        issues = as_objects(record.get("issues"))
         messages = [str(issue["message"]) for issue in issues if issue.get("message")]
         return Job(
             vendor=self.kind.vendor,
             id=job_id,
             state=state,
-            vendor_state=record["state_label"],
-            name=datastream.get("name"),
-            target=None if datastream_id is None else str(datastream_id),
+            vendor_state=str(record["state_label"]),
+            name=as_text(datastream.get("name")),
+            target=datastream_id,
             created_at=parse_timestamp(record.get("scheduled")),
             started_at=parse_timestamp(record.get("job_start")),
             ended_at=parse_timestamp(record.get("job_end")),
@@ -161,12 +182,19 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             progress=float(progress) if isinstance(progress, int | float) and 0 <= progress <= 1 else None,
             url=self.job_url(job_id),
             details={
-                "datastream_id": datastream_id,
-                "range_start": record.get("range_start"),
-                "range_end": record.get("range_end"),
-                "issues": len(issues),
+                "datastream_id": datastream.get("id") if datastream_id else None,
+                "range_start": as_text(record.get("range_start")),
+                "range_end": as_text(record.get("range_end")),
+                # Lists do not show them: none there is not zero.
+                "issues": len(issues) if isinstance(record.get("issues"), list) else None,
             },
         )
+
+    def _add_details(self, job: Job) -> Job:
+        if job.details.get("issues") is not None:
+            return job
+        whole = self._to_job(self._get_record(job.id))
+        return replace(job, failure=whole.failure, details={**job.details, "issues": whole.details["issues"]})
 
     def _send_cancel(self, job: Job) -> None:
         self.request("POST", f"/api/jobs/{quote(job.id, safe='')}/stop/")
@@ -192,9 +220,23 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         return f"Adverity at {self.settings.base_url} answers: {count} jobs running or scheduled"
 
 
+def _query_of(link: object) -> Params:
+    """Return the query of a `next` link; no more is used of it, so that it leads nowhere else with the key.
+
+    :raises VendorUnavailable: if it has none: a list that breaks off must not look like one that ends.
+    """
+    try:
+        query = parse_qsl(urlsplit(link).query) if isinstance(link, str) else []
+    except ValueError:
+        query = []
+    if not query:
+        raise VendorUnavailable("Adverity's list of jobs has a `next` that leads to no page", status=200)
+    return query
+
+
 def _is_date(value: object) -> bool:
     return isinstance(value, date) and not isinstance(value, datetime)
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

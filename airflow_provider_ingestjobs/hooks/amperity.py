@@ -18,7 +18,17 @@ from airflow_provider_ingestjobs.hooks.base import (
     check_window,
     to_utc,
 )
-from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, fold_states, parse_timestamp
+from airflow_provider_ingestjobs.job import (
+    Job,
+    JobState,
+    RowCounts,
+    as_count,
+    as_object,
+    as_text,
+    fold_states,
+    parse_timestamp,
+    path_part,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,10 +93,12 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         import pendulum
 
         end = pendulum.now("UTC") if started_to is None else to_utc("started_to", started_to)
-        start, end = check_window(started_from or end.subtract(days=LONGEST_WINDOW_DAYS), end)
+        if started_from is None:
+            started_from = end.subtract(days=LONGEST_WINDOW_DAYS)
+        start, end = check_window(started_from, end)
         return (
             job
-            for job in self._list(start, end)
+            for job in self.once(self._list(start, end))
             if workflow_id in (None, job.details["workflow_id"])
             and (feed_id is None or feed_id in job.details["feed_ids"])
             and (table_name is None or table_name in job.details["table_names"])
@@ -98,7 +110,7 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         :param verbose: also its error and its tasks.
         :raises VendorError: with status 404, if Amperity does not know it.
         """
-        path = f"/api/workflow/runs/{quote(workflow_id, safe='')}"
+        path = f"/api/workflow/runs/{path_part('workflow_id', workflow_id)}"
         workflow: dict[str, Any] = self.request(
             "GET", path, params=[("view", "verbose" if verbose else "overview")]
         )
@@ -106,7 +118,7 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
 
     def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
         """Stop a workflow run with everything in it, and return it as Amperity describes it."""
-        path = f"/api/workflow/runs/{quote(workflow_id, safe='')}/stop"
+        path = f"/api/workflow/runs/{path_part('workflow_id', workflow_id)}/stop"
         workflow: dict[str, Any] = self.request("POST", path)
         return workflow
 
@@ -118,8 +130,7 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         while start < end:
             stop = min(start.add(days=LONGEST_WINDOW_DAYS), end)
             window = [("created_from", start.to_iso8601_string()), ("created_to", stop.to_iso8601_string())]
-            answer = self.request("GET", "/api/ingest/jobs", params=window)
-            yield answer.get("data") if isinstance(answer, Mapping) else None
+            yield self.request_list("/api/ingest/jobs", "data", params=window)
             start = stop
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
@@ -132,7 +143,7 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         if all(starts):
             start = max(start, pendulum.instance(min(moment for moment in starts if moment)))
         for records in self._windows(start, end):
-            read.jobs.update(self.wanted_from(records, "id", wanted))
+            read.jobs.update(self.wanted_from(records, "id", wanted, memory))
         return set()
 
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
@@ -144,10 +155,12 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
 
     def _to_job(self, record: Mapping[str, Any]) -> Job:
         tables = record["tables"] or []
+        if not isinstance(tables, list):
+            raise TypeError(f"its tables are a {type(tables).__name__}")
         state = fold_states([self.state_of(table["state"]) for table in tables])
         words = sorted({str(table["state"]) for table in tables})
-        table_names = [table["table_name"] for table in tables if table.get("table_name")]
-        feed_ids = [table["feed_id"] for table in tables if table.get("feed_id")]
+        table_names = [name for table in tables if (name := as_text(table.get("table_name")))]
+        feed_ids = [feed_id for table in tables if (feed_id := as_text(table.get("feed_id")))]
         starts = [moment for table in tables if (moment := parse_timestamp(table.get("started_at")))]
         ends = [moment for table in tables if (moment := parse_timestamp(table.get("ended_at")))]
         return Job(
@@ -159,9 +172,9 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
             target=", ".join(table_names) or None,
             started_at=min(starts, default=None),
             ended_at=max(ends, default=None) if state.is_terminal else None,
-            rows=sum((_rows(table) for table in tables), RowCounts()),
+            rows=_rows(tables),
             details={
-                "workflow_id": record.get("workflow_id"),
+                "workflow_id": as_text(record.get("workflow_id")),
                 "feed_ids": feed_ids,
                 "table_names": table_names,
             },
@@ -169,10 +182,11 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
 
     def _add_details(self, job: Job) -> Job:
         # An ingest job says that it failed, only its workflow says why.
-        if job.state is not JobState.FAILED or not job.details["workflow_id"]:
+        workflow_id = job.details.get("workflow_id")
+        if job.state is not JobState.FAILED or not workflow_id:
             return job
-        error = self.get_workflow(job.details["workflow_id"], verbose=True).get("error") or {}
-        return replace(job, failure=error.get("message"))
+        workflow = as_object(self.get_workflow(workflow_id, verbose=True))
+        return replace(job, failure=as_text(as_object(workflow.get("error")).get("message")))
 
     def _send_cancel(self, job: Job) -> None:
         workflow_id = job.details["workflow_id"]
@@ -206,6 +220,11 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         return f"Amperity answers for tenant {tenant!r}: {len(jobs)} ingest jobs in the last hour"
 
 
-def _rows(table: Mapping[str, Any]) -> RowCounts:
-    counts = (table.get(key) for key in ("read", "inserted", "updated", "rejected", "errors"))
-    return RowCounts(*(count if isinstance(count, int) else None for count in counts))
+def _rows(tables: list[Mapping[str, Any]]) -> RowCounts:
+    return RowCounts(*(_sum(tables, key) for key in ("read", "inserted", "updated", "rejected", "errors")))
+
+
+def _sum(tables: list[Mapping[str, Any]], key: str) -> int | None:
+    counts = [count for table in tables if (count := as_count(table.get(key))) is not None]
+    # What one table leaves out nobody knows of the whole job.
+    return sum(counts) if counts and len(counts) == len(tables) else None

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-import re
+import json
+import marshal
 import time
 from abc import abstractmethod
 from collections import defaultdict
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, quote_plus
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
@@ -28,7 +30,7 @@ from airflow_provider_ingestjobs.exceptions import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks.settings import AirflowConnection, Settings, read_connection
-from airflow_provider_ingestjobs.job import Job, JobState, check_job_id, normalise_word
+from airflow_provider_ingestjobs.job import LONGEST_JOB_ID, Job, JobState, check_job_id, normalise_word
 from airflow_provider_ingestjobs.selection import merge_windows, pick_all
 
 if TYPE_CHECKING:
@@ -40,8 +42,16 @@ if TYPE_CHECKING:
 
 #: A token is replaced this many seconds before it expires, or at half its life if that is shorter.
 TOKEN_MARGIN = 60.0
+#: A token that is said to live longer than this is used until it is refused, in seconds.
+LONGEST_LIFE = 1e9
 #: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
 MOST_READS = 100
+#: The most characters kept of a vendor's failure text; a record's `raw` has all of it.
+LONGEST_FAILURE = 2000
+#: The most characters kept of a vendor's word for a state, which is one for each of an Amperity job's tables.
+LONGEST_STATE = 200
+#: Unknown words that are logged, each once.
+MOST_UNKNOWN_WORDS = 100
 
 
 @dataclass(frozen=True)
@@ -69,32 +79,32 @@ class Memory:
     """What somebody who reads the same jobs again and again keeps between two reads.
 
     :param jobs: each job as last read.
-    :param read_at: when each job was last read by its id, by the monotonic clock.
+    :param listed: each job as last made from a list's record, after a mark of that record.
+    :param read_at: when each job was last asked for by its id, by the monotonic clock.
     :param changed_until: the newest change any list has shown.
     :param swept_at: when the lists were last read in full, by the monotonic clock.
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
+    listed: dict[str, tuple[int, Job]] = field(default_factory=dict)
     read_at: dict[str, float] = field(default_factory=dict)
     changed_until: datetime | None = None
     swept_at: float | None = None
 
-    def keep(self, read: JobsRead, read_by_id: Collection[str] = ()) -> None:
+    def keep(self, read: JobsRead) -> None:
         """Take in what a whole read found."""
-        now = time.monotonic()
         self.jobs.update(read.jobs)
         for job_id in read.missing:
             self.jobs.pop(job_id, None)
-        self.read_at.update(dict.fromkeys(read_by_id, now))
         self.changed_until = read.changed_until or self.changed_until
         if read.swept:
-            self.swept_at = now
+            self.swept_at = time.monotonic()
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
-        for gone in self.jobs.keys() - job_ids:
-            del self.jobs[gone]
-        for gone in self.read_at.keys() - job_ids:
-            del self.read_at[gone]
+        kept: tuple[dict[str, Any], ...] = (self.jobs, self.listed, self.read_at)
+        for by_id in kept:
+            for gone in by_id.keys() - job_ids:
+                del by_id[gone]
 
 
 @dataclass
@@ -179,6 +189,8 @@ class IngestJobHook(BaseHook):
         :returns: the jobs by id, without those the vendor does not know.
         :raises VendorError: if the vendor refuses one of them, or cannot be reached.
         """
+        if isinstance(job_ids, str):
+            raise InvalidInput("job_ids", job_ids, f"give a list of ids, such as {[job_ids]}")
         read = self.read_jobs([check_job_id(job_id) for job_id in job_ids])
         for trouble in read.troubles.values():
             raise trouble
@@ -191,7 +203,7 @@ class IngestJobHook(BaseHook):
     def cancel_job(self, job_id: str) -> Job:
         """Ask the vendor to stop a job, and return the job as it is after that.
 
-        A job that has ended already is returned as it is: cancelling is idempotent.
+        A job that has ended already, or is stopping already, is returned as it is: cancelling is idempotent.
 
         :raises JobNotFound: if the vendor does not know it.
         :raises CancelRefused: if the vendor does not stop it (any more).
@@ -205,10 +217,18 @@ class IngestJobHook(BaseHook):
         if job.state.is_terminal:
             self.log.info("%s has already ended: %s. Nothing to cancel.", job, job.describe())
             return job
+        if job.state is JobState.CANCELLING:
+            # Asked for before, perhaps by a try of this task whose worker died before it was told so.
+            self.log.info("%s is stopping already: %s. Nobody is asked again.", job, job.describe())
+            return job
         try:
             self._send_cancel(job)
-        except (AuthenticationFailed, VendorUnavailable):
+        except AuthenticationFailed:
             raise
+        except VendorUnavailable as error:
+            # Taken, with an answer that cannot be read: what a stop answers is not published by every vendor.
+            if error.status != 200:
+                raise
         except VendorError as error:
             # It may have ended in between.
             job = self.get_job(job_id)
@@ -283,6 +303,9 @@ class IngestJobHook(BaseHook):
         if memory is not None:
             rest = sorted(rest, key=lambda job_id: memory.read_at.get(job_id, 0.0))[:MOST_READS]
         for job_id in rest:
+            if memory is not None:
+                # Noted before it may fail: else it would be first again, and who is behind it never read.
+                memory.read_at[job_id] = time.monotonic()
             try:
                 self._read_into(job_id, read)
             except VendorUnavailable as error:
@@ -290,8 +313,12 @@ class IngestJobHook(BaseHook):
                     raise
                 read.interrupted = error
                 break
+        if not (read.jobs or read.missing or unchanged):
+            for trouble in read.troubles.values():
+                if trouble.status == 500:
+                    raise trouble
         if memory is not None:
-            memory.keep(read, rest)
+            memory.keep(read)
         elif read.interrupted:
             raise read.interrupted
         return read
@@ -320,11 +347,17 @@ class IngestJobHook(BaseHook):
         """
         return list({job.id: job for job in self._list_window(start, end, shared)}.values())
 
-    def add_details(self, job: Job) -> Job:
-        """Return an ended job with what takes a further request; as it is, if the vendor does not answer."""
+    def add_details(self, job: Job, needed: bool = False) -> Job:
+        """Return an ended job with what takes a further request; as it is, if the vendor does not answer.
+
+        :param needed: rather raise passing trouble.
+        :raises VendorUnavailable: only if they are needed.
+        """
         try:
-            return self._add_details(job)
-        except VendorError as error:
+            return self._clean(self._add_details(job))
+        except IngestJobsError as error:
+            if needed and isinstance(error, VendorUnavailable):
+                raise
             self.log.warning("No further details of %s: %s", job, error)
             return job
 
@@ -390,16 +423,18 @@ class IngestJobHook(BaseHook):
 
     def state_of(self, word: object) -> JobState:
         """Return the state that a vendor's word stands for, by the connection's ``state_map`` first."""
+        if not isinstance(word, str | int):
+            raise TypeError(f"its state is a {type(word).__name__}")
         normal = normalise_word(str(word))
         state = self.settings.state_map.get(normal) or self.states.get(normal)
         if state is None:
-            if normal not in self._unknown_words:
+            if normal not in self._unknown_words and len(self._unknown_words) < MOST_UNKNOWN_WORDS:
                 self._unknown_words.add(normal)
                 self.log.warning(
                     "%s reports a state that is not known here: %r. It counts as not ended. "
                     "Map it in connection %r, extra state_map.",
                     self.kind.vendor,
-                    word,
+                    self._readable(str(word)),
                     self.conn_id,
                 )
             return JobState.UNKNOWN
@@ -415,7 +450,7 @@ class IngestJobHook(BaseHook):
                 f"{self.kind.vendor} sent a job record that is no JSON object", status=200
             )
         try:
-            job = self._to_job(record)
+            job = self._clean(self._to_job(record))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise VendorUnavailable(
                 f"{self.kind.vendor} sent a job record that cannot be read: {type(error).__name__} {error}",
@@ -423,12 +458,25 @@ class IngestJobHook(BaseHook):
             ) from error
         return replace(job, raw=record) if keep_raw else job
 
+    def _clean(self, job: Job) -> Job:
+        """Return a job whose texts may stand in logs and errors.
+
+        :raises ValueError: if its id may not.
+        """
+        if not job.id or not job.id.isprintable() or len(job.id) > LONGEST_JOB_ID:
+            raise ValueError("its id is empty, too long, or has control characters")
+        if job.failure:
+            job = replace(job, failure=self._readable(job.failure, LONGEST_FAILURE))
+        if len(job.vendor_state) > LONGEST_STATE:
+            job = replace(job, vendor_state=job.vendor_state[:LONGEST_STATE])
+        return job
+
     def jobs_from(self, records: Any, keep_raw: bool = False) -> Iterator[Job]:
         """Return a page of records as jobs; one that cannot be read is left out and logged.
 
         :raises VendorUnavailable: if it is no list.
         """
-        if not isinstance(records, list):
+        if not isinstance(records, list | Iterator):
             raise VendorUnavailable(f"{self.kind.vendor} sent a job list that is no JSON array", status=200)
         for record in records:
             try:
@@ -436,12 +484,38 @@ class IngestJobHook(BaseHook):
             except VendorUnavailable as error:
                 self.log.warning("Left out of the list: %s", error)
 
-    def wanted_from(self, records: Any, id_field: str, wanted: Collection[str]) -> dict[str, Job]:
-        """Return those of a page of records that are wanted, by id; the others are not even converted."""
-        if not isinstance(records, list):
+    def wanted_from(
+        self, records: Any, id_field: str, wanted: Collection[str], memory: Memory
+    ) -> dict[str, Job]:
+        """Return those of a page of records that are wanted, by id.
+
+        The others are not even converted, nor is a record that is as it was when ``memory`` last saw it.
+        """
+        if not isinstance(records, list | Iterator):
             raise VendorUnavailable(f"{self.kind.vendor} sent a job list that is no JSON array", status=200)
-        mine = [r for r in records if isinstance(r, Mapping) and str(r.get(id_field)) in wanted]
-        return {job.id: job for job in self.jobs_from(mine)}
+        found = {}
+        for record in records:
+            job_id = str(record.get(id_field)) if isinstance(record, Mapping) else None
+            if job_id is None or job_id not in wanted:
+                continue
+            # Version 2 of the format writes equal records alike; later ones do not.
+            mark = hash(marshal.dumps(record, 2))
+            seen, job = memory.listed.get(job_id, (None, None))
+            if job is None or seen != mark:
+                job = next(self.jobs_from([record]), None)
+            if job is not None:
+                memory.listed[job_id] = (mark, job)
+                found[job_id] = job
+        return found
+
+    @staticmethod
+    def once(jobs: Iterable[Job]) -> Iterator[Job]:
+        """Return jobs without those that a page before had already: jobs start while the pages are read."""
+        seen = set()
+        for job in jobs:
+            if job.id not in seen:
+                seen.add(job.id)
+                yield job
 
     def request(self, method: str, path: str, *, params: Params = (), json_body: Any = None) -> Any:
         """Send a request with the connection's credentials and return the answer's JSON.
@@ -451,11 +525,24 @@ class IngestJobHook(BaseHook):
         :raises VendorUnavailable: for passing trouble.
         :raises VendorError: for everything else but success.
         """
-        answer = self._send(method, path, params, json_body)
-        if answer.status == 401 and self._token is not None:
-            self._token = None
-            answer = self._send(method, path, params, json_body)
-        return self._read_answer(method, path, answer)
+        return self._read_answer(method, path, self._ask(method, path, params, json_body))
+
+    def request_list(self, path: str, key: str, *, params: Params = ()) -> Iterator[Any]:
+        """Send a request for a list that comes in one piece, and return its records one by one.
+
+        :param key: the answer's field that has the list, unless the answer is the list itself.
+        :raises VendorError: as :meth:`request` does, but only while the records are taken.
+        """
+        answer = self._ask("GET", path, params)
+        self._check_answer("GET", path, answer)
+        try:
+            yield from answer.records(key)
+        except json.JSONDecodeError:
+            raise self._no_json("GET", path, answer) from None
+        except ValueError as error:
+            raise VendorUnavailable(
+                f"{self.kind.vendor} sent a job list that is no JSON array: {error}", status=200
+            ) from None
 
     # ------------------------------------------------------------------ private
 
@@ -469,7 +556,7 @@ class IngestJobHook(BaseHook):
         job = self.job_from(record, keep_raw=True)
         if job.id.casefold() != job_id.casefold():
             raise VendorUnavailable(
-                f"{self.kind.vendor} sent job {job.id!r} when asked for {job_id!r}", status=200
+                f"{self.kind.vendor} sent job {job.id[:80]!r} when asked for {job_id!r}", status=200
             )
         return job
 
@@ -483,8 +570,9 @@ class IngestJobHook(BaseHook):
                 raise
             read.troubles[job_id] = error
         except VendorUnavailable as error:
-            # One unreadable record is this job's trouble; anything else would only hit the next job, too.
-            if error.status != 200:
+            # An unreadable record, or a server that fails over it, is this job's trouble; anything else would
+            # only hit the next job, too.
+            if error.status not in (200, 500):
                 raise
             read.troubles[job_id] = error
         except VendorError as error:
@@ -522,29 +610,58 @@ class IngestJobHook(BaseHook):
 
         ask = self._token_request()
         answer = send(self.get_conn(), self.settings, "POST", ask.url, headers=ask.headers, form=ask.form)
-        if answer.status in (400, 401, 403):
-            answer = replace(answer, status=401)
-        data = self._read_answer("POST", ask.url, answer)
+        if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
+            # Also what says 404: that must not be taken for a job that is not there.
+            said, request_id = self._error_words(answer)
+            raise AuthenticationFailed(
+                f"401: no token for connection {self.conn_id!r}, check login and password. "
+                f"{ask.url} answered {answer.status}: {said}",
+                status=401,
+                request_id=request_id,
+            )
+        self._check_answer("POST", ask.url, answer)
+        try:
+            data = answer.json()
+        except ValueError:
+            # The body is kept out of the error: it may have the token.
+            raise VendorUnavailable(
+                f"{ask.url} answered with something that is not JSON", status=200
+            ) from None
         token = data.get(ask.token_field) if isinstance(data, Mapping) else None
-        if not isinstance(token, str) or not token.isprintable() or not token:
+        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise VendorUnavailable(f"{ask.url} sent no {ask.token_field}", status=200)
         if self._masks_tokens:
             mask_secret(token)
         life = data.get(ask.expires_field)
-        if isinstance(life, bool) or not isinstance(life, int | float) or life <= 0:
+        if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life < LONGEST_LIFE:
             life = float("inf")
         return f"{ask.scheme} {token}", time.monotonic() + max(life - TOKEN_MARGIN, life / 2)
 
+    def _ask(self, method: str, path: str, params: Params, json_body: Any = None) -> Answer:
+        answer = self._send(method, path, params, json_body)
+        if answer.status == 401 and self._token is not None:
+            # Not forgotten: the vendor may say it again, and it is to be left out of what is told then.
+            self._token = (self._token[0], float("-inf"))
+            answer = self._send(method, path, params, json_body)
+        return answer
+
     def _read_answer(self, method: str, path: str, answer: Answer) -> Any:
+        self._check_answer(method, path, answer)
+        try:
+            return answer.json() if answer.body.strip() else None
+        except ValueError:
+            raise self._no_json(method, path, answer) from None
+
+    def _no_json(self, method: str, path: str, answer: Answer) -> VendorUnavailable:
+        return VendorUnavailable(
+            f"{self.kind.vendor} answered {method} {path} with something that is not JSON: "
+            f"{self._readable(answer.body)}",
+            status=200,
+        )
+
+    def _check_answer(self, method: str, path: str, answer: Answer) -> None:
         if 200 <= answer.status < 300:
-            try:
-                return answer.json() if answer.body.strip() else None
-            except ValueError:
-                raise VendorUnavailable(
-                    f"{self.kind.vendor} answered {method} {path} with something that is not JSON: "
-                    f"{self._readable(answer.body)}",
-                    status=200,
-                ) from None
+            return
         from airflow_provider_ingestjobs.hooks.http import read_retry_after
 
         said, request_id = self._error_words(answer)
@@ -588,15 +705,22 @@ class IngestJobHook(BaseHook):
         else:
             sent.append(self._token_request().headers.get("Authorization", ""))
         yield from filter(None, (header.partition(" ")[2] for header in sent))
-        yield self.settings.password
+        password = self.settings.password
+        yield from {password, quote_plus(password), quote(password, safe=""), json.dumps(password)[1:-1]}
 
     def _readable(self, text: str | bytes, most: int = 300) -> str:
         """Return a vendor's text on one line, without this connection's secrets in it."""
-        if isinstance(text, bytes):
-            text = text[: 4 * most].decode("utf-8", "replace")
-        for secret in self._secrets():
+        secrets = sorted(self._secrets(), key=len, reverse=True)
+        enough = 4 * most + len(secrets[0])
+        is_cut = len(text) > enough
+        text = text[:enough] if isinstance(text, str) else text[:enough].decode("utf-8", "replace")
+        for secret in secrets:
             text = text.replace(secret, "***")
-        text = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]+", " ", text).strip()
+        if is_cut:
+            # The first half of a secret would not have been found at the end.
+            text = text[: -len(secrets[0])]
+        # Neither line breaks, in all their forms, nor escape sequences, nor what turns the writing direction.
+        text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return (text if len(text) <= most else f"{text[:most]}…") or "(nothing)"
 
 

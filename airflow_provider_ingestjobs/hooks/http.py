@@ -5,18 +5,25 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
@@ -32,6 +39,8 @@ RETRY_STATUSES = (429, 502, 503, 504)
 LONGEST_SLEEP = 30.0
 #: Larger answers are not read: no job list is near this, and a triggerer must not be filled up by one.
 MOST_BYTES = 64 * 1024 * 1024
+#: The deepest nesting of an answer that is read; vendors' records have about ten levels.
+MOST_LEVELS = 100
 
 Params = Sequence[tuple[str, str]]
 
@@ -53,9 +62,97 @@ class Answer:
         :raises ValueError: if it is none, or nested too deep to read.
         """
         try:
-            return json.loads(self.body)
+            data = json.loads(self.body, parse_constant=_refuse_constant)
         except RecursionError:
-            raise ValueError("nested too deep") from None
+            raise _too_deep() from None
+        _check_depth(data)
+        return data
+
+    def records(self, key: str) -> Iterator[Any]:
+        """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
+
+        :param key: the object's field that has the list, unless the body is a list.
+        :raises ValueError: if there is no such list.
+        """
+        text = self.body.decode(json.detect_encoding(self.body), "surrogatepass")
+        try:
+            yield from _records(text, key)
+        except RecursionError:
+            raise _too_deep() from None
+
+
+def _records(text: str, key: str) -> Iterator[Any]:
+    at = _start_of(text, key)
+    if text[at] != "[":
+        raise ValueError(f"{key} is none")
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        start = at
+        record, at = _decode(text, at)
+        # Few brackets cannot be nested deep; to count them takes no time.
+        if text.count("[", start, at) + text.count("{", start, at) >= MOST_LEVELS:
+            _check_depth(record)
+        yield record
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+        elif text[at] != "]":
+            raise json.JSONDecodeError("no comma between records", text, at)
+
+
+def _start_of(text: str, key: str) -> int:
+    """Return where the value of an object's field starts; of anything else, where it starts itself."""
+    at = _skip(text, 0)
+    if text[at] != "{":
+        return at
+    while text[at] in "{,":
+        at = _skip(text, at + 1)
+        if text[at] == "}":
+            break
+        name, at = _decode(text, at)
+        at = _skip(text, at)
+        if text[at] != ":":
+            raise json.JSONDecodeError("no colon after a field's name", text, at)
+        at = _skip(text, at + 1)
+        if name == key:
+            return at
+        at = _skip(text, _decode(text, at)[1])
+    raise ValueError(f"there is no {key}")
+
+
+def _skip(text: str, at: int) -> int:
+    """Return the place of the next character that is no white space."""
+    at = _white(text, at).end()  # type: ignore[union-attr]  # it matches the empty text, too
+    if at == len(text):
+        raise json.JSONDecodeError("it ends early", text, at)
+    return at
+
+
+def _check_depth(data: Any) -> None:
+    # What Python's parser can just read, other code that walks through it (marshal, repr, Airflow's) cannot.
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> json.JSONDecodeError:
+    return json.JSONDecodeError("nested too deep", "", 0)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
+
+
+_white = re.compile(r"[ \t\n\r]*").match
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
 class Pace:
@@ -136,11 +233,72 @@ class PoliteRetry(Retry):
             self.pace.acquire()
 
 
+class _Connection(HTTPConnection):
+    """Bounds the whole time in which an answer's head comes.
+
+    A server that sends a byte of it now and then, or interim answers for ever, trips no socket's timeout.
+    """
+
+    def getresponse(self) -> Any:
+        late = threading.Event()
+        sock, seconds = self.sock, self.timeout
+
+        def give_up() -> None:
+            late.set()
+            with suppress(OSError):
+                # Not the method of a TLS socket, which another thread is reading from.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds if isinstance(seconds, int | float) else 60.0, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            response = super().getresponse()
+        except Exception:
+            if not late.is_set():
+                raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            # Python takes a head that breaks off for a whole one.
+            raise TimeoutError("the head of the answer came too slowly")
+        return response
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": _Pool, "https": _TlsPool}
+
+
 def open_session(settings: Settings) -> requests.Session:
     """Return a session with this package's retries, certificates and user agent; it sends no credentials."""
     session = requests.Session()
     # What goes to this machine unencrypted must not take a detour over the environment's proxy.
-    session.trust_env = settings.base_url.startswith("https://")
+    urls = (settings.base_url, settings.extra.get("token_url") or "")
+    session.trust_env = not any(url.lower().startswith("http://") for url in urls)
+    # A cookie may take precedence over the key, and a triggerer would gather them for days.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # Without an auth of its own, requests would send what ~/.netrc has for the host.
     session.auth = _leave_as_is
     per_second = settings.extra["requests_per_second"]
@@ -155,7 +313,7 @@ def open_session(settings: Settings) -> requests.Session:
     )
     retry.pace = pace_of(settings.conn_id, settings.base_url, per_second) if per_second else None
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
+        session.mount(scheme, _Adapter(max_retries=retry))
     session.headers["User-Agent"] = (
         f"airflow-provider-ingestjobs/{__version__} apache-airflow/{version('apache-airflow')}"
     )
@@ -200,8 +358,8 @@ def send(
             stream=True,
         ) as response:
             return Answer(response.status_code, response.headers, _read_body(response, settings))
-    except (requests.RequestException, HTTPError) as error:
-        raise VendorUnavailable(f"{method} {url} failed: {_cause(error, settings)}") from None
+    except (requests.RequestException, HTTPError, OSError) as error:
+        raise VendorUnavailable(f"{method} {url} failed: {_cause(error, settings, url)}") from None
 
 
 def _read_body(response: requests.Response, settings: Settings) -> bytes:
@@ -217,7 +375,7 @@ def _read_body(response: requests.Response, settings: Settings) -> bytes:
     return bytes(body)
 
 
-def _cause(error: Exception, settings: Settings) -> str:
+def _cause(error: Exception, settings: Settings, url: str) -> str:
     text = str(error)
     if isinstance(error, requests.exceptions.SSLError):
         return (
@@ -225,8 +383,10 @@ def _cause(error: Exception, settings: Settings) -> str:
             "or set its extra ca_bundle"
         )
     if "NameResolutionError" in text or "getaddrinfo" in text:
-        host = settings.base_url.partition("://")[2]
-        return f"the name of host={host!r} is not known: check the connection's host"
+        field_name = "host" if url.startswith(settings.base_url) else "host and token_url"
+        return (
+            f"the name of host={urlsplit(url).hostname!r} is not known: check the connection's {field_name}"
+        )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {settings.timeout[0]:g} s"
     if isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in text:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
-from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+from airflow_provider_ingestjobs.job import Job, JobState, as_object, as_objects, as_text, parse_timestamp
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.selection import Selection
@@ -82,39 +82,47 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         for key, values in (("state", state), ("type", job_type), ("tag", tags)):
             params += [(key, value) for value in ([values] if isinstance(values, str) else values or [])]
         pages = self._pages([*params, ("order_by", order_by)], per_page, offset)
-        return (job for page in pages for job in self.jobs_from(page, keep_raw=True))
+        return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
 
     def _pages(
         self, params: list[tuple[str, str]], per_page: int = MOST_PER_PAGE, offset: int = 0
-    ) -> Iterator[list[Any]]:
+    ) -> Iterator[tuple[list[Any], int]]:
+        # With each page goes how many are still to come.
         last = False
+        before = None
         while not last:
             query = [*params, ("per_page", str(per_page)), ("offset", str(offset))]
             answer = self.request("GET", "/jobs", params=query)
             records = answer.get("records") if isinstance(answer, Mapping) else None
             if not isinstance(records, list):
                 raise VendorUnavailable("Narrative sent a job list without `records`", status=200)
+            if records and records == before:
+                raise VendorUnavailable(
+                    "Narrative's list does not end: it sent the same page again", status=200
+                )
+            before = records
             offset += per_page
             total = answer.get("total_records")
             last = not records or (offset >= total if isinstance(total, int) else len(records) < per_page)
-            yield records
+            pages = max(-(-(total - offset) // per_page), 1) if isinstance(total, int) else 1
+            yield records, 0 if last else pages
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         since = memory.changed_until
         sweep = memory.swept_at is None or time.monotonic() - memory.swept_at > SWEEP_EVERY
         known = set() if sweep else wanted & memory.jobs.keys()
-        newest = since
-        for pages_read, page in enumerate(self._pages([("order_by", "updated_at_desc")]), 1):
-            read.jobs.update(self.wanted_from(page, "job_id", wanted))
+        newest, began = since, datetime.now(UTC)
+        for page, pages_left in self._pages([("order_by", "updated_at_desc")]):
+            read.jobs.update(self.wanted_from(page, "job_id", wanted, memory))
             changes = [moment for record in (page[:1] + page[-1:]) if (moment := _updated_at(record))]
             newest = max([*changes, newest] if newest else changes, default=None)
             past_changes = since is not None and len(changes) == 2 and changes[-1] < since - OVERLAP
             # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
             owed = len(wanted - read.jobs.keys() - known)
-            if len(read.jobs) == len(wanted) or ((sweep or past_changes) and pages_read >= owed):
+            if len(read.jobs) == len(wanted) or ((sweep or past_changes) and owed <= pages_left):
                 break
         # A stamp from a clock that is ahead would hide the changes that follow it.
-        read.changed_until = newest and min(newest, datetime.now(UTC))
+        read.changed_until = newest and min(newest, began)
         read.swept = sweep
         return known
 
@@ -130,7 +138,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         # These two cannot be repeated; several values are picked from the list.
         single = ("dataset_id", "data_plane_id")
         params += [(name, shared[name]) for name in single if isinstance(shared.get(name), str)]
-        for page in self._pages(params):
+        for page, _ in self._pages(params):
             oldest = None
             for job in self.jobs_from(page):
                 oldest = job.created_at
@@ -143,28 +151,28 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
 
     def _to_job(self, record: Mapping[str, Any]) -> Job:
         state = self.state_of(record["state"])
-        source = record.get("input")
-        result = record.get("result")
-        dataset_id = (source if isinstance(source, Mapping) else {}).get("dataset_id")
-        if dataset_id is None and isinstance(result, Mapping):
-            dataset_id = result.get("dataset_id")
-        failures = [f for f in record.get("failures") or [] if isinstance(f, Mapping)]
+        dataset_id = as_object(record.get("input")).get("dataset_id")
+        if dataset_id is None:
+            dataset_id = as_object(record.get("result")).get("dataset_id")
+        target = as_text(dataset_id)
+        job_type = as_text(record.get("type"))
+        failures = as_objects(record.get("failures"))
         messages = [str(failure["message"]) for failure in failures if failure.get("message")]
         return Job(
             vendor=self.kind.vendor,
             id=str(record["job_id"]),
             state=state,
             vendor_state=str(record["state"]),
-            name=record.get("type"),
-            target=None if dataset_id is None else str(dataset_id),
+            name=job_type,
+            target=target,
             created_at=parse_timestamp(record.get("created_at")),
             ended_at=parse_timestamp(record.get("ended_at")) if state.is_terminal else None,
             updated_at=parse_timestamp(record.get("updated_at")),
             failure="; ".join(messages) or None,
             details={
-                "dataset_id": dataset_id,
-                "data_plane_id": record.get("data_plane_id"),
-                "job_type": record.get("type"),
+                "dataset_id": dataset_id if target else None,
+                "data_plane_id": as_text(record.get("data_plane_id")),
+                "job_type": job_type,
             },
         )
 

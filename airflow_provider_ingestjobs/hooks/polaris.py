@@ -12,7 +12,17 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
 from airflow_provider_ingestjobs.hooks.settings import Settings, check_url
-from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, check_job_id, parse_timestamp
+from airflow_provider_ingestjobs.job import (
+    Job,
+    JobState,
+    RowCounts,
+    as_count,
+    as_object,
+    as_text,
+    check_job_id,
+    parse_timestamp,
+    path_part,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +71,7 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         """
         params = [("healthStatus", status) for status in _several(health_status)]
         params += [("type", kind) for kind in _several(job_type)]
-        jobs = self.jobs_from(self._list(params), keep_raw=True)
+        jobs = self.once(self.jobs_from(self._list(params), keep_raw=True))
         return (job for job in jobs if table_name in (None, job.target))
 
     def get_metrics(self, job_id: str) -> dict[str, Any]:
@@ -69,16 +79,15 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         metrics: dict[str, Any] = self.request("GET", self._job_path(check_job_id(job_id)) + "/metrics")
         return metrics
 
-    def _list(self, params: list[tuple[str, str]]) -> Any:
+    def _list(self, params: list[tuple[str, str]]) -> Iterator[Any]:
         # Projects from before 2023-09-29 have addresses without a project; their list is the v2 one.
         project = self._project
-        path = f"/v1/projects/{quote(project, safe='')}/jobs" if project else "/v2/jobs"
-        answer = self.request("GET", path, params=params)
+        path = f"/v1/projects/{path_part('project_id', project)}/jobs" if project else "/v2/jobs"
         # The list's envelope is not published; Polaris' other lists have `values`.
-        return answer.get("values") if isinstance(answer, Mapping) else answer
+        return self.request_list(path, "values", params=params)
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
-        read.jobs.update(self.wanted_from(self._list([]), "id", wanted))
+        read.jobs.update(self.wanted_from(self._list([]), "id", wanted, memory))
         return set()
 
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
@@ -96,13 +105,14 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         ):
             state = JobState.CANCELLING
         updated_at = parse_timestamp(record.get("lastUpdatedTimestamp"))
-        table_name = (record.get("target") or {}).get("tableName")
+        table_name = as_text(as_object(record.get("target")).get("tableName"))
+        job_type = as_text(record.get("type"))
         return Job(
             vendor=self.kind.vendor,
             id=str(record["id"]),
             state=state,
             vendor_state=str(record["executionStatus"]),
-            name=record.get("type"),
+            name=job_type,
             target=table_name,
             created_at=parse_timestamp(record.get("createdTimestamp")),
             # Polaris gives no end; the record of an ended job changes no more.
@@ -110,22 +120,22 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
             updated_at=updated_at,
             details={
                 "table_name": table_name,
-                "job_type": record.get("type"),
-                "health_status": (record.get("health") or {}).get("status"),
+                "job_type": job_type,
+                "health_status": as_text(as_object(record.get("health")).get("status")),
             },
         )
 
     def _add_details(self, job: Job) -> Job:
-        totals = (self.get_metrics(job.id) or {}).get("totals") or {}
+        totals = as_object(as_object(self.get_metrics(job.id)).get("totals"))
         rows = RowCounts(
-            read=totals.get("numRowsProcessed"),
-            inserted=totals.get("numRowsPersisted"),
-            errors=totals.get("numRowsSkippedByError"),
+            read=as_count(totals.get("numRowsProcessed")),
+            inserted=as_count(totals.get("numRowsPersisted")),
+            errors=as_count(totals.get("numRowsSkippedByError")),
         )
-        more = {"rows_skipped_by_filter": totals.get("numRowsSkippedByFilter")}
+        more = {"rows_skipped_by_filter": as_count(totals.get("numRowsSkippedByFilter"))}
         # The reference page and the sample answer spell this one differently.
-        more["rows_with_warning"] = totals.get(
-            "numRowsProcessedWithWarning", totals.get("numRowsProcessedWithWarnings")
+        more["rows_with_warning"] = as_count(
+            totals.get("numRowsProcessedWithWarning", totals.get("numRowsProcessedWithWarnings"))
         )
         return replace(job, rows=rows, details={**job.details, **more})
 
@@ -134,7 +144,7 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
 
     def _job_path(self, job_id: str) -> str:
         project = self._project
-        prefix = f"/v1/projects/{quote(project, safe='')}" if project else "/v1"
+        prefix = f"/v1/projects/{path_part('project_id', project)}" if project else "/v1"
         return f"{prefix}/jobs/{quote(job_id, safe='')}"
 
     @property
@@ -167,10 +177,9 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         )
 
     def _test(self) -> str:
-        unhealthy = self._list([("healthStatus", "error")])
+        unhealthy = sum(1 for _ in self._list([("healthStatus", "error")]))
         where = f"project {self._project}" if self._project else "the project-less API"
-        count = len(unhealthy) if isinstance(unhealthy, list) else "no"
-        return f"Imply Polaris answers for {where}: {count} jobs with an error"
+        return f"Imply Polaris answers for {where}: {unhealthy} jobs with an error"
 
 
 def _several(value: str | Iterable[str] | None) -> list[str]:

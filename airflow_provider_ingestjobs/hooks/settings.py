@@ -111,7 +111,8 @@ def check_url(field_name: str, url: str) -> str:
     :param url: ``https://…``, or ``http://`` to a loopback host.
     :raises InvalidInput: for any other scheme, user info, query, fragment or malformed host.
     """
-    shown = url.rpartition("@")[2]
+    # What stands before or behind the host may be a secret.
+    shown = re.split(r"[?#]", url.rpartition("@")[2])[0]
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

@@ -221,9 +221,11 @@ class Amperity(VendorApi):
             if normalised(word) not in self.waiting_words and part["started_at"] is None:
                 part["started_at"] = at
             if normalised(word) not in self.ended_words:
-                part["ended_at"] = None
-            elif part["ended_at"] is None:
+                part["ended_at"], part["complete"] = None, False
+                continue
+            if part["ended_at"] is None:
                 part["ended_at"] = at
+            part["complete"] = part["complete"] or not job.cancel_asked
         # Amperity's job has no time or state of its own: they are its tables'.
         if job.parts:
             starts = [part["started_at"] for part in job.parts if part["started_at"] is not None]
@@ -263,10 +265,18 @@ class Amperity(VendorApi):
         number = len(job.parts) + 1
         own.setdefault("table_name", "Customers" if number == 1 else f"Customers {number}")
         own.setdefault("feed_id", f"df-{_letters(8)}")
-        return {"fields": own, "pinned": pinned, "state": None, "started_at": None, "ended_at": None}
+        return {
+            "fields": own,
+            "pinned": pinned,
+            "state": None,
+            "started_at": None,
+            "ended_at": None,
+            # Whether the table came to its own end, and was not cut short by a cancel.
+            "complete": False,
+        }
 
     def _table_record(self, job: SandboxJob, part: dict[str, Any]) -> dict[str, Any]:
-        counts = job.rows_now(part["ended_at"] is not None)
+        counts = job.rows_now(part["complete"])
         record: dict[str, Any] = {name: counts.get(name, 0) for name in ROW_COUNTS}
         record.update(feed_id=None, table_name=None, state=part["state"], job_id=job.id)
         # Their schema requires both times, silent on a table that has not got there: left out until known.

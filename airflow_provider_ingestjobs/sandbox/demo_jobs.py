@@ -30,6 +30,7 @@ def _job(shows: str, vendor: str, job_id: str, timeline: list[tuple[float, Any]]
 
 
 _DATASTREAM = {"id": 218, "stack_id": 12, "name": "Google Ads - EMEA", "slug": "google-ads-emea"}
+_TWO_FETCHES = {"id": 221, "stack_id": 12, "name": "TikTok Ads - EMEA", "slug": "tiktok-ads-emea"}
 _LONG = 1800.0
 
 #: Vendor, job id, timeline and outcome of every demo job.
@@ -61,7 +62,7 @@ DEMO_JOBS: tuple[DemoJob, ...] = (
         "long-running, to be cancelled",
         "amperity",
         "isj-20261102-30114-Hist03",
-        [(0, "scheduled"), (2, "running"), (_LONG, "succeeded")],
+        [(0, "scheduled"), (2, {"state": "running", "progress": 0.03}), (_LONG, "succeeded")],
         rows={"read": 9000000, "inserted": 9000000},
         fields={
             "workflow_id": "wf-20261102-30112-Histo3",
@@ -77,6 +78,17 @@ DEMO_JOBS: tuple[DemoJob, ...] = (
         fields={
             "workflow_id": "wf-20261102-30113-Email4",
             "tables": [{"table_name": "Email engagement", "feed_id": "df-7Yb2KqRn"}],
+        },
+    ),
+    _job(
+        "success, for a watcher: the feed has no other job",
+        "amperity",
+        "isj-20261102-30116-Store5",
+        [(0, "scheduled"), (3, "running"), (20, "succeeded")],
+        rows={"read": 812, "inserted": 812, "updated": 0, "rejected": 0, "errors": 0},
+        fields={
+            "workflow_id": "wf-20261102-30114-Store5",
+            "tables": [{"table_name": "Stores", "feed_id": "df-4WqZp8Lk"}],
         },
     ),
     _job(
@@ -111,6 +123,20 @@ DEMO_JOBS: tuple[DemoJob, ...] = (
         "7301104",
         [(0, "Scheduled"), (7, "Discarded")],
         fields={"datastream": _DATASTREAM},
+    ),
+    _job(
+        "success, the first of a datastream's two fetches",
+        "adverity",
+        "7301105",
+        [(0, "Scheduled"), (1, "Running"), (6, "Success")],
+        fields={"datastream": _TWO_FETCHES},
+    ),
+    _job(
+        "success, the second one: it starts when the first has ended",
+        "adverity",
+        "7301106",
+        [(10, "Running"), (14, "Success")],
+        fields={"datastream": _TWO_FETCHES},
     ),
     _job(
         "success",

@@ -60,14 +60,19 @@ class SandboxJob:
         """Whether the job has come to its end."""
         return self.ended_at is not None
 
-    def rows_now(self, ended: bool) -> dict[str, int]:
+    @property
+    def is_complete(self) -> bool:
+        """Whether the job has come to its own end, and was not cut short by a cancel."""
+        return self.is_ended and not self.cancel_asked
+
+    def rows_now(self, complete: bool) -> dict[str, int]:
         """Return the row counts as of now: those the last step named, else the final ones by progress.
 
-        :param ended: whether the job, or the part of it that is asked for, is over.
+        :param complete: whether the job, or the part of it that is asked for, has come to its own end.
         """
         if self.step_rows is not None:
             return self.step_rows
-        if ended:
+        if complete:
             return self.rows
         share = self.progress or 0.0
         return {name: int(count * share) for name, count in self.rows.items()}
@@ -97,7 +102,7 @@ class SandboxJob:
             self.ended_at = None
         if "rows" in step:
             self.step_rows = dict(step["rows"])
-        elif self.is_ended and self.rows:
+        elif self.is_complete and self.rows:
             self.step_rows = None
         self.progress = step.get("progress", self.progress)
         self.stage = step.get("stage", self.stage)

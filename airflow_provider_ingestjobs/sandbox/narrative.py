@@ -220,7 +220,7 @@ class Narrative(VendorApi):
 
     def _result(self, job: SandboxJob) -> dict[str, Any]:
         if job.fields["type"] == FORECAST:
-            forecast = {"cost": 0, "rows": job.rows_now(job.is_ended).get("read", 0)}
+            forecast = {"cost": 0, "rows": job.rows_now(job.is_complete).get("read", 0)}
             return {"success": {"result": {"Forecast": forecast}}}
         return {
             "dataset_id": job.fields["input"].get("dataset_id"),

@@ -135,7 +135,7 @@ class Polaris(VendorApi):
     def get_metrics(self, call: Call) -> Response:
         """GET a job's metrics."""
         job = self._known(call)
-        rows = job.rows_now(job.is_ended)
+        rows = job.rows_now(job.is_complete)
         totals = {name: rows.get(count, 0) if count else 0 for name, count in _METRICS.items()}
         totals.update((name, count) for name, count in rows.items() if name.startswith("numRows"))
         return json_response({"totals": totals})

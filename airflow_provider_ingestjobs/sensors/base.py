@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -150,10 +151,10 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         """Wait for the jobs."""
         target = self._target(context)
         self._began = datetime.now(UTC)
-        if isinstance(self.job_id, str):
-            self.keep_link(context, self.job_id)
+        if isinstance(target, list) and len(target) == 1:
+            self.keep_link(context, target[0])
         if self.deferrable:
-            self._defer(target)
+            self._defer(target, context)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
@@ -163,13 +164,13 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         """Look at the jobs once."""
         target = self._target(context)
         try:
-            jobs = self._look_for(target, context) if isinstance(target, Selection) else self._look_at(target)
+            jobs = self._look_for(target, context) if isinstance(target, Selection) else self._look_at(target, context)
+            if jobs is None:
+                return False
+            return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
         except VendorUnavailable as error:
             self.log.warning("%s cannot be read now, the wait goes on: %s", self._name(target), error)
             return False
-        if jobs is None:
-            return False
-        return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
@@ -184,6 +185,16 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
         return self._judge(jobs, context)
+
+    def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
+        """Go on with the deferred task; a skip says why, as it does in the other modes."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as skip:
+            # Airflow's own in its place only says that soft_fail is set.
+            if isinstance(skip.__cause__, AirflowSkipException):
+                raise skip.__cause__ from None
+            raise
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage what the jobs read and wrote; its provider calls this where it is installed."""
@@ -234,14 +245,19 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             return self._job_ids()
         from airflow_provider_ingestjobs.hooks.base import check_window, to_utc
 
+        # As rendered: what was given when the DAG was parsed must not have turned into "any".
+        filters = {name: getattr(self, name) for name, given in self.filters.items() if given is not None}
+        for name, value in (filters or {"job_id": None}).items():
+            if value is None or (isinstance(value, str | list | tuple | set) and not value):
+                raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom?")
         start, end = self._default_window(context)
-        if self.started_from:
+        if self.started_from is not None:
             start = to_utc("started_from", self.started_from)
-        if self.started_to:
+        if self.started_to is not None:
             end = to_utc("started_to", self.started_to)
         start, end = check_window(start, end)
         return Selection(
-            filters=freeze_filters({name: getattr(self, name) for name in self.filters}),
+            filters=freeze_filters(filters),
             started_from=start,
             started_to=end,
             min_jobs=self.min_jobs,
@@ -274,13 +290,15 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
 
     # ------------------------------------------------------------------ waiting
 
-    def _defer(self, target: list[str] | Selection) -> None:
-        from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, JobSelectionTrigger
+    def _defer(self, target: list[str] | Selection, context: Context) -> None:
+        from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger, JobSelectionTrigger
 
         started_at, timeout = datetime.now(UTC), timedelta(seconds=self.timeout)
         arguments = self.trigger_arguments(started_at, timeout, self.poke_interval, self.missing_grace)
         if self.exponential_backoff:
             arguments["longest_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
+        if self.cancel_on_kill:
+            context["ti"].xcom_push(key=DEFERRAL, value=arguments["started_at"])
         self.log.info("Waiting for %s until %s, deferred", self._name(target), started_at + timeout)
         self.defer(
             trigger=JobSelectionTrigger(selection=target.to_dict(), **arguments)
@@ -290,15 +308,15 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             timeout=timeout + TIMEOUT_SLACK,
         )
 
-    def _look_at(self, job_ids: list[str]) -> list[Job] | None:
+    def _look_at(self, job_ids: list[str], context: Context) -> list[Job] | None:
         read = self.hook.read_jobs([i for i in job_ids if i not in self._seen or not self._has_ended(i)])
         for trouble in read.troubles.values():
             raise trouble
         for job_id, job in read.jobs.items():
-            self._see(job)
+            self._see(job, job_id)
             self._missing_since.pop(job_id, None)
         for job_id in read.missing:
-            self._miss(job_id)
+            self._miss(job_id, context)
         if not all(job_id in self._seen and self._has_ended(job_id) for job_id in job_ids):
             return None
         return [self._seen[job_id] for job_id in job_ids]
@@ -306,7 +324,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     def _look_for(self, selection: Selection, context: Context) -> list[Job] | None:
         jobs = self.hook.select_jobs([selection])[selection]
         for job in jobs:
-            self._see(job)
+            self._see(job, job.id)
         now = datetime.now(UTC)
         if selection.is_done(jobs, now):
             return jobs
@@ -322,22 +340,33 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     def _has_ended(self, job_id: str) -> bool:
         return self._seen[job_id].state.is_terminal
 
-    def _see(self, job: Job) -> None:
-        before = self._seen.get(job.id)
+    def _see(self, job: Job, job_id: str) -> None:
+        # Under the id that was asked for: the vendor's may have another case.
+        before = self._seen.get(job_id)
         if before is None or before.state is not job.state:
             self.log.info("%s is %s", job, job.describe())
-        self._seen[job.id], self._seen_at = job, datetime.now(UTC)
+        self._seen[job_id], self._seen_at = job, datetime.now(UTC)
 
-    def _miss(self, job_id: str) -> None:
+    def _miss(self, job_id: str, context: Context) -> None:
         now = time.monotonic()
         error = JobNotFound(
             f"{self.vendor} does not know job {job_id!r}. Check job_id and connection {self.conn_id!r}."
         )
         if job_id not in self._missing_since:
-            self._missing_since[job_id] = now
+            self._missing_since[job_id] = now - self._looked_before(context)
             self.log.warning("%s Waiting up to %.0f s for it.", error, self.missing_grace)
         if now - self._missing_since[job_id] >= self.missing_grace:
             raise self._ending(error)
+
+    def _looked_before(self, context: Context) -> float:
+        """Return how long looks before this object's have gone on, in seconds: only reschedule mode has such."""
+        ti: Any = context["ti"]
+        if not self.reschedule:
+            return 0.0
+        # Airflow 3 has to be asked; Airflow 2 keeps the first start of a task that it reschedules.
+        ask = getattr(ti, "get_first_reschedule_date", None)
+        first = ask(context) if ask else ti.start_date
+        return max((datetime.now(UTC) - first).total_seconds(), 0.0) if first else 0.0
 
     def _last_seen(self) -> str:
         if not self._seen:
@@ -365,7 +394,17 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         return found[0] if isinstance(self.job_id, str | int) else found
 
     def _in_full(self, job: Job) -> Job:
-        return self.hook.get_job(job.id) if self.include_raw else self.hook.add_details(job)
+        # A check must not fail for good over what a passing trouble keeps from it.
+        needed = bool(self.checks or self.check) and job.state in self.expected_states
+        if not self.include_raw:
+            return self.hook.add_details(job, needed)
+        try:
+            whole = self.hook.get_job(job.id)
+        except (VendorUnavailable, JobNotFound) as error:
+            # How it ended is known, whoever does not answer now.
+            self.log.warning("The whole record of %s cannot be read: %s", job, error)
+            return self.hook.add_details(job, needed)
+        return whole if whole.state is job.state else replace(job, raw=whole.raw)
 
     def _failed_checks(self, job: Job) -> list[str]:
         failures = failed_checks(job, self.checks)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ from airflow_provider_ingestjobs.triggers.watch import JITTER, LONGEST_BACKOFF, 
 
 #: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
 STORE_KEY = "ingestjobs.told"
+#: The longest key that the store takes.
+LONGEST_KEY = 512
 
 
 class IngestJobEventTrigger(BaseEventTrigger):
@@ -73,8 +76,10 @@ class IngestJobEventTrigger(BaseEventTrigger):
         self.conn_id = conn_id or self.hook_class.default_conn_name
         self.filters = dict(filters or {})
         for name, value in self.filters.items():
-            if name not in self.hook_class.selects or value is None:
+            if name not in self.hook_class.selects:
                 raise InvalidInput(f"filters {name}", value, f"use {', '.join(self.hook_class.selects)}")
+            if value is None or (isinstance(value, str | list | tuple | set) and not value):
+                raise InvalidInput(f"filters {name}", value, "it is empty: leave it out, or give a value")
         self.states = to_states("states", states)
         if not all(state.is_terminal for state in self.states):
             raise InvalidInput("states", states, "name states that a job ends in")
@@ -127,15 +132,15 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 end = datetime.now(UTC) + timedelta(minutes=1)
                 start = end - timedelta(seconds=trigger.look_back)
                 jobs = await in_thread(partial(hook.jobs_between, start, end, shared))
-                failures = 0
+                failures, backoff = 0, 0.0
                 yield [job for job in jobs if job.state.is_terminal]
             except IngestJobsError as error:
+                backoff = min(trigger.poll_interval * 2.0 ** min(failures, 16), LONGEST_BACKOFF)
+                backoff = max(backoff, getattr(error, "retry_after", None) or 0.0)
                 failures += 1
                 yield error
             pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
-            await asyncio.sleep(
-                max(pause, min(pause * 2.0**failures / 2, LONGEST_BACKOFF) if failures else 0.0)
-            )
+            await asyncio.sleep(max(pause, backoff))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Fire for the jobs of a poll that are this trigger's and have not been told."""
@@ -189,8 +194,15 @@ class IngestJobEventTrigger(BaseEventTrigger):
             await store.aset(self._store_key, sorted(told))
         except ValueError:
             return
+        except Exception as error:
+            # Raised, it would end the trigger, and Airflow would start it anew with what was kept before: the
+            # same jobs would be told again, as often as this goes wrong.
+            self.log.warning("Which jobs have been told is not kept this time: %s", error)
 
     @property
     def _store_key(self) -> str:
         what = "&".join(f"{name}={value}" for name, value in freeze_filters(self.filters))
-        return f"{STORE_KEY}?{what}&states={','.join(sorted(self.states))}"
+        key = f"{STORE_KEY}?{what}&states={','.join(sorted(self.states))}"
+        if len(key) <= LONGEST_KEY:
+            return key
+        return f"{STORE_KEY}?{hashlib.sha256(key.encode()).hexdigest()}"

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 #: How long a wait whose time is up looks a last time, in seconds.
 LAST_LOOK = 15.0
+#: The XCom in which a task that ``cancel_on_kill`` says when its present wait began.
+DEFERRAL = "_ingestjobs_deferral"
+
+_CANCELS: set[asyncio.Task[None]] = set()
 
 
 class VendorTrigger(BaseTrigger):
@@ -146,8 +150,12 @@ class IngestJobTrigger(VendorTrigger):
             self.log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
 
     async def _wait(self) -> Sequence[Job]:
-        # One after the other is no slower: who has ended meanwhile is told at once.
-        return [await self._wait_for(job_id) for job_id in self.job_ids]
+        waits = [asyncio.ensure_future(self._wait_for(job_id)) for job_id in self.job_ids]
+        try:
+            return await asyncio.gather(*waits)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _wait_for(self, job_id: str) -> Job:
         follow = _FollowJob(self, job_id)
@@ -331,7 +339,7 @@ def jobs_from_event(event: Any) -> list[Job]:
     if status == "timeout":
         raise WaitTimeout(event.get("message", event))
     if status == "error":
-        raise _ERRORS.get(event.get("error"), IngestJobsError)(event.get("message", event))
+        raise _ERRORS.get(str(event.get("error")), IngestJobsError)(event.get("message", event))
     try:
         jobs = [Job.from_dict(job) for job in event["jobs"]] if status == "ended" else []
     except (KeyError, TypeError, ValueError):

@@ -202,11 +202,14 @@ class Watch:
                 await asyncio.sleep(GATHER)
             full = loop.time() >= next_full
             if full:
-                pause = self._interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
-                next_full = loop.time() + pause
+                next_full = loop.time() + self._interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
             wanted = set(self._waits) if full else self._to_look_at & self._waits.keys()
             if wanted:
-                next_full = max(next_full, loop.time() + await self._poll(wanted, full))
+                pause = await self._poll(wanted, full)
+                next_full = max(next_full, loop.time() + pause)
+            if not self._failures:
+                # Who came with a shorter interval does not wait for the end of a longer one.
+                next_full = min(next_full, loop.time() + self._interval)
             await self._sleep_until(next_full)
 
     @property
@@ -262,29 +265,32 @@ class Watch:
         selections = {target for target in wanted if not isinstance(target, str)}
         self._memory.forget_all_but({target for target in self._waits if isinstance(target, str)})
         self._picked = {target: jobs for target, jobs in self._picked.items() if target in self._waits}
-        known = {job_id: self._memory.jobs.get(job_id) for job_id in job_ids}
-        # A look at new jobs alone must not count as having seen the others' changes.
-        memory = self._memory if full else Memory()
         hook = await self._current_hook()
+        known = {job_id: self._memory.jobs.get(job_id) for job_id in job_ids}
         try:
-            changes = await in_thread(partial(_read_all, hook, job_ids, selections, memory))
+            changes = await in_thread(partial(_read_all, hook, job_ids, selections, self._memory_for(full)))
         except AuthenticationFailed as error:
             if error.status != 401:
                 raise
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._current_hook(fresh=True)
-            changes = await in_thread(partial(_read_all, hook, job_ids, selections, memory))
+            changes = await in_thread(partial(_read_all, hook, job_ids, selections, self._memory_for(full)))
         if not full:
             self._memory.jobs.update(changes.read.jobs)
         changes.known, changes.known_picks = known, dict(self._picked)
         return changes
+
+    def _memory_for(self, full: bool) -> Memory:
+        # A look at new jobs alone must not count as having seen the others' changes.
+        return self._memory if full else Memory()
 
     async def _current_hook(self, fresh: bool = False) -> IngestJobHook:
         now = time.monotonic()
         if self._hook is None or fresh or now - self._hook_made_at > CONNECTION_AGE:
             hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
             if self._hook is None or hook.settings != self._hook.settings:
-                self._hook = hook
+                # With another host or state map, what was read before means nothing.
+                self._hook, self._memory = hook, Memory()
             self._hook_made_at = now
         return self._hook
 
@@ -369,17 +375,33 @@ def _read_all(
     if not selections or changes.interrupted:
         return changes
     try:
-        picked = hook.select_jobs(selections)
-        changes.picked = {selection: tuple(jobs) for selection, jobs in picked.items()}
-    except VendorError as error:
+        _select_into(changes, hook, list(selections))
+    except (AuthenticationFailed, VendorUnavailable) as error:
+        if error.status == 403:
+            changes.refused = dict.fromkeys(selections, error)
+            return changes
         # Raised, it would undo what has been read: the next poll would take that for known.
         if not changes.read.jobs:
             raise
-        if isinstance(error, VendorUnavailable) or error.status == 401:
-            changes.interrupted = VendorUnavailable(str(error), retry_after=error.retry_after)
-        else:
-            changes.refused = dict.fromkeys(selections, error)
+        changes.interrupted = VendorUnavailable(str(error), retry_after=error.retry_after)
     return changes
+
+
+def _select_into(changes: _Changes, hook: IngestJobHook, selections: list[Selection]) -> None:
+    """Read selections; one that the vendor refuses is halved out, as it is no other task's trouble."""
+    try:
+        picked = hook.select_jobs(selections)
+    except (AuthenticationFailed, VendorUnavailable):
+        raise
+    except VendorError as error:
+        if len(selections) == 1:
+            changes.refused[selections[0]] = error
+            return
+        half = len(selections) // 2
+        _select_into(changes, hook, selections[:half])
+        _select_into(changes, hook, selections[half:])
+    else:
+        changes.picked |= {selection: tuple(jobs) for selection, jobs in picked.items()}
 
 
 _WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Watch]] = WeakKeyDictionary()
