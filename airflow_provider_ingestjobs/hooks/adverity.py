@@ -193,7 +193,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
     def _add_details(self, job: Job) -> Job:
         if job.details.get("issues") is not None:
             return job
-        whole = self._to_job(self._get_record(job.id))
+        whole = self.job_from(self._get_record(job.id))
         return replace(job, failure=whole.failure, details={**job.details, "issues": whole.details["issues"]})
 
     def _send_cancel(self, job: Job) -> None:

@@ -233,7 +233,7 @@ class PoliteRetry(Retry):
             self.pace.acquire()
 
 
-class _Connection(HTTPConnection):
+class BoundedConnection(HTTPConnection):
     """Bounds the whole time in which an answer's head comes.
 
     A server that sends a byte of it now and then, or interim answers for ever, trips no socket's timeout.
@@ -265,16 +265,16 @@ class _Connection(HTTPConnection):
         return response
 
 
-class _TlsConnection(_Connection, HTTPSConnection):
+class BoundedTlsConnection(BoundedConnection, HTTPSConnection):
     pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = BoundedConnection
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    ConnectionCls = BoundedTlsConnection
 
 
 class _Adapter(HTTPAdapter):

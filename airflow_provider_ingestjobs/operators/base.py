@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_ingestjobs.exceptions import (
     CancelNotConfirmed,
     InvalidInput,
+    JobNotFound,
     VendorUnavailable,
     WaitTimeout,
 )
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How long a vendor may not know a job whose cancellation it has just accepted, in seconds.
 MISSING_GRACE = 60.0
+#: The shortest time between two looks at a job, in seconds.
+SHORTEST_INTERVAL = 0.1
 
 
 class CancelJobOperator(VendorTask, BaseOperator):
@@ -89,21 +92,30 @@ class CancelJobOperator(VendorTask, BaseOperator):
         from airflow_provider_ingestjobs.triggers.job import jobs_from_event
 
         try:
-            return self._report(jobs_from_event(event)[0])
+            # The shared poll reads states alone; the details are asked for here, as the blocking way does.
+            return self._report(self.hook.add_details(jobs_from_event(event)[0]))
         except WaitTimeout as error:
             raise CancelNotConfirmed(f"{error} Its cancellation was asked for.") from error
 
     def _wait(self, job: Job) -> Job:
         deadline = time.monotonic() + self.timeout
+        missing_since = None
         while not job.state.is_terminal:
             if time.monotonic() >= deadline:
                 still = f"is still {job.describe()} after {self.timeout:.0f} s"
                 raise CancelNotConfirmed(f"{job} was asked to stop, but {still}")
-            time.sleep(min(self.poll_interval, max(deadline - time.monotonic(), 0)))
+            pause = max(self.poll_interval, SHORTEST_INTERVAL)
+            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
             try:
                 job = self.hook.get_job(self.job_id)
+                missing_since = None
             except VendorUnavailable as error:
                 self.log.warning("%s cannot be read now, the wait goes on: %s", job, error)
+            except JobNotFound as error:
+                missing_since = missing_since or time.monotonic()
+                if time.monotonic() - missing_since >= MISSING_GRACE:
+                    raise
+                self.log.warning("%s Waiting up to %.0f s for it.", error, MISSING_GRACE)
         return job
 
     def _report(self, job: Job) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from airflow_provider_ingestjobs.triggers.watch import JITTER, LONGEST_BACKOFF, 
 
 #: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
 STORE_KEY = "ingestjobs.told"
+#: By then Airflow has kept an event that was fired, in seconds: its triggerer gathers them for up to two.
+KEPT_AFTER = 4.0
 #: The longest key that the store takes.
 LONGEST_KEY = 512
 
@@ -47,8 +49,9 @@ class IngestJobEventTrigger(BaseEventTrigger):
     Jobs that had ended before the watcher first ran fire nothing. From Airflow 3.3 on, all watchers with
     equal connection, ``poll_interval`` and ``look_back`` share one poll, and which jobs have been told is
     kept in the asset's state store: a job that ends while no triggerer runs is told by the next one, and one
-    is told twice only if a triggerer dies between firing and noting it. On Airflow 3.0 to 3.2 each watcher
-    polls for itself and starts anew with the triggerer: jobs that end while it is down are not told.
+    is told twice only if a triggerer dies in the seconds between firing and noting it. On Airflow 3.0 to 3.2
+    each watcher polls for itself and starts anew with the triggerer: jobs that end while it is down are not
+    told.
 
     :param hook: the vendor's hook, or its class path.
     :param conn_id: the Airflow connection; the vendor's default one if left out.
@@ -163,8 +166,9 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 self.log.info("%s is %s", job, job.describe())
                 yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
             if new:
-                # After firing: a triggerer that dies in between tells a job twice rather than never.
                 told = {job.id for job in mine}
+                # A triggerer that dies before Airflow has kept the events tells their jobs twice, not never.
+                await asyncio.sleep(KEPT_AFTER)
                 await self._store(told)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -141,13 +141,53 @@ class IngestJobTrigger(VendorTrigger):
         return path, {"job_ids": self.job_ids, "cancel_on_kill": self.cancel_on_kill, **arguments}
 
     async def on_kill(self) -> None:
-        """Cancel the vendor's jobs, where the task asks for that; called on a user's action only."""
+        """Cancel the vendor's jobs, where the task asks for that and a user has ended its wait."""
         if not self.cancel_on_kill:
             return
-        hook = await open_hook(self._hook_class, self.conn_id, self.hook_params)
-        for job_id in self.job_ids:
-            job = await in_thread(partial(hook.cancel_job, job_id))
-            self.log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+        # The triggerer cancels this again every second until it returns: what was begun must not be lost.
+        cancels = asyncio.create_task(self._cancel_jobs())
+        _CANCELS.add(cancels)
+        cancels.add_done_callback(_CANCELS.discard)
+        await asyncio.shield(cancels)
+
+    async def _cancel_jobs(self) -> None:
+        try:
+            if await in_thread(self._is_still_awaited):
+                self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
+                return
+            hook = await open_hook(self._hook_class, self.conn_id, self.hook_params)
+            for job_id in self.job_ids:
+                try:
+                    job = await in_thread(partial(hook.cancel_job, job_id))
+                except IngestJobsError as error:
+                    self.log.warning("The task was killed, but job %s goes on: %s", job_id, error)
+                else:
+                    self.log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+        except Exception:
+            self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
+
+    def _is_still_awaited(self) -> bool:
+        """Whether the task is deferred as it was, because Airflow has only moved its trigger.
+
+        A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
+        them as if a user had acted on their tasks. A task that a user has cleared may be deferred by now as
+        well, but its wait began later.
+        """
+        ti: Any = getattr(self, "task_instance", None)
+        if ti is None:
+            return False
+        from airflow.providers.common.compat.sdk import XCom
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        if "deferred" not in states.get(ti.run_id, {}).values():
+            return False
+        began: Any = XCom.get_one(
+            key=DEFERRAL, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+        )
+        return bool(began == self.started_at)
 
     async def _wait(self) -> Sequence[Job]:
         waits = [asyncio.ensure_future(self._wait_for(job_id)) for job_id in self.job_ids]

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -102,6 +102,9 @@ class Wait:
         self._watch.look_at(self.target)
 
     def tell(self, news: News) -> None:
+        if news.trouble is not None and self._pending is not None:
+            # Trouble comes beside what was seen before it, which may be the end, and never in its place.
+            news = replace(self._pending, trouble=news.trouble)
         # The end of a wait must not be overwritten by what a slower poll still says.
         if self._pending is None or self._pending.error is None:
             self._pending = news

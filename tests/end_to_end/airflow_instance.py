@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import secrets
 import signal
 import socket
@@ -29,10 +30,13 @@ import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
 T = TypeVar("T")
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+#: What may run beside them, by name: the command that starts it.
+FURTHER_COMPONENTS = {"second-triggerer": "triggerer"}
 FINISHED_RUN_STATES = frozenset({"success", "failed"})
 LOGIN = "admin"
 
@@ -101,14 +105,17 @@ class AirflowInstance:
 
     # processes
 
-    def start(self, component: str) -> None:
+    def start(self, component: str, env: Mapping[str, str] | None = None) -> None:
         """
         Start one component; its output goes to ``<home>/<component>.log``.
 
-        :param component: one of :data:`COMPONENTS`.
+        :param component: one of :data:`COMPONENTS` or :data:`FURTHER_COMPONENTS`.
+        :param env: more environment variables, for this component only.
         """
-        if component not in COMPONENTS:
-            raise ValueError(f"component: {component!r} is none of {', '.join(COMPONENTS)}")
+        known = (*COMPONENTS, *FURTHER_COMPONENTS)
+        if component not in known:
+            raise ValueError(f"component: {component!r} is none of {', '.join(known)}")
+        command = FURTHER_COMPONENTS.get(component, component)
         process = self._processes.get(component)
         if process is not None and process.poll() is None:
             raise AirflowInstanceError(f"{component} runs already (process {process.pid})")
@@ -116,8 +123,8 @@ class AirflowInstance:
             # A session of its own: Ctrl-C in the terminal reaches this process only, which then stops the
             # rest; and the session finds descendants that changed their process group or lost their parent.
             process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component, *_ARGUMENTS.get(component, [])],
-                env=self._env,
+                [sys.executable, "-m", "airflow", command, *_ARGUMENTS.get(command, [])],
+                env={**self._env, **(env or {})},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -137,6 +144,23 @@ class AirflowInstance:
         _kill_sessions([process.pid])
         process.wait()
         self._tell_watchdog("-", process.pid)
+
+    def kill_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """SIGKILL the process in which a task runs."""
+        task = self.api("GET", _task_path(dag_id, run_id, task_id))
+        if task["state"] != "running" or not task["pid"]:
+            raise AirflowInstanceError(f"{dag_id}.{task_id} is {task['state']}, in process {task['pid']}")
+        os.kill(task["pid"], signal.SIGKILL)
+
+    def freeze(self, component: str) -> None:
+        """Stop a component and its child processes, as a paused machine does, until :meth:`thaw`."""
+        for pid in self.pids(component):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self, component: str) -> None:
+        """Let a component that was frozen go on."""
+        for pid in self.pids(component):
+            os.kill(pid, signal.SIGCONT)
 
     def terminate(self, component: str, timeout: float = 60) -> None:
         """
@@ -229,14 +253,23 @@ class AirflowInstance:
 
     # what a user does
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+    def trigger(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any] | None = None,
+        data_interval: tuple[datetime, datetime] | None = None,
+    ) -> str:
         """
         Start a DAG run and return its id.
 
         :param dag_id: the DAG.
         :param conf: overrides the DAG's params.
+        :param data_interval: what the run's data covers; runs started by hand usually have none.
         """
-        body = {"logical_date": None, "conf": dict(conf or {})}
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if data_interval:
+            start, end = (moment.isoformat() for moment in data_interval)
+            body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
         return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
@@ -264,9 +297,18 @@ class AirflowInstance:
         """The health endpoint's answer."""
         return dict(self.api("GET", "monitor/health"))
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of a DAG, the first one first."""
+        return sorted(self._all_pages(f"dags/{dag_id}/dagRuns", "dag_runs"), key=lambda run: run["run_after"])
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """A DAG run."""
         return dict(self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}"))
+
+    def asset_events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The asset events that started a DAG run; Airflow 3.3 gives no answer before the run has begun."""
+        answer = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")
+        return list(answer["asset_events"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """A DAG run's state: ``queued``, ``running``, ``success`` or ``failed``."""
@@ -447,6 +489,7 @@ class AirflowInstance:
         # Readers and the one writer then do not wait for each other; the setting stays with the file.
         with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
+            _never_reuse_ids(database, "trigger")
 
     def _log_in(self) -> bool:
         try:
@@ -479,7 +522,7 @@ class AirflowInstance:
         return "\n".join([f"{', '.join(self._unhealthy())} to be healthy", *tails])
 
     def _unparsed(self) -> list[str]:
-        expected = {path.name for path in self.dags_folder.glob("*.py") if not path.name.startswith("_")}
+        expected = {path.name for path in self.dags_folder.rglob("*.py") if not path.name.startswith("_")}
         parsed = {Path(str(dag["fileloc"])).name for dag in self._all_pages("dags", "dags")}
         return sorted(expected - parsed)
 
@@ -540,6 +583,9 @@ class AirflowInstance:
                 "TRIGGER_TIMEOUT_CHECK_INTERVAL": 2,
                 # A quiet minute on a busy machine is no reason to call a task dead.
                 "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 300,
+                # A scheduler silent for this long is taken for dead: the next one takes its tasks up.
+                "SCHEDULER_HEALTH_CHECK_THRESHOLD": 15,
+                "ORPHANED_TASKS_CHECK_INTERVAL": 3,
             },
             # Airflow 3.3 may notice the end of a task's process only this many seconds later. A deferred task
             # that is resumed before that looks killed to the scheduler, which fails it ("state mismatch").
@@ -651,6 +697,23 @@ def _free_port() -> int:
                 continue
             return port
     raise AirflowInstanceError("no free port between 20000 and 32000 on 127.0.0.1")
+
+
+def _never_reuse_ids(database: sqlite3.Connection, table: str) -> None:
+    """
+    Let an empty table give out each id once, as other databases do.
+
+    SQLite gives a deleted row's id to the next one. A triggerer that has not quite forgotten a deleted
+    trigger never starts the one that got its id, and that one's task waits for ever.
+    """
+    query = "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC"
+    table_sql, *index_sql = (sql for (sql,) in database.execute(query, (table,)))
+    table_sql = table_sql.replace("id INTEGER NOT NULL", "id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL", 1)
+    table_sql = re.sub(r"CONSTRAINT \w+ PRIMARY KEY \(id\),", "", table_sql)
+    database.execute(f'DROP TABLE "{table}"')
+    for sql in (table_sql, *index_sql):
+        database.execute(sql)
+    database.commit()
 
 
 def _task_path(dag_id: str, run_id: str, task_id: str) -> str:

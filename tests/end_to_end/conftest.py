@@ -43,5 +43,6 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
     dags = tmp_path_factory.mktemp("dags")
     for folder in (EXAMPLE_DAGS, HERE / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    with AirflowInstance(tmp_path_factory.mktemp("airflow"), dags, sandbox.connection_env()) as instance:
+    home = tmp_path_factory.mktemp("airflow")
+    with AirflowInstance(home, dags, sandbox.connection_env(), parallelism=8) as instance:
         yield instance

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,25 @@ EXPECTED = {
         "summarise": "success",
         "build_audience": "success",
     },
+    "example_selection": {
+        "wait_for_fetches": "success",
+        "summarise": "success",
+    },
+    "example_checks": {
+        "emails": "failed",
+        "hold_back": "success",
+        "members": "success",
+        "publish": "success",
+    },
+    "example_asset_watcher": {
+        "report": "success",
+    },
 }
+
+#: The DAG that nobody starts: a job's end does.
+STARTED_BY_A_JOB = "example_asset_watcher"
+#: The DAG whose sensor selects jobs by the run's data interval, as a scheduled run has one.
+SELECTS_BY_DATA_INTERVAL = "example_selection"
 
 #: The tasks that wait for a vendor, and so must go through the triggerer.
 WAITING_OPERATORS = ("JobSensor", "CancelJobOperator")
@@ -122,7 +141,11 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
         clock.say(f"starting {airflow} (API server, scheduler, dag processor, triggerer; SQLite)")
         with AirflowInstance(home, REPOSITORY / "example_dags", sandbox.connection_env()) as instance:
             clock.say(f"{airflow} is up, all example DAGs are parsed: {instance.url}")
-            runs = {dag_id: instance.trigger(dag_id) for dag_id in EXPECTED}
+            runs = {
+                dag_id: instance.trigger(dag_id, data_interval=_data_interval(dag_id))
+                for dag_id in EXPECTED
+                if dag_id != STARTED_BY_A_JOB
+            }
             deferred = _follow(clock, instance, runs)
             clock.say("all DAG runs have ended")
             tasks = {dag_id: instance.task_instances(dag_id, run_id) for dag_id, run_id in runs.items()}
@@ -158,13 +181,36 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
     return 1 if wrong else 0
 
 
+def _data_interval(dag_id: str) -> tuple[datetime, datetime] | None:
+    now = datetime.now(UTC)
+    half_a_day = timedelta(hours=12)
+    return (now - half_a_day, now + half_a_day) if dag_id == SELECTS_BY_DATA_INTERVAL else None
+
+
+def _started_by_a_job(clock: Clock, instance: AirflowInstance) -> dict[str, str]:
+    """Return the run that a job's end has started, if there is one, and tell which job it was."""
+    for run in [run for run in instance.runs(STARTED_BY_A_JOB) if run["start_date"]][:1]:
+        run_id = str(run["dag_run_id"])
+        for event in instance.asset_events(STARTED_BY_A_JOB, run_id):
+            job = event["extra"]["payload"]
+            clock.say(f"{STARTED_BY_A_JOB} was started by {job['vendor']} job {job['id']}: {job['state']}")
+        return {STARTED_BY_A_JOB: run_id}
+    return {}
+
+
 def _follow(clock: Clock, instance: AirflowInstance, runs: dict[str, str]) -> set[tuple[str, str]]:
-    """Print every change of a task's state until all runs have ended; returns the tasks seen deferred."""
+    """Print every change of a task's state until all runs have ended; returns the tasks seen deferred.
+
+    The run that nobody starts is added to the others.
+    """
     seen: dict[tuple[str, str], str] = {}
     deferred: set[tuple[str, str]] = set()
     unfinished = dict(runs)
 
     def look() -> bool:
+        if STARTED_BY_A_JOB not in runs and (started := _started_by_a_job(clock, instance)):
+            runs.update(started)
+            unfinished.update(started)
         for dag_id, run_id in list(unfinished.items()):
             # In this order, so that the tasks' last states are not missed.
             ended = instance.run_state(dag_id, run_id) in FINISHED_RUN_STATES
@@ -179,9 +225,14 @@ def _follow(clock: Clock, instance: AirflowInstance, runs: dict[str, str]) -> se
                 clock.say(f"{dag_id:<22} {task['task_id']:<20} {state}")
             if ended:
                 del unfinished[dag_id]
-        return not unfinished
+        return not unfinished and STARTED_BY_A_JOB in runs
 
-    instance.wait_for(look, RUN_TIMEOUT, what=lambda: f"the end of {', '.join(unfinished)}", interval=0.4)
+    instance.wait_for(
+        look,
+        RUN_TIMEOUT,
+        what=lambda: f"the end of {', '.join(unfinished) or f'a job, to start {STARTED_BY_A_JOB}'}",
+        interval=0.4,
+    )
     return deferred
 
 
@@ -205,17 +256,18 @@ def _table(instance: AirflowInstance, runs: dict[str, str], tasks: dict[str, lis
         for task in sorted(known, key=lambda task: order.index(task["task_id"])):
             value = instance.xcom(dag_id, run_id, task["task_id"])
             chosen = (instance.xcom(dag_id, run_id, task["task_id"], "skipmixin_key") or {}).get("followed")
-            job = value if isinstance(value, dict) and "vendor_state" in value else None
-            seconds = job["duration"] if job else task["duration"]
+            jobs = [one for one in (value if isinstance(value, list) else [value]) if _is_job(one)]
+            seconds = max((job["duration"] for job in jobs), default=task["duration"])
+            failure = _failure(instance, dag_id, run_id, task["task_id"]) if task["state"] == "failed" else ""
             rows.append(
                 [
                     dag_id,
                     task["task_id"],
-                    _short(job["id"]) if job else "",
-                    job["vendor_state"] if job else "",
+                    ", ".join(_short(job["id"]) for job in jobs),
+                    ", ".join(dict.fromkeys(job["vendor_state"] for job in jobs)),
                     "" if seconds is None else f"{seconds:.1f} s",
-                    _rows(job["rows"]) if job else "",
-                    _result(task["state"], job, chosen or value),
+                    _rows(jobs[0]["rows"]) if len(jobs) == 1 else "",
+                    failure or _result(task["state"], jobs, chosen, value),
                 ]
             )
         rows.append([])
@@ -229,14 +281,24 @@ def _table(instance: AirflowInstance, runs: dict[str, str], tasks: dict[str, lis
     return "\n".join([line(header), rule, *(line(row) if row else "" for row in rows[:-1])])
 
 
-def _result(state: str, job: dict[str, Any] | None, value: Any) -> str:
-    if job is not None:
-        return f"{state}: job {job['state']}"
+def _result(state: str, jobs: list[dict[str, Any]], chosen: Any, value: Any) -> str:
+    if jobs:
+        return f"{state}: job {', job '.join(job['state'] for job in jobs)}"
+    if chosen:
+        return f"{state}: chose {', '.join(map(str, chosen))}"
     if value is None or state != "success":
         return state
-    if isinstance(value, list):
-        return f"{state}: chose {', '.join(map(str, value))}"
-    return f"{state}: {value if isinstance(value, str) else ', '.join(value)}"
+    return f"{state}: {value if isinstance(value, str) else ', '.join(map(str, value))}"
+
+
+def _failure(instance: AirflowInstance, dag_id: str, run_id: str, task_id: str) -> str:
+    """Return what a failed check says, numbers and all."""
+    _, _, said = _log(instance, dag_id, run_id, task_id).partition("JobCheckFailed: ")
+    return f"failed: {said.splitlines()[0]}" if said else ""
+
+
+def _is_job(value: Any) -> bool:
+    return isinstance(value, dict) and "vendor_state" in value
 
 
 def _rows(rows: dict[str, int | None]) -> str:

@@ -9,6 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from vendor_jobs import (
+    CANCELLING,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    VENDORS,
+    add_job,
+    asked_to_cancel,
+    cancel_requests,
+)
 
 from airflow_provider_ingestjobs.sandbox import Fault
 
@@ -20,11 +30,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 PACKAGE = "airflow-provider-ingestjobs"
-VENDORS = ("amperity", "adverity", "polaris", "narrative")
-CANCELLING = ("amperity", "adverity", "polaris")
-RUNNING = {"amperity": "running", "adverity": "Running", "polaris": "running", "narrative": "running"}
-SUCCEEDED = {"amperity": "succeeded", "adverity": "Success", "polaris": "completed", "narrative": "completed"}
-FAILED = {"amperity": "failed", "adverity": "Failed", "polaris": "failed", "narrative": "failed"}
 VENDOR_NAMES = {
     "amperity": "Amperity",
     "adverity": "Adverity",
@@ -143,28 +148,10 @@ class Run:
     run_id: str
     jobs: dict[str, str]
 
-
-def add_job(
-    sandbox: Sandbox, vendor: str, task_id: str, timeline: list[tuple[float, str]], **options: Any
-) -> str:
-    """Add the job for one task; an Amperity job gets a workflow of its own."""
-    fields = dict(options.pop("fields", {}))
-    if vendor == "amperity":
-        fields["workflow_id"] = f"wf-{task_id}"
-    return sandbox.add_job(vendor, timeline=timeline, starts="first_read", fields=fields, **options)
-
-
-def cancel_requests(sandbox: Sandbox, vendor: str, task_id: str, job_id: str) -> int:
-    """How often the vendor was asked to stop a task's job."""
-    method, path = {
-        "amperity": ("POST", f"/wf-{task_id}/stop"),
-        "adverity": ("POST", f"/jobs/{job_id}/stop/"),
-        "polaris": ("PUT", f"/jobs/{job_id}"),
-        "narrative": ("POST", job_id),
-    }[vendor]
-    return sum(
-        request.method == method and request.path.endswith(path) for request in sandbox.requests(vendor)
-    )
+    @property
+    def vendors(self) -> dict[str, str]:
+        """Each task's vendor; its id begins with it."""
+        return {task_id: task_id.partition("_")[0] for task_id in self.jobs}
 
 
 @pytest.fixture(scope="session")
@@ -172,11 +159,9 @@ def waits(airflow: AirflowInstance, sandbox: Sandbox) -> Run:
     """A finished run of the DAG ``waits``."""
     jobs = {}
     for case in cases():
-        jobs[case.task_id] = job_id = add_job(
-            sandbox, case.vendor, case.task_id, case.timeline, **case.options
-        )
+        jobs[case.task_id] = job_id = add_job(sandbox, case.vendor, case.timeline, **case.options)
         if case.task_id.endswith("_refused") and case.vendor != "adverity":
-            path = f"/wf-{case.task_id}/stop" if case.vendor == "amperity" else f"/jobs/{job_id}$"
+            path = f"/wf-{job_id}/stop" if case.vendor == "amperity" else f"/jobs/{job_id}$"
             method = "POST" if case.vendor == "amperity" else "PUT"
             sandbox.add_fault(
                 Fault(case.vendor, method, path, status=409, body={"message": "sealed"}, times=None)
@@ -206,7 +191,7 @@ def test_wait(case: Case, waits: Run, airflow: AirflowInstance, sandbox: Sandbox
         )
     for text in case.in_log:
         assert text in log
-    assert cancel_requests(sandbox, case.vendor, case.task_id, job_id) == case.cancel_requests
+    assert cancel_requests(sandbox, case.vendor, job_id) == case.cancel_requests
 
 
 def test_extra_link(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
@@ -235,7 +220,7 @@ def interrupted(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> Run:
     """A run of the DAG ``interrupted`` whose tasks are all deferred."""
     tasks = [(f"{vendor}_survives", vendor) for vendor in VENDORS]
     tasks += [(f"{vendor}_{case}", vendor) for vendor in CANCELLING for case in ("marked", "marked_plain")]
-    jobs = {task_id: add_job(sandbox, vendor, task_id, [(0.0, RUNNING[vendor])]) for task_id, vendor in tasks}
+    jobs = {task_id: add_job(sandbox, vendor) for task_id, vendor in tasks}
     run_id = airflow.trigger("interrupted", jobs)
     airflow.wait_for(
         lambda: all(task["triggerer_job"] for task in airflow.task_instances("interrupted", run_id)),
@@ -249,15 +234,6 @@ def triggerer_jobs(airflow: AirflowInstance, run: Run) -> set[int]:
     """The ids of the triggerers that run a run's triggers."""
     tasks = airflow.task_instances(run.dag_id, run.run_id)
     return {(task["triggerer_job"] or {}).get("id", 0) for task in tasks}
-
-
-def asked_to_cancel(sandbox: Sandbox, run: Run) -> dict[str, int]:
-    """How often each task's job was asked to stop, where it was at all."""
-    counts = {
-        task_id: cancel_requests(sandbox, task_id.partition("_")[0], task_id, job_id)
-        for task_id, job_id in run.jobs.items()
-    }
-    return {task_id: count for task_id, count in counts.items() if count}
 
 
 def trigger_ended(airflow: AirflowInstance, run: Run, task_id: str) -> bool:
@@ -277,7 +253,7 @@ def test_triggerer_restart(stop: str, interrupted: Run, airflow: AirflowInstance
         timeout=60,
         what="the new triggerer to take over",
     )
-    assert asked_to_cancel(sandbox, interrupted) == {}
+    assert asked_to_cancel(sandbox, interrupted.vendors, interrupted.jobs) == {}
 
 
 def test_task_ends_right_after_triggerer_restart(
@@ -293,7 +269,7 @@ def test_task_ends_right_after_triggerer_restart(
         )
         assert state == "success", airflow.task_log("interrupted", interrupted.run_id, task_id)
         assert airflow.xcom("interrupted", interrupted.run_id, task_id)["state"] == "succeeded"
-    assert asked_to_cancel(sandbox, interrupted) == {}
+    assert asked_to_cancel(sandbox, interrupted.vendors, interrupted.jobs) == {}
 
 
 def test_marked_failed_while_deferred(interrupted: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
@@ -307,7 +283,7 @@ def test_marked_failed_while_deferred(interrupted: Run, airflow: AirflowInstance
         timeout=60,
         what="the triggers of the marked tasks to end",
     )
-    assert asked_to_cancel(sandbox, interrupted) == dict.fromkeys(marked, 1)
+    assert asked_to_cancel(sandbox, interrupted.vendors, interrupted.jobs) == dict.fromkeys(marked, 1)
 
 
 def test_provider_info(airflow: AirflowInstance) -> None:
@@ -353,4 +329,7 @@ def test_example_dags_parse(airflow: AirflowInstance) -> None:
         "example_imply_polaris",
         "example_narrative",
         "example_all_vendors",
+        "example_selection",
+        "example_checks",
+        "example_asset_watcher",
     } <= set(airflow.dag_ids())

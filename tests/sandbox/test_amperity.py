@@ -202,6 +202,29 @@ def test_a_stop_leaves_finished_tables_and_takes_the_word_of_the_job(sandbox, am
     assert [table["state"] for table in tables] == ["succeeded", "stopped"]
 
 
+def test_a_stopped_job_shows_the_rows_ingested_until_then(sandbox, amperity):
+    sandbox.cancel_delay = 0
+
+    def rows_after_stop(name: str, *timeline) -> list[int]:
+        sandbox.add_job(
+            "amperity",
+            f"isj-{name}",
+            timeline=[*timeline, (100, "succeeded")],
+            rows={"read": 1000},
+            fields={"workflow_id": f"wf-{name}", "tables": [{}, {}]},
+        )
+        amperity.request("POST", f"/api/workflow/runs/wf-{name}/stop")
+        return [table["read"] for table in amperity.read(f"{JOBS}/isj-{name}")["tables"]]
+
+    assert rows_after_stop("none", (0, "running")) == [0, 0]
+    assert rows_after_stop("share", (0, {"state": "running", "progress": 0.25})) == [250, 250]
+    assert rows_after_stop("counted", (0, {"state": "running", "rows": {"read": 70}})) == [70, 70]
+    one_done = {"state": "running", "tables": [{"state": "succeeded"}, {}]}
+    assert rows_after_stop("one-done", (0, one_done)) == [1000, 0]
+    sandbox.set_state("amperity", "isj-none", "succeeded")
+    assert [table["read"] for table in amperity.read(f"{JOBS}/isj-none")["tables"]] == [1000, 1000]
+
+
 def test_workflow_shows_its_error_only_when_verbose(sandbox, amperity):
     sandbox.add_job(
         "amperity",

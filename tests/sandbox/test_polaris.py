@@ -130,6 +130,15 @@ def test_metrics(sandbox, polaris):
     assert polaris.read(f"{JOBS}/{own}/metrics")["totals"]["numRowsProcessedWithWarnings"] == 5
 
 
+def test_metrics_of_a_cancelled_job_count_the_rows_until_then(sandbox, polaris):
+    sandbox.cancel_delay = 0
+    timeline = [(0, {"state": "running", "progress": 0.1}), (100, "completed")]
+    job = sandbox.add_job("polaris", timeline=timeline, rows={"read": 500})
+    polaris.request("PUT", f"{JOBS}/{job}", json={"desiredExecutionStatus": "canceled"})
+    assert polaris.read(f"{JOBS}/{job}")["executionStatus"] == "canceled"
+    assert polaris.read(f"{JOBS}/{job}/metrics")["totals"]["numRowsProcessed"] == 50
+
+
 def test_cancel(sandbox, polaris, clock):
     job = sandbox.add_job("polaris", timeline=[(0, "running"), (100, "completed")])
     done = sandbox.add_job("polaris", timeline=[(0, "completed")])

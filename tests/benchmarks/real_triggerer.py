@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""One run inside a real Airflow: many deferred tasks on one connection, and what the triggerer costs.
+
+``python tests/benchmarks/real_triggerer.py --tasks 1000`` starts Airflow and the sandbox, defers that many
+mapped tasks (most of the time: a worker process is started for each), watches the triggerer for a while, ends
+all jobs at once, and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
+
+from airflow_instance import AirflowInstance
+
+from airflow_provider_ingestjobs.sandbox import Sandbox
+
+DAG_ID = "benchmark_deferred"
+DAG = """
+from airflow.providers.common.compat.sdk import dag
+from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
+
+@dag(schedule=None, max_active_tasks={tasks})
+def {dag_id}():
+    NarrativeJobSensor.partial(
+        task_id="wait", deferrable=True, poke_interval={interval}, timeout=7200
+    ).expand(job_id={job_ids!r})
+
+{dag_id}()
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--interval", type=float, default=10, help="poke_interval in seconds (default: 10)")
+    parser.add_argument("--intervals", type=int, default=6, help="how many to watch (default: 6)")
+    options = parser.parse_args()
+    with running(options.tasks, options.interval) as (airflow, sandbox, job_ids):
+        started = time.monotonic()
+        run_id = airflow.trigger(DAG_ID)
+        airflow.wait_for(
+            lambda: count(airflow, run_id, "deferred") == options.tasks, 3600, "all tasks are deferred"
+        )
+        deferred_after = time.monotonic() - started
+        time.sleep(options.interval)
+        cpu, requests, began = cpu_seconds(airflow), len(sandbox.requests()), time.monotonic()
+        time.sleep(options.interval * options.intervals)
+        rounds = (time.monotonic() - began) / options.interval
+        cpu, requests = cpu_seconds(airflow) - cpu, len(sandbox.requests()) - requests
+        memory = memory_mib(airflow)
+        for job_id in job_ids:
+            sandbox.set_state("narrative", job_id, "completed")
+        ended = time.monotonic()
+        airflow.wait_for(lambda: count(airflow, run_id, "deferred") == 0, 600, "all triggers have fired")
+        fired_after = time.monotonic() - ended
+        blocked = airflow.log_file("triggerer").read_text().count("thread was blocked")
+    print(f"{'deferred tasks':<42}{options.tasks:>10,}")
+    print(f"{'seconds until all were deferred':<42}{deferred_after:>10.0f}")
+    print(f"{'vendor requests per interval':<42}{requests / rounds:>10.2f}")
+    print(f"{'triggerer CPU seconds per interval':<42}{cpu / rounds:>10.2f}")
+    print(f"{'triggerer memory, all its processes, MiB':<42}{memory:>10.0f}")
+    print(f"{'seconds until all triggers had fired':<42}{fired_after:>10.1f}")
+    print(f"{'warnings of a blocked event loop':<42}{blocked:>10}")
+
+
+@contextmanager
+def running(tasks: int, interval: float) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
+    with tempfile.TemporaryDirectory(prefix="ingestjobs-benchmark-") as folder, Sandbox() as sandbox:
+        job_ids = [sandbox.add_job("narrative", timeline=[(0, "running")]) for _ in range(tasks)]
+        dags = Path(folder, "dags")
+        dags.mkdir()
+        text = DAG.format(dag_id=DAG_ID, tasks=tasks, interval=interval, job_ids=job_ids)
+        (dags / "benchmark.py").write_text(text)
+        environment = {
+            **sandbox.connection_env(),
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(tasks),
+            "AIRFLOW__CORE__MAX_MAP_LENGTH": str(tasks),
+            "AIRFLOW__TRIGGERER__CAPACITY": str(tasks),
+        }
+        with AirflowInstance(Path(folder, "airflow"), dags, environment) as airflow:
+            yield airflow, sandbox, job_ids
+
+
+def count(airflow: AirflowInstance, run_id: str, state: str) -> int:
+    path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances"
+    found = airflow.api("GET", path, params={"state": state, "limit": 1})["total_entries"]
+    print(f"{found:>6} {state}", end="\r", file=sys.stderr, flush=True)
+    time.sleep(1)
+    return int(found)
+
+
+def cpu_seconds(airflow: AirflowInstance) -> float:
+    ticks = 0
+    for pid in airflow.pids("triggerer"):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(airflow: AirflowInstance) -> float:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in airflow.pids("triggerer"))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()

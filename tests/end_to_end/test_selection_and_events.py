@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Selecting, judging and being started by jobs that nobody here started, on a real Airflow."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from vendor_jobs import RUNNING, SUCCEEDED, VENDORS, add_job
+
+if TYPE_CHECKING:
+    from airflow_instance import AirflowInstance
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+
+pytestmark = pytest.mark.end_to_end
+
+#: What a job of each vendor loads, for the selections of the DAG ``selections``.
+LOADS = {
+    "amperity": {"tables": [{"feed_id": "df-e2e"}]},
+    "adverity": {"datastream_id": 31},
+    "polaris": {"target": {"type": "table", "tableName": "e2e"}},
+    "narrative": {"dataset_id": 31},
+}
+
+
+def test_selections_and_checks(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """
+    A run takes the jobs of its data interval, late starters within ``settle`` included.
+
+    Beside it, tasks whose jobs succeeded with bad rows fail, or are skipped, with the numbers.
+    """
+
+    def add(vendor: str, begin: float, end: float) -> str:
+        timeline = [(begin, RUNNING[vendor]), (end, SUCCEEDED[vendor])]
+        return add_job(sandbox, vendor, timeline, starts="now", fields=LOADS[vendor])
+
+    for vendor in VENDORS:
+        add(vendor, 0, 1)
+    time.sleep(2.5)
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    expected = {vendor: [add(vendor, 0, 8), add(vendor, 12, 15)] for vendor in VENDORS}
+    bad = {"read": 1000, "inserted": 600, "rejected": 300, "errors": 100}
+    checked = {name: add_job(sandbox, "amperity", rows=bad) for name in ("check_fails", "check_skips")}
+    for job_id in checked.values():
+        sandbox.set_state("amperity", job_id, SUCCEEDED["amperity"])
+
+    run_id = airflow.trigger("selections", checked, data_interval=(began, began + timedelta(days=1)))
+    airflow.wait_for_run("selections", run_id, timeout=120)
+
+    for vendor, jobs in expected.items():
+        log = airflow.task_log("selections", run_id, vendor)
+        assert airflow.task_state("selections", run_id, vendor) == "success", log
+        assert airflow.was_deferred("selections", run_id, vendor)
+        found = airflow.xcom("selections", run_id, vendor)
+        assert [(job["id"], job["state"]) for job in found] == [(job_id, "succeeded") for job_id in jobs]
+    for name, state in (("check_fails", "failed"), ("check_skips", "skipped")):
+        assert airflow.task_state("selections", run_id, name) == state
+        log = airflow.task_log("selections", run_id, name)
+        assert f"{checked[name]}: max_rejected_ratio=0.1 is exceeded: 300 rejected of 1000 read" in log
+        assert "max_error_rows=0 is exceeded: 100 errors" in log
+        assert "min_rows=10" not in log
+
+
+def started_by(airflow: AirflowInstance, number: int) -> list[str]:
+    """The jobs that have started runs of a watching DAG, by the assets' events."""
+    dag_id = f"started_by_{number}"
+    return [
+        event["extra"]["payload"]["id"]
+        for run in airflow.runs(dag_id)
+        if run["start_date"]
+        for event in airflow.asset_events(dag_id, run["dag_run_id"])
+    ]
+
+
+def end_a_job(sandbox: Sandbox, number: int) -> str:
+    """Let a job that a DAG watches for start and end."""
+    job_id = add_job(sandbox, "narrative", starts="now", fields={"dataset_id": 100 + number})
+    sandbox.set_state("narrative", job_id, SUCCEEDED["narrative"])
+    return job_id
+
+
+def wait_until_started(airflow: AirflowInstance, number: int, jobs: list[str]) -> None:
+    """Wait until jobs have started a DAG, then longer than a poll, and see that each did once."""
+    airflow.wait_for(
+        lambda: set(jobs) <= set(started_by(airflow, number)),
+        60,
+        what=lambda: f"{jobs} to start a DAG, not only {started_by(airflow, number)}",
+    )
+    time.sleep(3)
+    assert sorted(started_by(airflow, number)) == sorted(jobs)
+
+
+def test_watchers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+    """Each job starts its DAG once, also if it ends while no triggerer runs; two watchers share one poll."""
+    airflow.wait_for(lambda: list_requests(sandbox), 60, what="the watchers to poll")
+    time.sleep(5)
+    before, began = len(list_requests(sandbox)), time.monotonic()
+    first, second = [end_a_job(sandbox, 1)], [end_a_job(sandbox, 2)]
+    wait_until_started(airflow, 1, first)
+    wait_until_started(airflow, 2, second)
+    polls, seconds = len(list_requests(sandbox)) - before, time.monotonic() - began
+    # Every two seconds, or up to a tenth earlier; two polls side by side would make twice as many.
+    assert seconds / 4 <= polls <= seconds / 1.8 + 1
+
+    log = airflow.log_file("triggerer")
+    seen = log.stat().st_size
+    fired = end_a_job(sandbox, 1)
+    airflow.wait_for(
+        lambda: fired.encode() in log.read_bytes()[seen:], 30, what="the watcher to fire", interval=0.05
+    )
+    time.sleep(0.2)
+    airflow.kill("triggerer")
+    second.append(end_a_job(sandbox, 2))
+    airflow.start("triggerer")
+    wait_until_started(airflow, 2, second)
+    # Killed as it fired: the job is not lost, but the next triggerer may tell it again.
+    airflow.wait_for(lambda: fired in started_by(airflow, 1), 30, what="the job that fired to start its DAG")
+    assert started_by(airflow, 1).count(first[0]) == 1
+    assert started_by(airflow, 1).count(fired) <= 2
+
+    for run in airflow.runs("started_by_2"):
+        airflow.wait_for_run("started_by_2", run["dag_run_id"], 60)
+        assert airflow.xcom("started_by_2", run["dag_run_id"], "tell") in [[job_id] for job_id in second]
+
+
+def list_requests(sandbox: Sandbox) -> list[str]:
+    """The requests for lists of Narrative's jobs, which nobody but the watchers makes here."""
+    return [request.query for request in sandbox.requests("narrative") if request.path.endswith("/jobs")]

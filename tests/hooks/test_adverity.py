@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Adverity's endpoints, its paged lists, and jobs that its list of current jobs has dropped."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pendulum
+import pytest
+
+from airflow_provider_ingestjobs.exceptions import (
+    AuthenticationFailed,
+    InvalidInput,
+    JobNotFound,
+    VendorUnavailable,
+)
+from airflow_provider_ingestjobs.hooks import adverity
+from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
+from airflow_provider_ingestjobs.job import JobState, RowCounts
+from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
+
+if TYPE_CHECKING:
+    from conftest import Connections
+    from recorder import Recorder
+
+RECORD: dict[str, Any] = {
+    "id": 4711,
+    "url": "https://STACK.datatap.adverity.com/api/jobs/4711/",
+    "job_start": "2026-01-31T01:00:00Z",
+    "job_end": None,
+    "range_start": "2026-01-30T00:00:00Z",
+    "range_end": "2026-01-31T00:00:00Z",
+    "scheduled": "2026-01-31T00:59:00Z",
+    "progress": 0.006672468813460981,
+    "duration": "0s",
+    "state": 1,
+    "state_label": "Running",
+    "state_color": "orange",
+    "datastream": {"id": 42, "stack_id": 1, "name": "Ads"},
+}
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox, connections: Connections) -> AdverityHook:
+    return AdverityHook(connections.add("adverity"))
+
+
+@pytest.fixture
+def pages_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adverity, "PAGE_SIZE", 100)
+
+
+def queries(sandbox: Sandbox) -> list[dict[str, list[str]]]:
+    return [parse_qs(request.query) for request in sandbox.requests()]
+
+
+class TestAuthorisation:
+    @pytest.mark.parametrize("auth", ["key", "login"])
+    def test_accepted(self, auth: str, sandbox: Sandbox, connections: Connections) -> None:
+        sandbox.add_job("adverity", "1")
+        assert AdverityHook(connections.add("adverity", auth=auth)).get_job("1").state is JobState.RUNNING
+
+    @pytest.mark.parametrize(("scheme", "word"), [(None, "Bearer"), ("Bearer", "Bearer"), ("Token", "Token")])
+    def test_schemes(
+        self, scheme: str | None, word: str, recorder: Recorder, connections: Connections
+    ) -> None:
+        connections.add("adverity", host=recorder.url, extra={"auth_scheme": scheme})
+        recorder.answers["/api/jobs/4711/"] = RECORD
+        AdverityHook().get_job("4711")
+        assert recorder.requests[0].headers["authorization"] == f"{word} {CREDENTIALS['adverity'].key}"
+
+    def test_a_ui_key_is_no_token(self, connections: Connections) -> None:
+        hook = AdverityHook(connections.add("adverity", extra={"auth_scheme": "Token"}))
+        with pytest.raises(AuthenticationFailed, match="Invalid token"):
+            hook.get_job("1")
+
+    def test_user_and_password(self, recorder: Recorder, connections: Connections) -> None:
+        connections.add("adverity", auth="login", host=recorder.url, password="p&ss=w ör")
+        recorder.answers["/api/auth/token/"] = {"username": "u", "token": "123", "expires_in": None}
+        recorder.answers["/api/jobs/4711/"] = RECORD
+        AdverityHook().get_job("4711")
+        asked, used = recorder.requests
+        assert (asked.method, asked.path) == ("POST", "/api/auth/token/")
+        assert parse_qs(asked.body.decode()) == {
+            "username": [CREDENTIALS["adverity"].login],
+            "password": ["p&ss=w ör"],
+        }
+        assert "authorization" not in asked.headers
+        assert used.headers["authorization"] == "Token 123"
+
+
+class TestJob:
+    def test_the_documented_fields(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_fault(Fault(body=RECORD))
+        job = hook.get_job("4711")
+        assert (job.id, job.state, job.vendor_state) == ("4711", JobState.RUNNING, "Running")
+        assert (job.name, job.target) == ("Ads", "42")
+        assert job.created_at == datetime(2026, 1, 31, 0, 59, tzinfo=UTC)
+        assert job.started_at == datetime(2026, 1, 31, 1, tzinfo=UTC)
+        assert job.progress == pytest.approx(0.00667, abs=1e-4)
+        assert job.rows == RowCounts()
+        assert job.url == f"{sandbox.url}/api/jobs/4711/"
+        assert job.details == {
+            "datastream_id": 42,
+            "range_start": "2026-01-30T00:00:00Z",
+            "range_end": "2026-01-31T00:00:00Z",
+            # Not in a list's record: none there is not zero.
+            "issues": None,
+        }
+
+    def test_issues_are_the_failure(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        issues = [{"message": "No quota"}, {"message": ""}, "?", {"message": "Timeout"}]
+        sandbox.add_fault(Fault(body={**RECORD, "state_label": "Failed", "issues": issues}))
+        job = hook.get_job("4711")
+        assert job.failure == "No quota; Timeout"
+        assert job.state is JobState.FAILED
+
+    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize("answer", [{"body": "{}"}, {"body": "[]"}, {"status": 404}, {"status": 503}], ids=str)
+    def test_details_that_cannot_be_read_do_not_cost_the_job(
+        self, hook: AdverityHook, sandbox: Sandbox, answer: dict[str, Any]
+    ) -> None:
+        # As a list has it: without the issues, which take another request.
+        sandbox.add_fault(Fault(body={**RECORD, "state_label": "Failed"}))
+        sandbox.add_fault(Fault(times=None, **answer))
+        job = hook.get_job("4711")
+        assert (job.state, job.failure) == (JobState.FAILED, None)
+
+    @pytest.mark.parametrize("progress", [None, "0.5", -1, 2, {}])
+    def test_odd_progress_is_none(self, hook: AdverityHook, sandbox: Sandbox, progress: Any) -> None:
+        sandbox.add_fault(Fault(body={**RECORD, "progress": progress}))
+        assert hook.get_job("4711").progress is None
+
+    @pytest.mark.parametrize("datastream", [None, 42, "42", {}, {"id": None}])
+    def test_odd_datastreams(self, hook: AdverityHook, sandbox: Sandbox, datastream: Any) -> None:
+        sandbox.add_fault(Fault(body={**RECORD, "datastream": datastream}))
+        assert hook.get_job("4711").target == (str(datastream) if datastream in (42, "42") else None)
+
+
+class TestLists:
+    def test_current_jobs(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        for job_id, word in (("1", "Running"), ("2", "Scheduled"), ("3", "Success")):
+            sandbox.add_job("adverity", job_id, [(0, word)])
+        assert {job.id for job in hook.list_jobs()} == {"1", "2"}
+
+    def test_of_a_datastream(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "1", fields={"datastream_id": 7})
+        sandbox.add_job("adverity", "2", fields={"datastream_id": 8})
+        assert [job.id for job in hook.list_jobs(datastream_id=7)] == ["1"]
+        assert [job.id for job in hook.list_jobs(datastream_id="8")] == ["2"]
+        assert queries(sandbox)[0]["datastream_id"] == ["7"]
+
+    def test_past_ones_by_time(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "1", [(0, "Success")])
+        sandbox.add_job("adverity", "2", [(0, "Running")])
+        now = pendulum.now("UTC")
+        window = {"started_from": now.subtract(hours=1), "started_to": now.add(hours=1)}
+        assert [job.id for job in hook.list_jobs(**window)] == ["1"]
+        vienna = pendulum.datetime(2022, 10, 31, 1, tz="Europe/Vienna")
+        list(hook.list_jobs(started_from=vienna, started_to="2022-10-31T23:59:59Z", datastream_id=42))
+        last = queries(sandbox)[-1]
+        assert (last["start"], last["end"]) == (["2022-10-31T00:00:00Z"], ["2022-10-31T23:59:59Z"])
+        assert last["datastream_id"] == ["42"]
+
+    def test_past_ones_by_date(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "1", [(0, "Success")])
+        today = datetime.now(UTC).date()
+        assert [job.id for job in hook.list_jobs(started_from=today, started_to=today)] == ["1"]
+        assert queries(sandbox)[0]["start"] == [today.isoformat()]
+
+    @pytest.mark.parametrize(
+        ("start", "end", "field"),
+        [
+            (None, "2026-01-01T00:00:00Z", "started_from"),
+            ("2026-01-01T00:00:00Z", None, "started_to"),
+            (datetime(2026, 1, 1), datetime(2026, 1, 2), "started_from"),
+            ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "started_to"),
+            (date(2026, 1, 2), date(2026, 1, 1), "started_to"),
+            ("2026-01-01T00:00:00Z", "tomorrow", "started_to"),
+        ],
+    )
+    def test_bad_windows(
+        self, hook: AdverityHook, sandbox: Sandbox, start: Any, end: Any, field: str
+    ) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            hook.list_jobs(started_from=start, started_to=end)
+        assert caught.value.field == field
+        assert sandbox.requests() == []
+
+    def test_pages(self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None) -> None:
+        for number in range(1, 251):
+            sandbox.add_job("adverity", str(number))
+        jobs = hook.list_jobs()
+        next(jobs)
+        assert len(sandbox.requests()) == 1
+        assert len({job.id for job in jobs}) == 249
+        assert [query.get("page") for query in queries(sandbox)] == [None, ["2"], ["3"]]
+
+    def test_filters_stay_on_every_page(
+        self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None
+    ) -> None:
+        for number in range(1, 151):
+            sandbox.add_job("adverity", str(number), fields={"datastream_id": 7})
+        assert len(list(hook.list_jobs(datastream_id=7))) == 150
+        assert [query["datastream_id"] for query in queries(sandbox)] == [["7"], ["7"]]
+
+    def test_pages_that_go_in_circles(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        page = {"count": 9, "next": f"{sandbox.url}/api/jobs/?page=1", "results": [RECORD]}
+        sandbox.add_fault(Fault(body=page, times=None))
+        with pytest.raises(VendorUnavailable, match="does not end"):
+            list(hook.list_jobs())
+        assert len(sandbox.requests()) <= 3
+
+    def test_a_last_page_that_is_gone(
+        self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None
+    ) -> None:
+        for number in range(1, 102):
+            sandbox.add_job("adverity", str(number))
+        jobs = hook.list_jobs()
+        first = next(jobs)
+        for number in range(1, 20):
+            sandbox.set_state("adverity", str(number), "Success")
+        assert len({first.id, *(job.id for job in jobs)}) == 100
+
+
+class TestAbsentJobs:
+    """design.md: an absent job is looked up by id and then in the past-jobs range."""
+
+    def test_by_id(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        for number in range(1, 6):
+            sandbox.add_job("adverity", str(number), [(0, "Running")])
+        sandbox.set_state("adverity", "5", "Success")
+        jobs = hook.get_jobs([str(number) for number in range(1, 6)])
+        assert jobs["5"].state is JobState.SUCCEEDED
+        assert [request.path for request in sandbox.requests()] == ["/api/jobs/", "/api/jobs/5/"]
+
+    def test_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "5", [(0, "Discarded")])
+        sandbox.add_fault(Fault(path="/api/jobs/5/$", status=404, times=None))
+        assert hook.get_job("5").state is JobState.CANCELLED
+        assert [request.path for request in sandbox.requests()][:2] == ["/api/jobs/5/", "/api/jobs/"]
+        past = queries(sandbox)[1]
+        start, end = (datetime.fromisoformat(past[name][0]) for name in ("start", "end"))
+        assert (end - start).days >= 2
+        assert end >= datetime.now(UTC)
+
+    def test_nowhere(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        with pytest.raises(JobNotFound, match="Adverity does not know job '5'.*404"):
+            hook.get_job("5")
+
+
+class TestInProgressAndStop:
+    def test_imported(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "5", fields={"imported": {"rows": 12}})
+        assert hook.get_imported("5") == {"rows": 12}
+        assert sandbox.requests()[0].path == "/api/jobs/5/imported/"
+
+    def test_stop(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.cancel_delay = 0
+        sandbox.add_job("adverity", "5")
+        job = hook.cancel_job("5")
+        assert (job.state, job.vendor_state) == (JobState.CANCELLED, "Discarded")
+        assert ("POST", "/api/jobs/5/stop/") in [(r.method, r.path) for r in sandbox.requests()]
+
+    @pytest.mark.parametrize("body", ["", "<html>stopped</html>", "[]", '{"status": "ok"}'])
+    def test_what_a_stop_answers_is_not_published(
+        self, hook: AdverityHook, sandbox: Sandbox, body: str
+    ) -> None:
+        sandbox.add_job("adverity", "5")
+        sandbox.add_fault(Fault(method="POST", body=body))
+        assert hook.cancel_job("5").state is JobState.RUNNING
+
+    def test_the_connection_test(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "5")
+        assert hook.test_connection() == (
+            True,
+            f"Adverity at {sandbox.url} answers: 1 jobs running or scheduled",
+        )
+        assert queries(sandbox) == [{"page_size": ["1"]}]

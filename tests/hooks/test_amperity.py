@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Amperity's endpoints, windows, workflows, and the job that is folded from its tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pendulum
+import pytest
+
+from airflow_provider_ingestjobs.exceptions import CancelRefused, InvalidInput, VendorError
+from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
+from airflow_provider_ingestjobs.job import JobState, RowCounts
+from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
+
+if TYPE_CHECKING:
+    from conftest import Connections
+    from recorder import Recorder
+
+#: The 200 of https://docs.amperity.com/api/endpoint_get_ingest_jobs.html, one job of it.
+SAMPLE: dict[str, Any] = {
+    "id": "isj-1f73r9u2",
+    "tables": [
+        {
+            "errors": 200,
+            "feed_id": "df-5L6d1veh",
+            "read": 1000,
+            "rejected": 200,
+            "updated": 200,
+            "started_at": "2024-06-01T04:02:54.433Z",
+            "state": "succeeded",
+            "ended_at": "2024-06-01T04:02:57.433Z",
+            "files": [{"file_id": "cb-2/part0.avro", "name": "part0.avro", "read": 1000, "errors": 200}],
+            "inserted": 400,
+            "table_name": "My table",
+            "job_id": "isj-1f73r9u2",
+        }
+    ],
+    "workflow_id": "wf-20240618-3423-b45",
+}
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox, connections: Connections) -> AmperityHook:
+    return AmperityHook(connections.add("amperity"))
+
+
+class TestAuthorisation:
+    @pytest.mark.parametrize("auth", ["key", "login"])
+    def test_accepted(self, auth: str, sandbox: Sandbox, connections: Connections) -> None:
+        sandbox.add_job("amperity", "isj-1")
+        assert AmperityHook(connections.add("amperity", auth=auth)).get_job("isj-1").state is JobState.RUNNING
+
+    def test_what_is_sent_with_a_token(self, recorder: Recorder, connections: Connections) -> None:
+        connections.add("amperity", host=recorder.url, extra={"tenant": "acme", "api_version": "2025-07-31"})
+        recorder.answers["/api/ingest/jobs/isj-1f73r9u2"] = SAMPLE
+        AmperityHook().get_job("isj-1f73r9u2")
+        (kept,) = recorder.requests
+        assert kept.headers["authorization"] == f"Bearer {CREDENTIALS['amperity'].key}"
+        assert kept.headers["amperity-tenant"] == "acme"
+        assert kept.headers["api-version"] == "2025-07-31"
+
+    def test_what_is_sent_for_a_token(self, recorder: Recorder, connections: Connections) -> None:
+        connections.add("amperity", auth="login", host=recorder.url, extra={"tenant": "acme"})
+        recorder.answers["/api/v0/oauth2/token"] = {"access_token": "fresh", "expires_in": 3600}
+        recorder.answers["/api/ingest/jobs/isj-1f73r9u2"] = SAMPLE
+        AmperityHook().get_job("isj-1f73r9u2")
+        asked, used = recorder.requests
+        known = CREDENTIALS["amperity"]
+        assert (asked.method, asked.path) == ("POST", "/api/v0/oauth2/token")
+        assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+        assert asked.headers["x-amperity-tenant"] == "acme"
+        assert parse_qs(asked.body.decode()) == {
+            "grant_type": ["client_credentials"],
+            "client_id": [known.login],
+            "client_secret": [known.password],
+        }
+        assert used.headers["authorization"] == "Bearer fresh"
+
+    def test_wrong_tenant(self, connections: Connections) -> None:
+        worked, message = AmperityHook(connections.add("amperity", extra={"tenant": "other"})).test_connection()
+        assert not worked
+        assert message.startswith("403: not permitted")
+        assert "Not authorized for this tenant" in message
+
+    def test_unknown_version(self, connections: Connections) -> None:
+        hook = AmperityHook(connections.add("amperity", extra={"api_version": "1999-01-01"}))
+        with pytest.raises(VendorError, match="api-version must be 2024-04-01"):
+            hook.get_job("isj-1")
+
+
+class TestJob:
+    def test_the_documented_sample(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_fault(Fault(body=SAMPLE))
+        job = hook.get_job("isj-1f73r9u2")
+        assert job.state is JobState.SUCCEEDED
+        assert job.vendor_state == "succeeded"
+        assert job.target == "My table"
+        assert job.name == "df-5L6d1veh"
+        assert job.rows == RowCounts(read=1000, inserted=400, updated=200, rejected=200, errors=200)
+        assert job.started_at == datetime(2024, 6, 1, 4, 2, 54, 433_000, UTC)
+        assert job.duration == 3.0
+        assert job.details == {
+            "workflow_id": "wf-20240618-3423-b45",
+            "feed_ids": ["df-5L6d1veh"],
+            "table_names": ["My table"],
+        }
+        assert job.raw == SAMPLE
+        assert job.url is None
+
+    @pytest.mark.parametrize(
+        ("words", "state"),
+        [
+            ("", "pending"),
+            ("scheduled", "pending"),
+            ("scheduled|scheduled", "pending"),
+            ("scheduled|Started", "running"),
+            ("scheduled|succeeded", "running"),
+            ("In progress|failed", "running"),
+            ("Finalizing|skipped", "running"),
+            ("Stopping|running", "cancelling"),
+            ("Stopping|succeeded", "cancelling"),
+            ("succeeded|Failed|canceled", "failed"),
+            ("succeeded|Stopped", "cancelled"),
+            ("canceled|skipped", "cancelled"),
+            ("succeeded|skipped", "succeeded"),
+            ("Skipped|skipped", "skipped"),
+            ("succeeded|Up for retry", "unknown"),
+        ],
+    )
+    def test_folded_from_its_tables(
+        self, hook: AmperityHook, sandbox: Sandbox, words: str, state: str
+    ) -> None:
+        tables = [{**SAMPLE["tables"][0], "state": word} for word in words.split("|") if word]
+        sandbox.add_fault(Fault(path="ingest", body={**SAMPLE, "tables": tables}))
+        job = hook.get_job("isj-1f73r9u2")
+        assert job.state is JobState(state)
+        assert set(job.vendor_state.split(", ")) == (set(filter(None, words.split("|"))) or {"no tables yet"})
+        assert (job.ended_at is not None) == job.state.is_terminal
+
+    def test_rows_and_times_over_all_tables(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        early = {**SAMPLE["tables"][0], "started_at": "2024-06-01T04:00:00Z", "table_name": "A"}
+        late = {**SAMPLE["tables"][0], "ended_at": "2024-06-01T05:00:00Z", "table_name": "B", "errors": None}
+        sandbox.add_fault(Fault(body={**SAMPLE, "tables": [late, early]}))
+        job = hook.get_job("isj-1f73r9u2")
+        assert job.duration == 3600
+        # A sum of which a part is not known would look like all of it.
+        assert job.rows == RowCounts(read=2000, inserted=800, updated=400, rejected=400, errors=None)
+        assert job.target == "B, A"
+
+    def test_why_it_failed_is_the_workflows_to_say(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job(
+            "amperity", "isj-1", [(0, "failed")], failure="Bad column", fields={"workflow_id": "wf-1"}
+        )
+        assert hook.get_job("isj-1").failure == "Bad column"
+        assert [(request.path, request.query) for request in sandbox.requests()] == [
+            ("/api/ingest/jobs/isj-1", ""),
+            ("/api/workflow/runs/wf-1", "view=verbose"),
+        ]
+
+    def test_only_failures_take_another_request(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-1", [(0, "succeeded")])
+        hook.get_job("isj-1")
+        assert len(sandbox.requests()) == 1
+
+
+class TestWindows:
+    def windows(self, sandbox: Sandbox) -> list[tuple[datetime, datetime]]:
+        queries = [parse_qs(request.query) for request in sandbox.requests()]
+        return [
+            (datetime.fromisoformat(q["created_from"][0]), datetime.fromisoformat(q["created_to"][0]))
+            for q in queries
+        ]
+
+    @pytest.mark.parametrize(
+        ("days", "requests"), [(0.5, 1), (6.9, 1), (7, 1), (7.1, 2), (14, 2), (30, 5)]
+    )
+    def test_split_into_weeks_without_gap_or_overlap(
+        self, hook: AmperityHook, sandbox: Sandbox, days: float, requests: int
+    ) -> None:
+        start = datetime(2026, 1, 31, 12, tzinfo=UTC)
+        end = start + timedelta(days=days)
+        list(hook.list_jobs(start, end))
+        windows = self.windows(sandbox)
+        assert len(windows) == requests
+        assert (windows[0][0], windows[-1][1]) == (start, end)
+        for (_, stop), (begin, _) in zip(windows, windows[1:], strict=False):
+            assert stop == begin
+        assert max(stop - begin for begin, stop in windows) <= timedelta(days=7)
+        assert {request.status for request in sandbox.requests()} == {200}
+
+    def test_jobs_of_the_window_only(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        now = pendulum.now("UTC")
+        sandbox.add_job("amperity", "isj-now")
+        assert [job.id for job in hook.list_jobs(now.subtract(hours=1), now.add(minutes=1))] == ["isj-now"]
+        assert list(hook.list_jobs(now.subtract(hours=2), now.subtract(hours=1))) == []
+
+    def test_the_last_seven_days_by_default(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-now")
+        assert [job.id for job in hook.list_jobs()] == ["isj-now"]
+        ((start, end),) = self.windows(sandbox)
+        assert end - start == timedelta(days=7)
+        assert abs(end - datetime.now(UTC)) < timedelta(seconds=10)
+
+    def test_lazy(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        jobs = hook.list_jobs("2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z")
+        assert sandbox.requests() == []
+        sandbox.add_fault(Fault(body={"data": [SAMPLE]}, times=1))
+        next(jobs)
+        assert len(sandbox.requests()) == 1
+
+    @pytest.mark.parametrize(
+        ("given", "utc"),
+        [
+            (pendulum.datetime(2026, 1, 31, 12, tz="Europe/Vienna"), "2026-01-31T11:00:00+00:00"),
+            ("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00+00:00"),
+            (" 2026-01-31T11:00:00Z ", "2026-01-31T11:00:00+00:00"),
+        ],
+    )
+    def test_any_zone(self, hook: AmperityHook, sandbox: Sandbox, given: Any, utc: str) -> None:
+        list(hook.list_jobs(given, "2026-02-01T00:00:00+00:00"))
+        assert self.windows(sandbox)[0][0].isoformat() == utc
+
+    @pytest.mark.parametrize(
+        ("start", "end", "field", "fix"),
+        [
+            (datetime(2026, 1, 1), "2026-01-02T00:00:00Z", "started_from", "it has no time zone"),
+            ("2026-01-01T00:00:00Z", datetime(2026, 1, 2), "started_to", "it has no time zone"),
+            ("2026-01-01", "2026-01-02T00:00:00Z", "started_from", "it has no time zone"),
+            ("yesterday", "2026-01-02T00:00:00Z", "started_from", "write it like"),
+            ("", "2026-01-02T00:00:00Z", "started_from", "write it like"),
+            ("2026-01-01T00:00:00Z", "", "started_to", "write it like"),
+            (5, "2026-01-02T00:00:00Z", "started_from", "give an aware datetime"),
+            ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "started_to", "after started_from"),
+            ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "started_to", "after started_from"),
+        ],
+    )
+    def test_bad_ones(
+        self, hook: AmperityHook, sandbox: Sandbox, start: Any, end: Any, field: str, fix: str
+    ) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            hook.list_jobs(start, end)
+        assert caught.value.field == field
+        assert fix in caught.value.fix
+        assert sandbox.requests() == []
+
+    def test_filters(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1", "tables": [{"feed_id": "df-1"}]})
+        sandbox.add_job(
+            "amperity",
+            "isj-2",
+            fields={"workflow_id": "wf-2", "tables": [{"feed_id": "df-2"}, {"table_name": "Orders"}]},
+        )
+        assert [job.id for job in hook.list_jobs(workflow_id="wf-1")] == ["isj-1"]
+        assert [job.id for job in hook.list_jobs(feed_id="df-2")] == ["isj-2"]
+        assert [job.id for job in hook.list_jobs(table_name="Orders")] == ["isj-2"]
+        assert list(hook.list_jobs(workflow_id="wf-1", feed_id="df-2")) == []
+        assert {job.raw["id"] for job in hook.list_jobs() if job.raw} == {"isj-1", "isj-2"}
+
+
+class TestWorkflows:
+    def test_get(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-1", [(0, "failed")], failure="No", fields={"workflow_id": "wf-1"})
+        overview = hook.get_workflow("wf-1")
+        assert (overview["id"], overview["state"]) == ("wf-1", "failed")
+        assert "error" not in overview
+        assert hook.get_workflow("wf-1", verbose=True)["error"]["message"] == "No"
+
+    def test_stop(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.cancel_delay = 0
+        sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1"})
+        assert hook.stop_workflow("wf-1")["id"] == "wf-1"
+        assert hook.get_job("isj-1").state is JobState.CANCELLED
+
+    def test_unknown(self, hook: AmperityHook) -> None:
+        for call in (hook.get_workflow, hook.stop_workflow):
+            with pytest.raises(VendorError) as caught:
+                call("wf-404")
+            assert caught.value.status == 404
+
+    @pytest.mark.parametrize("workflow_id", ["", "..", "."])
+    def test_an_id_that_would_lead_elsewhere(
+        self, hook: AmperityHook, sandbox: Sandbox, workflow_id: str
+    ) -> None:
+        for call in (hook.get_workflow, hook.stop_workflow):
+            with pytest.raises(InvalidInput, match="workflow_id"):
+                call(workflow_id)
+        assert sandbox.requests() == []
+
+    def test_a_finished_workflow_is_no_longer_stopped(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1"})
+        sandbox.add_fault(Fault(method="POST", status=409, body={"message": "The workflow is not running"}))
+        with pytest.raises(CancelRefused, match="The workflow is not running"):
+            hook.cancel_job("isj-1")
+
+
+def test_the_connection_test_counts_the_last_hour(hook: AmperityHook, sandbox: Sandbox) -> None:
+    sandbox.add_job("amperity", "isj-1")
+    assert hook.test_connection() == (
+        True,
+        "Amperity answers for tenant 'sandbox-tenant': 1 ingest jobs in the last hour",
+    )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What a sensor may be given, and what is said when the DAG is read if it is given something else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from task_runs import TaskInstance, defer, run_in_worker
+from vendor_cases import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
+
+from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from conftest import Connections
+
+each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)
+
+
+class TestJobId:
+    @each_vendor
+    @pytest.mark.parametrize("job_id", ["", " ", "a/b", "a?b", "..", "a b"])
+    def test_bad_ones_are_refused_when_the_dag_is_read(self, case: VendorCase, job_id: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            case.sensor(task_id="wait", job_id=job_id)
+        assert str(caught.value).startswith(f"job_id={job_id!r} cannot be used: ")
+
+    @each_vendor
+    @pytest.mark.parametrize("job_id", [None, 4711, 1.5, b"1", {"id": 1}, True])
+    def test_what_is_no_text(self, case: VendorCase, job_id: Any) -> None:
+        with pytest.raises(InvalidInput, match="job_id="):
+            case.sensor(task_id="wait", job_id=job_id)
+
+    @each_vendor
+    @pytest.mark.parametrize("rendered", ["", "a/b", None, {"id": 1}, 1.5])
+    def test_bad_ones_from_upstream(self, case: VendorCase, rendered: Any, sandbox: Sandbox) -> None:
+        for deferrable in (False, True):
+            sensor = case.sensor(task_id="wait", job_id="{{ ti.xcom_pull('x') }}", deferrable=deferrable)
+            sensor.job_id = rendered
+            with pytest.raises(InvalidInput, match="job_id"):
+                sensor.execute({"ti": TaskInstance(), "dag_run": None})
+        assert sandbox.requests() == []
+
+    @each_vendor
+    def test_a_number_from_upstream_is_an_id(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, "4711", [(0, case.words[JobState.SUCCEEDED])])
+
+        def make() -> Any:
+            sensor = case.sensor(task_id="wait", job_id="{{ x }}")
+            sensor.job_id = 4711
+            return sensor
+
+        assert run_in_worker(make).value["id"] == "4711"
+
+    @each_vendor
+    def test_templates(self, case: VendorCase) -> None:
+        conn_id = f"{case.conn_type}_conn_id"
+        sensor = case.sensor(task_id="wait", job_id="{{ params.a }}", **{conn_id: "{{ params.b }}"})
+        sensor.render_template_fields({"params": {"a": "1", "b": "other"}})
+        assert (sensor.job_id, sensor.conn_id) == ("1", "other")
+
+    def test_the_project_is_a_template_too(self) -> None:
+        sensor = POLARIS.sensor(task_id="wait", job_id="1", project_id="{{ params.p }}")
+        sensor.render_template_fields({"params": {"p": "p-1"}})
+        assert sensor.hook_params == {"project_id": "p-1"}
+        assert POLARIS.sensor(task_id="wait2", job_id="1").hook_params == {}
+
+
+class TestStates:
+    @pytest.mark.parametrize("states", [["running"], ["succeeded", "pending"], ["unknown"], ["cancelling"]])
+    def test_only_ends_can_be_expected(self, states: list[str]) -> None:
+        with pytest.raises(InvalidInput, match="expected_states=.*name states that a job ends in"):
+            AMPERITY.sensor(task_id="wait", job_id="1", expected_states=states)
+
+    @pytest.mark.parametrize("states", [[], ["done"], "sucess"])
+    def test_words_that_are_no_states(self, states: Any) -> None:
+        with pytest.raises(InvalidInput, match="expected_states="):
+            AMPERITY.sensor(task_id="wait", job_id="1", expected_states=states)
+
+    def test_a_single_word(self) -> None:
+        sensor = AMPERITY.sensor(task_id="wait", job_id="1", expected_states="Skipped")
+        assert sensor.expected_states == {JobState.SKIPPED}
+
+
+class TestDurations:
+    @pytest.mark.parametrize("value", [-1, "soon", None, True, float("inf"), timedelta(-1)])
+    def test_bad_grace(self, value: Any) -> None:
+        with pytest.raises(InvalidInput, match="missing_grace="):
+            AMPERITY.sensor(task_id="wait", job_id="1", missing_grace=value)
+
+    def test_as_the_trigger_gets_them(self, connections: Connections) -> None:
+        connections.add("amperity")
+        sensor = AMPERITY.sensor(
+            task_id="wait",
+            job_id="1",
+            deferrable=True,
+            poke_interval=timedelta(minutes=2),
+            missing_grace=timedelta(minutes=1),
+            exponential_backoff=True,
+            max_wait=timedelta(minutes=10),
+        )
+        arguments = defer(sensor).serialize()[1]
+        assert arguments["poll_interval"] == 120
+        assert arguments["missing_grace"] == 60
+        assert arguments["longest_interval"] == 600
+
+
+class TestCancelOnKill:
+    @pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
+    @pytest.mark.parametrize("asked", [False, True])
+    def test_a_killed_task_cancels_only_where_asked(
+        self, case: VendorCase, asked: bool, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.cancel_delay = 0
+        sandbox.add_job(case.name, case.job_id)
+        case.sensor(task_id="wait", job_id=case.job_id, cancel_on_kill=asked).on_kill()
+        state = case.hook().get_job(case.job_id).state
+        assert state is (JobState.CANCELLED if asked else JobState.RUNNING)
+
+    @pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
+    def test_the_trigger_knows(self, case: VendorCase, connections: Connections) -> None:
+        connections.add(case.name)
+        for asked in (False, True):
+            sensor = case.sensor(task_id="wait", job_id="1", cancel_on_kill=asked, deferrable=True)
+            assert defer(sensor).serialize()[1]["cancel_on_kill"] is asked
+
+    def test_narrative_cannot(self) -> None:
+        with pytest.raises(InvalidInput, match="cancel_on_kill=True.*Narrative documents no way to cancel"):
+            NARRATIVE.sensor(task_id="wait", job_id="1", cancel_on_kill=True)
+
+
+class TestDefaults:
+    @each_vendor
+    def test_conn_id(self, case: VendorCase) -> None:
+        assert case.sensor(task_id="wait", job_id="1").conn_id == f"{case.conn_type}_default"
+
+    @each_vendor
+    def test_not_deferred_unless_airflow_is_told_so(self, case: VendorCase) -> None:
+        assert case.sensor(task_id="wait", job_id="1").deferrable is False
+
+    @each_vendor
+    def test_nothing_is_looked_up_while_the_dag_is_read(self, case: VendorCase, sandbox: Sandbox) -> None:
+        sensor = case.sensor(task_id="wait", job_id="1", **{f"{case.conn_type}_conn_id": "nowhere"})
+        assert sensor.hook.conn_id == "nowhere"
+        assert sandbox.requests() == []

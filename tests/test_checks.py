@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Judging ended jobs by their numbers: at the limits, without a count, and in a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from task_runs import Outcome, run_deferred, run_in_worker
+from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
+
+from airflow_provider_ingestjobs.checks import CHECKS, check_checks, failed_checks
+from airflow_provider_ingestjobs.exceptions import InvalidInput, JobCheckFailed, JobFailed, VendorUnavailable
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from conftest import Connections
+
+ALL_COUNTS = frozenset({"read", "inserted", "updated", "rejected", "errors", "issues"})
+
+
+def job(issues: int | None = None, **rows: int) -> Job:
+    details = {"issues": issues}
+    return Job("Vendor", "1", JobState.SUCCEEDED, "done", rows=RowCounts(**rows), details=details)
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("check", "limit", "within", "beyond"),
+        [
+            ("max_error_rows", 3, job(errors=3), job(errors=4)),
+            ("max_error_rows", 0, job(errors=0), job(errors=1)),
+            ("max_rejected_rows", 3, job(rejected=3), job(rejected=4)),
+            ("max_error_ratio", 0.25, job(errors=25, read=100), job(errors=26, read=100)),
+            ("max_error_ratio", 0, job(errors=0, read=100), job(errors=1, read=10**9)),
+            ("max_rejected_ratio", 0.25, job(rejected=25, read=100), job(rejected=26, read=100)),
+            ("min_rows", 100, job(read=100), job(read=99)),
+            ("max_issues", 1, job(issues=1), job(issues=2)),
+        ],
+    )
+    def test_the_limit_itself_is_fine(self, check: str, limit: float, within: Job, beyond: Job) -> None:
+        assert failed_checks(within, {check: limit}) == []
+        (failure,) = failed_checks(beyond, {check: limit})
+        assert check in failure
+
+    @pytest.mark.parametrize(("errors", "fine"), [(0, True), (1, False)])
+    def test_of_no_rows_read_any_error_is_too_many(self, errors: int, fine: bool) -> None:
+        assert (failed_checks(job(errors=errors, read=0), {"max_error_ratio": 0.5}) == []) is fine
+
+    @pytest.mark.parametrize(
+        ("check", "given_", "lacking"),
+        [
+            ("max_error_rows", job(read=5), "errors"),
+            ("max_rejected_rows", job(read=5), "rejected"),
+            ("max_error_ratio", job(errors=0), "read"),
+            ("max_error_ratio", job(read=5), "errors"),
+            ("max_rejected_ratio", job(rejected=0), "read"),
+            ("min_rows", job(inserted=5), "read"),
+            ("max_issues", job(), "issues"),
+        ],
+    )
+    def test_what_nobody_counted_does_not_pass(self, check: str, given_: Job, lacking: str) -> None:
+        for limit in (0, 1):
+            (failure,) = failed_checks(given_, {check: limit})
+            assert failure.endswith(f"cannot be judged: Vendor gave no count of {lacking}")
+
+    def test_the_sentence_has_the_numbers_as_they_are(self) -> None:
+        failures = failed_checks(job(read=999_999, errors=20_000), {"min_rows": 1e6, "max_error_ratio": 0.01})
+        assert failures == [
+            "min_rows=1000000 is not reached: 999999 read",
+            "max_error_ratio=0.01 is exceeded: 20000 errors of 999999 read are 0.02",
+        ]
+
+
+class TestArguments:
+    def test_all_of_them_where_the_vendor_counts_everything(self) -> None:
+        given_ = dict.fromkeys(CHECKS, 1)
+        assert check_checks(given_, "Vendor", ALL_COUNTS) == given_
+
+    @pytest.mark.parametrize("limit", [-1, float("nan"), float("inf"), True, "5", None])
+    def test_a_limit_that_is_none(self, limit: Any) -> None:
+        with pytest.raises(InvalidInput, match=r"min_rows.*zero or more"):
+            check_checks({"min_rows": limit}, "Vendor", ALL_COUNTS)
+
+    def test_a_ratio_is_no_percentage(self) -> None:
+        with pytest.raises(InvalidInput, match="from 0 to 1"):
+            check_checks({"max_error_ratio": 5}, "Vendor", ALL_COUNTS)
+
+    @pytest.mark.parametrize("case", VENDORS, ids=str)
+    def test_an_unknown_check_names_those_that_there_are(self, case: VendorCase) -> None:
+        with pytest.raises(InvalidInput, match=r"max_errors.*max_error_rows"):
+            case.sensor(task_id="wait", job_id=case.job_id, checks={"max_errors": 1})
+
+    @pytest.mark.parametrize(
+        ("case", "check", "fix"),
+        [
+            (ADVERITY, "min_rows", "Adverity gives no such count: use max_issues, or check="),
+            (ADVERITY, "max_error_ratio", "use max_issues"),
+            (POLARIS, "max_rejected_rows", "use max_error_rows, max_error_ratio, min_rows, or check="),
+            (POLARIS, "max_issues", "Imply Polaris gives no such count"),
+            (AMPERITY, "max_issues", "use max_error_rows, .*min_rows, or check="),
+            (NARRATIVE, "min_rows", "Narrative gives no such count: use check="),
+        ],
+    )
+    def test_what_a_vendor_does_not_count_is_an_error_in_the_dag(
+        self, case: VendorCase, check: str, fix: str
+    ) -> None:
+        with pytest.raises(InvalidInput, match=fix):
+            case.sensor(task_id="wait", job_id=case.job_id, checks={check: 1})
+
+
+@pytest.fixture(params=["poke", "deferred"])
+def wait(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Run a vendor's sensor to its end, in each mode."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.GATHER", 0.02)
+    deferred = request.param == "deferred"
+
+    def wait(case: VendorCase, **arguments: Any) -> Outcome:
+        given_ = {"task_id": "wait", "poke_interval": 0.1, "timeout": 15, "deferrable": deferred, **arguments}
+        return (run_deferred if deferred else run_in_worker)(lambda: case.sensor(**given_))
+
+    return wait
+
+
+def ended(sandbox: Sandbox, case: VendorCase, state: JobState = JobState.SUCCEEDED, **more: Any) -> str:
+    return sandbox.add_job(case.name, timeline=[(0, case.words[state])], **more)
+
+
+class TestInATask:
+    def test_too_many_errors_fail_it_with_the_numbers(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        job_id = ended(sandbox, AMPERITY, rows={"read": 1000, "errors": 20, "rejected": 400})
+        fine = {"max_error_ratio": 0.02, "max_rejected_rows": 400, "min_rows": 1000}
+        assert wait(AMPERITY, job_id=job_id, checks=fine).value["rows"]["errors"] == 20
+        outcome = wait(AMPERITY, job_id=job_id, checks={"max_error_rows": 19, "max_rejected_ratio": 0.4})
+        assert isinstance(outcome.error, JobCheckFailed)
+        assert str(outcome.error) == f"Amperity job {job_id}: max_error_rows=19 is exceeded: 20 errors"
+
+    def test_soft_fail_skips_it_with_the_numbers(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        job_id = ended(sandbox, AMPERITY, rows={"read": 9})
+        outcome = wait(AMPERITY, job_id=job_id, checks={"min_rows": 10}, soft_fail=True)
+        assert outcome.skipped
+        assert "min_rows=10 is not reached: 9 read" in str(outcome.error)
+
+    def test_each_of_several_jobs_is_judged(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        ids = [ended(sandbox, AMPERITY, rows={"read": read}) for read in (1, 50, 2)]
+        outcome = wait(AMPERITY, job_id=ids, checks={"min_rows": 10})
+        assert isinstance(outcome.error, JobCheckFailed)
+        assert [job_id in str(outcome.error) for job_id in ids] == [True, False, True]
+
+    def test_a_failed_job_has_failed_whatever_its_numbers(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        job_id = ended(sandbox, AMPERITY, JobState.FAILED, rows={"read": 1})
+        assert isinstance(wait(AMPERITY, job_id=job_id, checks={"min_rows": 10}).error, JobFailed)
+
+    def test_a_count_that_one_table_leaves_out_is_not_zero(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        tables = [{"errors": 0}, {"errors": None}]
+        job_id = ended(sandbox, AMPERITY, rows={"read": 10}, fields={"tables": tables})
+        outcome = wait(AMPERITY, job_id=job_id, checks={"max_error_rows": 5})
+        assert "gave no count of errors" in str(outcome.error)
+
+    def test_polaris_counts_come_from_its_metrics(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(POLARIS.name)
+        job_id = ended(sandbox, POLARIS, rows={"read": 200, "errors": 3})
+        assert wait(POLARIS, job_id=job_id, checks={"max_error_rows": 3, "min_rows": 200}).value
+        outcome = wait(POLARIS, job_id=job_id, checks={"max_error_ratio": 0.01})
+        assert "3 errors of 200 read are 0.015" in str(outcome.error)
+
+    def test_polaris_without_metrics_does_not_pass(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(POLARIS.name)
+        job_id = ended(sandbox, POLARIS, rows={"read": 200})
+        sandbox.add_fault(Fault(vendor="polaris", path="/metrics$", body={"totals": {}}, times=None))
+        outcome = wait(POLARIS, job_id=job_id, checks={"max_error_rows": 3})
+        assert isinstance(outcome.error, JobCheckFailed)
+        assert "gave no count of errors" in str(outcome.error)
+
+    @pytest.mark.usefixtures("one_try")
+    def test_metrics_that_cannot_be_read_now_do_not_fail_a_check_for_good(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(POLARIS.name)
+        job_id = ended(sandbox, POLARIS, rows={"read": 200})
+        sandbox.add_fault(Fault(vendor="polaris", path="/metrics$", status=503, times=1))
+        outcome = wait(POLARIS, job_id=job_id, checks={"min_rows": 200})
+        if outcome.deferred:
+            # Not a JobCheckFailed: that would forbid Airflow the retry.
+            assert isinstance(outcome.error, VendorUnavailable)
+            assert wait(POLARIS, job_id=job_id, checks={"min_rows": 200}).value
+        else:
+            assert outcome.value["rows"]["read"] == 200
+
+    def test_without_checks_metrics_are_not_needed(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(POLARIS.name)
+        job_id = ended(sandbox, POLARIS)
+        sandbox.add_fault(Fault(vendor="polaris", path="/metrics$", status=404, times=None))
+        assert wait(POLARIS, job_id=job_id).value["rows"]["read"] is None
+
+    def test_adverity_s_issues(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(ADVERITY.name)
+        issues = [{"message": "Late data"}, {"message": "Empty column"}]
+        job_id = ended(sandbox, ADVERITY, fields={"issues": issues})
+        assert wait(ADVERITY, job_id=job_id, checks={"max_issues": 2}).value["details"]["issues"] == 2
+        outcome = wait(ADVERITY, job_id=job_id, checks={"max_issues": 1})
+        assert "max_issues=1 is exceeded: 2 issues" in str(outcome.error)
+
+
+class TestCallable:
+    @pytest.fixture(autouse=True)
+    def _narrative(self, connections: Connections) -> None:
+        connections.add(NARRATIVE.name)
+
+    @pytest.mark.parametrize(
+        ("verdict", "said"),
+        [
+            (True, None),
+            (False, "looks_right() returned False"),
+            (None, "looks_right() returned None"),
+            ("", "looks_right() returned ''"),
+            ("too few columns", "too few columns"),
+        ],
+    )
+    def test_only_true_is_fine(
+        self, sandbox: Sandbox, wait: Callable[..., Outcome], verdict: Any, said: str | None
+    ) -> None:
+        seen = []
+
+        def looks_right(job: Job) -> Any:
+            seen.append(job)
+            return verdict
+
+        job_id = ended(sandbox, NARRATIVE, fields={"dataset_id": 10674})
+        outcome = wait(NARRATIVE, job_id=job_id, check=looks_right)
+        assert [(job.id, job.state, job.target) for job in seen] == [(job_id, "succeeded", "10674")]
+        if said is None:
+            assert outcome.value["id"] == job_id
+        else:
+            assert isinstance(outcome.error, JobCheckFailed)
+            assert str(outcome.error) == f"Narrative job {job_id}: {said}"
+
+    def test_what_it_raises_is_the_task_s_error(self, sandbox: Sandbox, wait: Callable[..., Outcome]) -> None:
+        def broken(job: Job) -> bool:
+            return bool(job.details["no such thing"])
+
+        outcome = wait(NARRATIVE, job_id=ended(sandbox, NARRATIVE), check=broken, soft_fail=True)
+        # A bug in the check is no skip.
+        assert isinstance(outcome.error, KeyError)
+
+    def test_it_is_asked_beside_the_limits(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        connections.add(AMPERITY.name, extra={"requests_per_second": 1000})
+        job_id = ended(sandbox, AMPERITY, rows={"read": 1})
+        outcome = wait(AMPERITY, job_id=job_id, checks={"min_rows": 2}, check=lambda job: "and that")
+        assert str(outcome.error) == (
+            f"Amperity job {job_id}: min_rows=2 is not reached: 1 read; Amperity job {job_id}: and that"
+        )

@@ -1,0 +1,584 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The shared poll: who is served by it, what it asks, and what it does when a vendor has trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from task_runs import in_time, until
+from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
+
+from airflow_provider_ingestjobs.exceptions import (
+    AuthenticationFailed,
+    InvalidInput,
+    VendorError,
+    VendorUnavailable,
+)
+from airflow_provider_ingestjobs.job import Job, JobState
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from airflow_provider_ingestjobs.triggers import watch as watch_module
+from airflow_provider_ingestjobs.triggers.watch import News, Wait, Watch, watch_for
+
+if TYPE_CHECKING:
+    from conftest import Connections, Logs
+
+pytestmark = pytest.mark.usefixtures("quick_watch", "one_try")
+each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)
+LONG = 60.0
+
+
+def the_watch(case: VendorCase, conn_id: str | None = None, **params: Any) -> Watch:
+    return watch_for(case.hook, conn_id or f"{case.conn_type}_default", params)
+
+
+async def end_of(wait: Wait) -> Job:
+    """Return the job as it ended."""
+    while True:
+        news = await wait.news()
+        if news.error is not None:
+            raise news.error
+        if news.job is not None and news.job.state.is_terminal:
+            return news.job
+
+
+@asynccontextmanager
+async def waiting(watch: Watch, job_ids: list[str], interval: float) -> AsyncIterator[list[Wait]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(watch.join(job_id, interval)) for job_id in job_ids]
+
+
+def reads(sandbox: Sandbox) -> list[str]:
+    return [request.path for request in sandbox.requests() if "token" not in request.path]
+
+
+def watches_running() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if "Watch._run" in repr(task.get_coro())]
+
+
+class TestOnePoll:
+    @each_vendor
+    def test_many_waits_are_served_by_one_request(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        job_ids = [str(number) for number in range(1, 51)]
+        for job_id in job_ids:
+            sandbox.add_job(case.name, job_id, [(0, case.words[JobState.RUNNING])])
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), job_ids, LONG) as waits:
+                news = await asyncio.gather(*(wait.news() for wait in waits))
+                assert [item.job.id for item in news if item.job] == job_ids
+                assert len(reads(sandbox)) == 1
+
+        in_time(scenario())
+
+    def test_one_watch_for_a_connection_and_another_for_each_project(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("polaris")
+        connections.add("polaris", conn_id="second")
+
+        async def scenario() -> list[Watch]:
+            return [
+                the_watch(POLARIS),
+                the_watch(POLARIS),
+                the_watch(POLARIS, "second"),
+                the_watch(POLARIS, project_id="p1"),
+                the_watch(POLARIS, project_id="p1"),
+                the_watch(AMPERITY, "second"),
+            ]
+
+        watches = in_time(scenario())
+        assert watches[0] is watches[1]
+        assert watches[3] is watches[4]
+        assert len(set(map(id, watches))) == 4
+        # Another event loop is another world.
+        assert in_time(scenario())[0] is not watches[0]
+
+    @each_vendor
+    def test_two_waits_on_the_same_job(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, case.job_id)
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), [case.job_id] * 2, 0.05) as waits:
+                await asyncio.gather(*(wait.news() for wait in waits))
+                assert len(reads(sandbox)) == 1
+                sandbox.set_state(case.name, case.job_id, case.words[JobState.SUCCEEDED])
+                first, second = await asyncio.gather(*map(end_of, waits))
+                assert first == second
+
+        in_time(scenario())
+
+    def test_one_leaves_the_other_stays(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with watch.join(NARRATIVE.job_id, 0.05) as stays:
+                async with watch.join(NARRATIVE.job_id, 0.05) as leaves:
+                    await leaves.news()
+                await stays.news()
+                sandbox.set_state("narrative", NARRATIVE.job_id, "completed")
+                assert (await end_of(stays)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    def test_a_new_wait_takes_one_more_request_and_holds_nobody_up(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("narrative")
+        for number in range(20):
+            sandbox.add_job("narrative", f"old-{number}")
+        sandbox.add_job("narrative", "new")
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with waiting(watch, [f"old-{number}" for number in range(20)], LONG) as waits:
+                await asyncio.gather(*(wait.news() for wait in waits))
+                before = len(reads(sandbox))
+                async with watch.join("new", LONG) as wait:
+                    news = await wait.news()
+                    assert news.job is not None
+                    assert news.job.id == "new"
+                assert reads(sandbox)[before:] == ["/jobs/new"]
+
+        in_time(scenario())
+
+    def test_a_new_wait_on_a_known_job_hears_of_it(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        for number in range(8):
+            sandbox.add_job("narrative", f"job-{number}")
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with waiting(watch, [f"job-{number}" for number in range(8)], LONG) as waits:
+                await asyncio.gather(*(wait.news() for wait in waits))
+                async with watch.join("job-3", LONG) as wait:
+                    news = await wait.news()
+                    assert news.job is not None
+                    assert news.job.state is JobState.RUNNING
+
+        in_time(scenario())
+
+    def test_nothing_is_told_twice(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
+                await wait.news()
+                before = len(reads(sandbox))
+                again = asyncio.ensure_future(wait.news())
+                await until(lambda: len(reads(sandbox)) >= before + 5)
+                assert not again.done()
+                again.cancel()
+
+        in_time(scenario())
+
+
+class TestIntervals:
+    def test_the_shortest_counts_while_it_is_there(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", "patient")
+        sandbox.add_job("narrative", "eager")
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with watch.join("patient", LONG) as patient:
+                await patient.news()
+                async with watch.join("eager", 0.05) as eager:
+                    await eager.news()
+                    sandbox.set_state("narrative", "eager", "completed")
+                    assert (await asyncio.wait_for(end_of(eager), 5)).state is JobState.SUCCEEDED
+                    # One poll serves both.
+                    sandbox.set_state("narrative", "patient", "completed")
+                    assert (await asyncio.wait_for(end_of(patient), 5)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    def test_nobody_is_asked_more_often_than_wished(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.2):
+                await until(lambda: len(reads(sandbox)) >= 5)
+
+        in_time(scenario())
+        at = [request.at for request in sandbox.requests()]
+        gaps = [later - earlier for earlier, later in zip(at[1:], at[2:], strict=False)]
+        assert min(gaps) >= 0.2 * (1 - watch_module.JITTER) - 0.02
+
+    def test_zero_is_not_a_busy_loop(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch_module, "SHORTEST_INTERVAL", 0.1)
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0):
+                await until(lambda: len(reads(sandbox)) >= 4)
+
+        began = time.monotonic()
+        in_time(scenario())
+        assert time.monotonic() - began >= 2 * 0.1 * (1 - watch_module.JITTER)
+
+    def test_look_now(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, LONG) as wait:
+                await wait.news()
+                wait.look_now()
+                # Told although it has not changed: it was asked for.
+                news = await asyncio.wait_for(wait.news(), 5)
+                assert news.job is not None
+                assert len(reads(sandbox)) == 2
+                assert wait.read_at == pytest.approx(time.time(), abs=5)
+
+        in_time(scenario())
+
+
+class TestItsLife:
+    def test_it_ends_when_nobody_waits_and_starts_again(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            for _ in range(3):
+                async with watch.join(NARRATIVE.job_id, 0.02) as wait:
+                    assert (await wait.news()).job is not None
+                await until(lambda: not watches_running())
+                asked = len(reads(sandbox))
+                await asyncio.sleep(0.1)
+                assert len(reads(sandbox)) == asked
+
+        in_time(scenario())
+
+    def test_a_waiter_cancelled_during_a_poll(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", "1")
+        sandbox.add_job("narrative", "2")
+
+        async def wait_for(job_id: str) -> Job:
+            async with the_watch(NARRATIVE).join(job_id, 0.05) as wait:
+                return await end_of(wait)
+
+        async def scenario() -> None:
+            sandbox.latency = 0.3
+            first, second = (asyncio.ensure_future(wait_for(job_id)) for job_id in ("1", "2"))
+            await asyncio.sleep(0.15)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            sandbox.latency = 0
+            sandbox.set_state("narrative", "2", "completed")
+            assert (await second).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    def test_the_event_loop_is_never_blocked(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative", extra={"read_timeout": 5})
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(delay=0.7, times=1))
+
+        async def scenario() -> None:
+            longest = 0.0
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
+                news = asyncio.ensure_future(wait.news())
+                while not news.done():
+                    before = time.monotonic()
+                    await asyncio.sleep(0.01)
+                    longest = max(longest, time.monotonic() - before)
+            assert longest < 0.4
+
+        in_time(scenario())
+
+    def test_a_hanging_vendor_holds_up_no_other(self, sandbox: Sandbox, connections: Connections) -> None:
+        for number in range(40):
+            connections.add("narrative", conn_id=f"slow_{number}", extra={"read_timeout": 1.5})
+        connections.add("polaris")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_job("polaris", POLARIS.job_id, [(0, "completed")])
+        sandbox.add_fault(Fault(vendor="narrative", delay=1.5, times=None))
+
+        async def scenario() -> None:
+            async with AsyncExitStack() as stack:
+                # More than the default executor of an event loop has threads.
+                for number in range(40):
+                    await stack.enter_async_context(
+                        the_watch(NARRATIVE, f"slow_{number}").join(NARRATIVE.job_id, LONG)
+                    )
+                async with the_watch(POLARIS).join(POLARIS.job_id, LONG) as wait:
+                    assert (await end_of(wait)).state is JobState.SUCCEEDED
+                assert not [request for request in sandbox.requests("narrative") if request.status]
+
+        in_time(scenario())
+
+
+class TestTrouble:
+    @each_vendor
+    def test_it_is_told_once_and_its_end_too(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, case.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(case).join(case.job_id, 0.02) as wait:
+                first = await wait.news()
+                assert first.job is not None
+                sandbox.add_fault(Fault(status=503, times=3))
+                second = await wait.news()
+                assert isinstance(second.trouble, VendorUnavailable)
+                assert second.error is None
+                third = await wait.news()
+                assert third.job is not None
+                assert third.job.state is JobState.RUNNING
+                statuses = [request.status for request in sandbox.requests()]
+                assert statuses.count(503) == 3
+
+        in_time(scenario())
+
+    def test_the_pause_grows(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(status=500, times=4))
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
+                while (await wait.news()).job is None:
+                    pass
+
+        in_time(scenario())
+        at = [request.at for request in sandbox.requests()]
+        gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+        for gap, least in zip(gaps, (0.05, 0.1, 0.2, 0.4), strict=True):
+            assert gap >= least
+
+    def test_retry_after_is_honoured(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "1"}))
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
+                while (await wait.news()).job is None:
+                    pass
+
+        in_time(scenario())
+        first, second = sandbox.requests()[:2]
+        assert second.at - first.at >= 1
+
+    def test_it_holds_new_waits_off_the_vendor_too(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", "1")
+        sandbox.add_job("narrative", "2")
+        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "1"}))
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with watch.join("1", 0.02) as first:
+                assert (await first.news()).trouble is not None
+                async with watch.join("2", 0.02) as second:
+                    assert (await second.news()).job is not None
+
+        in_time(scenario())
+        at = [request.at for request in sandbox.requests()]
+        assert at[1] - at[0] >= 1
+
+    @pytest.mark.parametrize("status", [403, 422])
+    def test_one_bad_job_is_no_other_jobs_trouble(
+        self, status: int, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("amperity")
+        for job_id in ("bad", "good"):
+            sandbox.add_job("amperity", job_id)
+        sandbox.add_fault(Fault(path="/bad$", status=status, times=None))
+
+        async def scenario() -> None:
+            async with waiting(the_watch(AMPERITY), ["bad", "good"], 0.05) as (bad, good):
+                with pytest.raises(AuthenticationFailed if status == 403 else VendorError, match=str(status)):
+                    await end_of(bad)
+                assert (await good.news()).job is not None
+                sandbox.set_state("amperity", "good", "succeeded")
+                assert (await end_of(good)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    @each_vendor
+    def test_one_unreadable_record_is_no_other_jobs_trouble(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        for job_id in ("1", "2"):
+            sandbox.add_job(case.name, job_id)
+        sandbox.add_fault(Fault(path="/1/?$", body="<html>", times=None))
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), ["1", "2"], 0.05) as (bad, good):
+                assert isinstance((await bad.news()).trouble, VendorUnavailable)
+                assert (await good.news()).job is not None
+                sandbox.set_state(case.name, "2", case.words[JobState.SUCCEEDED])
+                assert (await end_of(good)).state is JobState.SUCCEEDED
+                sandbox.clear_faults()
+                sandbox.set_state(case.name, "1", case.words[JobState.SUCCEEDED])
+                assert (await end_of(bad)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    @each_vendor
+    def test_what_was_read_before_the_trouble_counts(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        for job_id in ("1", "2", "3"):
+            sandbox.add_job(case.name, job_id, [(0, case.words[JobState.SUCCEEDED])])
+        # Which of the three is read last is open: the vendor goes away after two.
+        healthy = Fault(path="jobs", headers={"X-Fault": "none"}, times=2)
+        sandbox.add_fault(healthy)
+        sandbox.add_fault(Fault(status=503, times=None))
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), ["1", "2", "3"], LONG) as waits:
+                ends = [asyncio.ensure_future(end_of(wait)) for wait in waits]
+                # The two know their end, however long the third has to wait for its own.
+                await until(lambda: sum(end.done() for end in ends) == 2, patience=5)
+                for end in ends:
+                    end.cancel()
+
+        in_time(scenario())
+
+    @each_vendor
+    def test_a_job_that_is_missing(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, "1")
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), ["1", "404"], 0.05) as (known, unknown):
+                assert (await unknown.news()) == News(missing=True)
+                assert (await known.news()).job is not None
+                sandbox.add_job(case.name, "404")
+                while (news := await unknown.news()).job is None:
+                    assert news.missing
+
+        in_time(scenario())
+
+
+class TestConnections:
+    @each_vendor
+    def test_an_edited_key_is_picked_up_after_a_401(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, case.job_id)
+
+        async def scenario() -> None:
+            async with the_watch(case).join(case.job_id, 0.05) as wait:
+                await wait.news()
+                # The old key no longer works; in Airflow, there is a new one.
+                connections.add(case.name, auth="login")
+                sandbox.add_fault(Fault(path="jobs", status=401, times=1))
+                sandbox.set_state(case.name, case.job_id, case.words[JobState.SUCCEEDED])
+                assert (await end_of(wait)).state is JobState.SUCCEEDED
+                assert any("token" in request.path for request in sandbox.requests())
+
+        in_time(scenario())
+
+    @each_vendor
+    def test_a_key_that_stays_refused_ends_all_waits(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name, password="wrong")
+
+        async def scenario() -> None:
+            async with waiting(the_watch(case), ["1", "2"], LONG) as waits:
+                for wait in waits:
+                    with pytest.raises(AuthenticationFailed, match="401"):
+                        await end_of(wait)
+
+        in_time(scenario())
+        # The connection was read again once, and the vendor asked again with it, once.
+        assert [request.status for request in sandbox.requests()] == [401, 401]
+
+    def test_a_connection_is_read_again_now_and_then(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch_module, "CONNECTION_AGE", 0.1)
+        connections.add("narrative", extra={"state_map": {"archived": "running"}})
+        sandbox.add_job("narrative", NARRATIVE.job_id, [(0, "archived")])
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
+                assert (await wait.news()).job is not None
+                connections.add("narrative", extra={"state_map": {"archived": "succeeded"}})
+                assert (await end_of(wait)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    @each_vendor
+    def test_none(self, case: VendorCase, sandbox: Sandbox) -> None:
+        async def scenario() -> None:
+            async with the_watch(case, "nowhere").join("1", LONG) as wait:
+                with pytest.raises(InvalidInput, match=f"{case.conn_type}_conn_id='nowhere'"):
+                    await end_of(wait)
+
+        in_time(scenario())
+
+    def test_one_that_cannot_be_used_ends_its_waits_and_can_be_mended(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("amperity", extra={"tenant": None})
+        sandbox.add_job("amperity", "1")
+
+        async def scenario() -> None:
+            watch = the_watch(AMPERITY)
+            async with watch.join("1", LONG) as wait:
+                with pytest.raises(InvalidInput, match="extra tenant"):
+                    await end_of(wait)
+            connections.add("amperity")
+            async with watch.join("1", LONG) as wait:
+                assert (await wait.news()).job is not None
+
+        in_time(scenario())
+
+    def test_no_connection_is_looked_up_in_a_thread(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connections.add("adverity", auth="login")
+        sandbox.add_job("adverity", ADVERITY.job_id, [(0, "Success")])
+
+        def refuse(*args: Any) -> Any:
+            raise AssertionError("a connection was looked up off the event loop")
+
+        async def scenario() -> None:
+            hook = await watch_module.open_hook(ADVERITY.hook, "adverity_default", {})
+            monkeypatch.setattr(ADVERITY.hook, "get_connection", refuse)
+            read = await watch_module.in_thread(lambda: hook.read_jobs([ADVERITY.job_id]))
+            assert read.jobs[ADVERITY.job_id].state is JobState.SUCCEEDED
+
+        in_time(scenario())
+
+    def test_the_watch_says_what_it_is(self, connections: Connections, logs: Logs) -> None:
+        async def scenario() -> str:
+            return repr(the_watch(AMPERITY))
+
+        assert "AmperityHook 'amperity_default'" in in_time(scenario())

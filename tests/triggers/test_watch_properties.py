@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Whatever a vendor, the network and the users do: every wait ends once, with the job's true end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import tracemalloc
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated_vendors import SimulatedJob, SimulatedVendor, World
+
+from airflow_provider_ingestjobs.hooks.base import MOST_READS, Memory
+from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
+from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.triggers.watch import BATCH, GATHER, LONGEST_BACKOFF
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.triggers.watch import Watch
+
+VENDORS = ("amperity", "adverity", "polaris", "narrative")
+each_vendor = pytest.mark.parametrize("vendor", VENDORS)
+ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+#: The last end of a job, in seconds.
+LAST_END = 3600.0
+FAULTS = ("timeout", "429", "500", "503", "no_json", "garbage", "truncated")
+
+simulated = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@dataclass(frozen=True)
+class PlannedWait:
+    """One task: what it waits for, and when it comes and perhaps goes again."""
+
+    job: int
+    joins: float
+    interval: float
+    leaves: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that happens in one simulation."""
+
+    jobs: list[SimulatedJob]
+    waits: list[PlannedWait]
+    faults: dict[int, str]
+    latency: float
+    page_size: int = 7
+
+
+@st.composite
+def plans(draw: st.DrawFn, calm: bool = False) -> Plan:
+    """Draw a simulation.
+
+    :param calm: nothing goes wrong, lists are up to date, and clocks differ by less than the overlap.
+    """
+    # A few dozen numbers a job, each drawn by itself, would be too much to draw: one seed decides on all jobs.
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    # Whole seconds make changes of the same instant likely.
+    whole = draw(st.booleans())
+    most_skew = draw(st.sampled_from([0, 50] if calm else [0, 50, 110, 600]))
+    most_lag = 0 if calm else draw(st.sampled_from([0, 0, 60, 400]))
+    latest_known = draw(st.sampled_from([0, 0, 200]))
+
+    def moment(until: float) -> float:
+        return float(chance.randrange(int(until) + 1)) if whole else chance.uniform(0, until)
+
+    jobs = []
+    for number in range(draw(st.integers(1, 40))):
+        at = moment(LAST_END / 2) if chance.random() < 0.5 else 0.0
+        known_from = at + moment(latest_known)
+        steps = [(at, JobState.PENDING), (at + moment(300), JobState.RUNNING)]
+        steps += [(steps[1][0] + moment(LAST_END / 2 - 300), chance.choice(ENDS))]
+        skews = [chance.uniform(-most_skew, most_skew) for _ in steps]
+        if not calm and chance.random() < 0.1:
+            skews[chance.randrange(3)] = 3600.0
+        jobs.append(SimulatedJob(number, steps, known_from, chance.uniform(0, most_lag), skews))
+    waits = []
+    for _ in range(draw(st.integers(1, 60))):
+        job = chance.randrange(len(jobs))
+        joins = jobs[job].steps[0][0] + (moment(LAST_END) if chance.random() < 0.3 else moment(5))
+        leaves = joins + moment(LAST_END / 2) * chance.random() ** 2 if chance.random() < 0.3 else None
+        waits.append(PlannedWait(job, joins, chance.choice([20.0, 60.0, 60.0, 300.0]), leaves))
+    faults: dict[int, str] = {}
+    if not calm:
+        faults = draw(st.dictionaries(st.integers(0, 300), st.sampled_from(FAULTS), max_size=30))
+        if draw(st.booleans()):
+            faults[draw(st.integers(0, 300))] = "401"
+    latency = draw(st.sampled_from([0.0, 0.05] if calm else [0.0, 0.05, 3.0]))
+    # So small that a few dozen jobs fill several pages.
+    return Plan(jobs, waits, faults, latency, page_size=draw(st.sampled_from([2, 7])))
+
+
+@dataclass
+class Outcome:
+    """What became of one wait: each event it fired, with its time."""
+
+    events: list[tuple[float, dict[str, Any]]]
+    cancelled: bool = False
+
+
+def simulate(vendor_name: str, plan: Plan) -> tuple[SimulatedVendor, list[Outcome]]:
+    """Run a plan until every wait is over, and check that nothing is left of them."""
+    world = World()
+    vendor = SimulatedVendor(vendor_name, world, plan.jobs, plan.latency, dict(plan.faults), plan.page_size)
+    outcomes = [Outcome([]) for _ in plan.waits]
+
+    async def wait(planned: PlannedWait, outcome: Outcome) -> None:
+        async for event in vendor.trigger(plan.jobs[planned.job], planned.interval).run():
+            outcome.events.append((world.now, event.payload))
+
+    async def live(planned: PlannedWait, outcome: Outcome) -> None:
+        await asyncio.sleep(planned.joins)
+        task = asyncio.create_task(wait(planned, outcome))
+        if planned.leaves is not None:
+            await asyncio.wait([task], timeout=planned.leaves - planned.joins)
+            outcome.cancelled = task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    async def main() -> None:
+        watch = vendor.watch()
+        await asyncio.gather(*map(live, plan.waits, outcomes))
+        await asyncio.sleep(1000)
+        check_nothing_is_left(watch)
+
+    with vendor.in_place():
+        world.run(main())
+    return vendor, outcomes
+
+
+def check_nothing_is_left(watch: Watch) -> None:
+    assert watch._task is None
+    assert watch._memory == Memory()
+    assert not watch._waits
+    assert not watch._intervals
+    assert not watch._to_look_at
+    assert not watch._picked
+
+
+def check_ends(plan: Plan, outcomes: list[Outcome]) -> None:
+    for planned, outcome in zip(plan.waits, outcomes, strict=True):
+        job = plan.jobs[planned.job]
+        ended_at, state = job.end
+        assert len(outcome.events) == (0 if outcome.cancelled else 1)
+        for at, event in outcome.events:
+            assert event["status"] == "ended", event
+            assert [job["state"] for job in event["jobs"]] == [state.value]
+            assert at >= ended_at
+            # At the latest a sweep has shown it, or the one after that, if the first one was disturbed.
+            seen_from = max(ended_at, planned.joins, job.known_from) + job.list_lag
+            assert at <= seen_from + 2 * SWEEP_EVERY + 4 * LONGEST_BACKOFF
+
+
+def check_requests(vendor: SimulatedVendor) -> None:
+    """No poll asks more than the design allows; a rejected key doubles one poll."""
+    pages = len(vendor.jobs) // vendor.page_size + 2
+    for poll in vendor.polls:
+        twice = 2 if "401" in vendor.faults.values() else 1
+        assert poll["by_id"] <= MOST_READS * twice
+        assert poll["list"] <= (1 if vendor.name in ("amperity", "polaris") else pages) * twice
+        if vendor.name == "narrative":
+            # Late listed jobs are looked for in the list once, and then one by one.
+            assert poll.total() <= (pages + min(len(vendor.jobs), MOST_READS)) * twice
+
+
+@each_vendor
+@simulated
+@given(plan=plans())
+def test_every_wait_ends_once_with_the_true_end(vendor: str, plan: Plan) -> None:
+    simulation, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    check_requests(simulation)
+
+
+@each_vendor
+@simulated
+@given(plan=plans(calm=True))
+def test_an_end_is_seen_within_the_interval_asked_for(vendor: str, plan: Plan) -> None:
+    simulation, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    check_requests(simulation)
+    # One poll may be under way, and the next has to come to the job.
+    longest_poll = max((poll.total() for poll in simulation.polls), default=0) * plan.latency
+    for planned, outcome in zip(plan.waits, outcomes, strict=True):
+        job = plan.jobs[planned.job]
+        for at, _ in outcome.events:
+            # A trigger does not fire in the first six seconds after its task was deferred.
+            seen_from = max(job.end[0], planned.joins + 6, job.known_from)
+            assert at <= seen_from + planned.interval + 2 * longest_poll + 2 * GATHER
+
+
+def long_jobs(count: int, end: float) -> list[SimulatedJob]:
+    """Return jobs that all started two hours ago and succeed at the same time."""
+    return [
+        SimulatedJob(
+            number,
+            [(-7200.0 - number, JobState.RUNNING), (end, JobState.SUCCEEDED)],
+            # Not quite of the same instant.
+            skews=[0.0, number / 1000],
+        )
+        for number in range(count)
+    ]
+
+
+def plan_for(jobs: list[SimulatedJob], interval: float = 60.0, **kwargs: Any) -> Plan:
+    waits = [PlannedWait(job.id, 0.0, interval, None) for job in jobs]
+    return Plan(**{"jobs": jobs, "waits": waits, "faults": {}, "latency": 0.05, **kwargs})
+
+
+def test_ten_thousand_waits_take_few_requests() -> None:
+    jobs = long_jobs(10_000, end=900.0)
+    # Each minute two of them end, until all do.
+    for number in range(20):
+        jobs[number].steps = [jobs[number].steps[0], (300 + 30.0 * number, JobState.FAILED)]
+    plan = plan_for(jobs)
+    world = World()
+    vendor = SimulatedVendor("narrative", world, plan.jobs, page_size=500)
+    ended: Counter[str] = Counter()
+
+    async def wait(job: SimulatedJob) -> None:
+        async with vendor.watch().join(vendor.id_of(job), 60.0) as wait:
+            while True:
+                news = await wait.news()
+                if news.job and news.job.state.is_terminal:
+                    ended[news.job.state] += 1
+                    return
+
+    async def main() -> None:
+        await asyncio.gather(*map(wait, jobs))
+
+    with vendor.in_place():
+        world.run(main())
+    assert ended == {JobState.FAILED: 20, JobState.SUCCEEDED: 9_980}
+    assert max(poll.total() for poll in vendor.polls) <= 25
+    # All but two: the first, a sweep, and the one that finds everything changed.
+    assert sum(poll.total() > 2 for poll in vendor.polls) == 2
+
+
+@each_vendor
+def test_all_waits_on_one_job_are_told(vendor: str) -> None:
+    jobs = long_jobs(1, end=100.0)
+    plan = plan_for(jobs, waits=[PlannedWait(0, 0.0, 60.0, None)] * (2 * BATCH + 1))
+    check_ends(plan, simulate(vendor, plan)[1])
+
+
+@each_vendor
+def test_a_shorter_interval_counts_at_once(vendor: str) -> None:
+    jobs = [*long_jobs(1, end=9000.0), *long_jobs(2, end=80.0)[1:]]
+    plan = plan_for(jobs, waits=[PlannedWait(0, 0.0, 600.0, None), PlannedWait(1, 50.0, 10.0, None)])
+    _, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    assert outcomes[1].events[0][0] < 91
+
+
+@each_vendor
+def test_retry_after_counts_from_the_answer(vendor: str) -> None:
+    plan = plan_for(long_jobs(1, end=500.0), interval=10.0, latency=30.0, faults={1: "429"})
+    simulation, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    assert simulation.requests[2][0] >= simulation.requests[1][1] + 100
+
+
+def test_a_page_that_is_gone_when_its_turn_comes_ends_the_list() -> None:
+    jobs = long_jobs(9, end=1000.0)
+    # Between the answer with the first page, of seven, and the second one, two jobs end.
+    for job in jobs[:2]:
+        job.steps = [job.steps[0], (GATHER + 1.5, JobState.FAILED)]
+    plan = plan_for(jobs, latency=1.0)
+    simulation, outcomes = simulate("adverity", plan)
+    check_ends(plan, outcomes)
+    assert simulation.polls[0]["list"] == 2
+
+
+@each_vendor
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_job_that_the_vendor_fails_over_is_its_own_trouble(vendor: str, count: int) -> None:
+    jobs = long_jobs(count, end=400.0)
+    # Nor do lists have it.
+    jobs[1].broken, jobs[1].list_lag = 500, 1e9
+    waits = [PlannedWait(number, 0.0, 20.0, 3000.0 if number == 1 else None) for number in range(count)]
+    plan = plan_for(jobs, waits=waits)
+    _, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    assert max(outcome.events[0][0] for number, outcome in enumerate(outcomes) if number != 1) < 425
+
+
+@each_vendor
+def test_who_is_behind_a_job_that_cannot_be_read_has_its_turn(vendor: str) -> None:
+    jobs = long_jobs(4, end=400.0)
+    jobs[1].broken = jobs[2].broken = 503
+    waits = [PlannedWait(number, 0.0, 20.0, 9000.0 if jobs[number].broken else None) for number in range(4)]
+    plan = plan_for(jobs, waits=waits)
+    _, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    assert max(outcomes[number].events[0][0] for number in (0, 3)) < 400 + 4 * LONGEST_BACKOFF
+
+
+@each_vendor
+def test_a_state_map_counts_for_jobs_that_change_no_more(vendor: str) -> None:
+    jobs = [*long_jobs(8, end=9000.0), SimulatedJob(8, long_jobs(1, 100.0)[0].steps, word="archived")]
+    world = World()
+    simulation = SimulatedVendor(vendor, world, jobs, page_size=500)
+    # Adverity's lists of current jobs have no ended one: whatever the word.
+    seen: list[tuple[float, str]] = []
+
+    async def wait(job: SimulatedJob) -> None:
+        async with simulation.watch().join(simulation.id_of(job), 60.0) as wait:
+            while (news := await wait.news()).job is None or not news.job.state.is_terminal:
+                if job.word and news.job:
+                    seen.append((world.now, news.job.state))
+            if job.word:
+                seen.append((world.now, news.job.state))
+
+    async def edit() -> None:
+        await asyncio.sleep(200)
+        simulation.extra = {**simulation.extra, "state_map": {"archived": "succeeded"}}
+
+    async def main() -> None:
+        await asyncio.gather(edit(), *map(wait, jobs))
+
+    with simulation.in_place():
+        world.run(main())
+    assert [state for _, state in seen] == [JobState.RUNNING, JobState.UNKNOWN, JobState.SUCCEEDED]
+    assert seen[-1][0] < 200 + 300 + 2 * 60 < SWEEP_EVERY
+
+
+def test_memory_is_flat_over_hours() -> None:
+    hours, jobs = 6, long_jobs(30, end=1e6)
+    world = World()
+    simulation = SimulatedVendor("narrative", world, jobs, faults=dict.fromkeys(range(0, 9000, 50), "503"))
+    allocated: list[int] = []
+
+    async def come_and_go(number: int) -> None:
+        chance = random.Random(number)
+        while True:
+            job = chance.choice(jobs)
+            with_timeout = asyncio.wait_for(
+                anext(simulation.trigger(job, 30.0).run()), chance.uniform(1, 200)
+            )
+            with pytest.raises(TimeoutError):
+                await with_timeout
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(come_and_go(number)) for number in range(8)]
+        for hour in range(hours):
+            await asyncio.sleep(3600)
+            if hour in (1, hours - 1):
+                gc.collect()
+                snapshot = tracemalloc.take_snapshot().filter_traces(
+                    [tracemalloc.Filter(True, "*/airflow_provider_ingestjobs/*")]
+                )
+                allocated.append(sum(trace.size for trace in snapshot.traces))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(1000)
+        check_nothing_is_left(simulation.watch())
+
+    # pytest keeps what is logged, and with it every error.
+    logging.disable()
+    tracemalloc.start()
+    try:
+        with simulation.in_place():
+            world.run(main())
+    finally:
+        tracemalloc.stop()
+        logging.disable(logging.NOTSET)
+    assert len(simulation.polls) > 1000
+    # A hundredth of what one small object left over by each poll would be.
+    assert allocated[1] < allocated[0] + 50_000
