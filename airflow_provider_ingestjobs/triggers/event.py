@@ -25,6 +25,8 @@ from airflow_provider_ingestjobs.triggers.watch import JITTER, LONGEST_BACKOFF, 
 STORE_KEY = "ingestjobs.told"
 #: By then Airflow has kept an event that was fired, in seconds: its triggerer gathers them for up to two.
 KEPT_AFTER = 4.0
+#: Of how many jobs it is kept at least that they have been told.
+FEWEST_KEPT = 100
 #: The longest key that the store takes.
 LONGEST_KEY = 512
 
@@ -158,7 +160,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
             trouble = False
             mine = [job for job in item if self._wants(job)]
             if told is None:
-                told = {job.id for job in mine}
+                told = [job.id for job in mine]
                 await self._store(told)
                 continue
             new = sorted((job for job in mine if job.id not in told), key=lambda job: str(job.ended_at))
@@ -166,7 +168,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 self.log.info("%s is %s", job, job.describe())
                 yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
             if new:
-                told = {job.id for job in mine}
+                # More than the poll has: a job that it left out must not be told again when it is back.
+                told = [*told, *(job.id for job in new)][-max(2 * len(mine), FEWEST_KEPT) :]
                 # A triggerer that dies before Airflow has kept the events tells their jobs twice, not never.
                 await asyncio.sleep(KEPT_AFTER)
                 await self._store(told)
@@ -179,7 +182,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
     def _wants(self, job: Job) -> bool:
         return job.state in self.states and all(fits(job, *one) for one in freeze_filters(self.filters))
 
-    async def _load(self) -> set[str] | None:
+    async def _load(self) -> list[str] | None:
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return None
@@ -188,14 +191,14 @@ class IngestJobEventTrigger(BaseEventTrigger):
         except ValueError as error:
             self.log.warning("The trigger serves several assets, so what it has told is not kept: %s", error)
             return None
-        return set(kept) if isinstance(kept, list) else None
+        return kept if isinstance(kept, list) else None
 
-    async def _store(self, told: set[str]) -> None:
+    async def _store(self, told: list[str]) -> None:
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return
         try:
-            await store.aset(self._store_key, sorted(told))
+            await store.aset(self._store_key, told)
         except ValueError:
             return
         except Exception as error:

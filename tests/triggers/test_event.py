@@ -401,18 +401,39 @@ class TestRestart:
 
         in_time(watch())
 
-    def test_what_is_kept_does_not_grow_for_ever(self, sandbox: Sandbox) -> None:
+    def test_what_is_kept_does_not_grow_for_ever(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.FEWEST_KEPT", 2)
         store = Store()
 
         async def watch() -> None:
             async with Watching(trigger(look_back=3600), store) as watching:
                 await until(lambda: store.writes)
-                old = ends(sandbox)
-                await until(lambda: watching.events)
-                sandbox.remove_job("amperity", old)
-                new = ends(sandbox)
+                told = []
+                for count in (1, 2, 3):
+                    told.append(ends(sandbox))
+                    await until(lambda count=count: store.writes == count + 1)
+                    sandbox.remove_job("amperity", told[-1])
+                assert watching.ids == told
+                assert [json.loads(kept) for kept in store.kept.values()] == [told[-2:]]
+
+        in_time(watch())
+
+    def test_a_job_that_one_poll_leaves_out_is_not_told_again(self, sandbox: Sandbox) -> None:
+        store = Store()
+
+        async def watch() -> None:
+            async with Watching(trigger(look_back=3600), store) as watching:
+                await until(lambda: store.writes)
+                left_out = ends(sandbox)
+                await until(lambda: store.writes == 2)
+                sandbox.remove_job("amperity", left_out)
+                other = ends(sandbox)
                 await until(lambda: store.writes == 3)
-                assert [json.loads(kept) for kept in store.kept.values()] == [[new]]
+                sandbox.add_job("amperity", left_out, timeline=[(0, "succeeded")], fields=FEED)
+                await polled(sandbox, 3)
+                assert watching.ids == [left_out, other]
 
         in_time(watch())
 
