@@ -88,7 +88,7 @@ def connections(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connection
 
 
 class Logs(logging.Handler):
-    """What was logged, by tasks and by the package; pytest's ``caplog`` does not see Airflow's own loggers."""
+    """What was logged, by tasks and by the package; ``caplog`` does not see Airflow's own loggers."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)

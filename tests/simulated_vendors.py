@@ -244,7 +244,9 @@ class SimulatedVendor:
         if fault == "timeout":
             raise VendorUnavailable("no answer within 60 s")
         if fault in ("401", "429", "500", "503"):
-            return self._answer(int(fault), {"message": fault}, {"Retry-After": "100"} if fault == "429" else {})
+            return self._answer(
+                int(fault), {"message": fault}, {"Retry-After": "100"} if fault == "429" else {}
+            )
         if fault == "no_json":
             return http.Answer(200, {}, b"<html>")
         if is_list:

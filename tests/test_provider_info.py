@@ -9,16 +9,19 @@ import subprocess
 import sys
 from importlib import import_module, resources
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 import jsonschema
 import pytest
+from airflow.triggers import base as triggers
 from vendor_cases import VENDORS, VendorCase
 
 import airflow_provider_ingestjobs
 from airflow_provider_ingestjobs import get_provider_info
 
 INFO = get_provider_info()
+SCHEMA = json.loads((resources.files("airflow") / "provider_info.schema.json").read_text())
 each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)
 
 
@@ -31,15 +34,16 @@ def modules_after(*codes: str) -> list[set[str]]:
     """Return what a fresh Python has imported after each of some pieces of code."""
     tell = "import sys, json; print('modules:' + json.dumps(sorted(sys.modules)))"
     script = "".join(f"{code}\n{tell}\n" for code in codes)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("modules:")]
     return [set(json.loads(line.removeprefix("modules:"))) for line in lines]
 
 
 class TestInfo:
     def test_valid_against_airflows_schema(self) -> None:
-        schema = json.loads((resources.files("airflow") / "provider_info.schema.json").read_text())
-        jsonschema.validate(INFO, schema)
+        jsonschema.validate(INFO, SCHEMA)
 
     def test_the_entry_point(self) -> None:
         (found,) = [
@@ -59,6 +63,8 @@ class TestInfo:
         for kind in ("hooks", "sensors", "operators", "triggers"):
             for entry in INFO[kind]:
                 for module in entry["python-modules"]:
+                    if module.endswith(".triggers.event") and not hasattr(triggers, "BaseEventTrigger"):
+                        continue  # Airflow 2 has no events to trigger by
                     assert import_module(module).__doc__, module
         for path in INFO["extra-links"]:
             assert load(path).name
@@ -86,24 +92,30 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp()
 from airflow.providers_manager import ProvidersManager
 manager = ProvidersManager()
 print("provider", "airflow-provider-ingestjobs" in manager.providers)
-hooks = {
-    name: info for name, info in manager.hooks.items() if info and "ingestjobs" in (info.hook_class_name or "")
-}
+infos = {name: info for name, info in manager.hooks.items() if info}
+hooks = [name for name, info in infos.items() if "ingestjobs" in (info.hook_class_name or "")]
 print("hooks", sorted(hooks))
 print("links", [name for name in manager.extra_links_class_names if "ingestjobs" in name])
-print("fields", sorted(name for name in manager.connection_form_widgets if name.startswith("extra__amperity")))
+print("fields", [name for name in manager.connection_form_widgets if "amperity" in name])
 print("behaviour", sorted(name for name in manager.field_behaviours if name in hooks))
 """
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         conn_types = "['adverity', 'amperity', 'imply_polaris', 'narrative']"
         assert "provider True" in done.stdout
         assert f"hooks {conn_types}" in done.stdout
         assert "links ['airflow_provider_ingestjobs.links.VendorJobLink']" in done.stdout
-        assert "extra__amperity__tenant" in done.stdout
-        assert f"behaviour {conn_types}" in done.stdout
+        row = SCHEMA["properties"]["connection-types"]["items"]["properties"]
+        # Airflow 3.0 and 3.1 show no provider's extras unless the FAB provider is installed beside them.
+        if "conn-fields" in row or find_spec("flask_appbuilder"):
+            assert "extra__amperity__tenant" in done.stdout
+            assert f"behaviour {conn_types}" in done.stdout
         about_us = [
             line
             for line in (done.stdout + done.stderr).splitlines()
@@ -121,7 +133,8 @@ class TestForms:
     def test_fields_are_the_extras_that_the_hook_knows(self, case: VendorCase) -> None:
         fields = self.row(case)["conn-fields"]
         assert fields.keys() == case.hook.kind.all_extras.keys()
-        assert {"connect_timeout", "read_timeout", "requests_per_second", "state_map", "ca_bundle"} <= fields.keys()
+        assert {"connect_timeout", "read_timeout", "requests_per_second"} <= fields.keys()
+        assert {"state_map", "ca_bundle"} <= fields.keys()
         for field in fields.values():
             assert field["label"]
             assert field["description"]
@@ -169,7 +182,10 @@ class TestCost:
     def test_dag_files_do_not_pay_for_http(self) -> None:
         try:
             import_module("airflow.sdk")
-            baseline = "from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseHook"
+            baseline = "from airflow.sdk import DAG, BaseOperator, BaseSensorOperator"
+            # Airflow 3.0 has the hook elsewhere.
+            has_hook = hasattr(import_module("airflow.sdk"), "BaseHook")
+            baseline += f"\nfrom {'airflow.sdk' if has_hook else 'airflow.hooks.base'} import BaseHook"
         except ImportError:
             baseline = (
                 "from airflow import DAG\nfrom airflow.models import BaseOperator\n"

@@ -164,7 +164,11 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         """Look at the jobs once."""
         target = self._target(context)
         try:
-            jobs = self._look_for(target, context) if isinstance(target, Selection) else self._look_at(target, context)
+            jobs = (
+                self._look_for(target, context)
+                if isinstance(target, Selection)
+                else self._look_at(target, context)
+            )
             if jobs is None:
                 return False
             return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
@@ -359,7 +363,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             raise self._ending(error)
 
     def _looked_before(self, context: Context) -> float:
-        """Return how long looks before this object's have gone on, in seconds: only reschedule mode has such."""
+        """Return for how many seconds other objects have looked before this one, in reschedule mode."""
         ti: Any = context["ti"]
         if not self.reschedule:
             return 0.0
@@ -411,7 +415,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         if self.check is None:
             return failures
         verdict: Any = self.check(job)
-        if verdict is True:
+        if verdict is not None and not isinstance(verdict, str) and bool(verdict):
             return failures
         name = getattr(self.check, "__name__", "check")
         return [
@@ -420,7 +424,9 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         ]
 
     def _ending(self, error: JobEnded | JobNotFound | WaitTimeout) -> Exception:
-        return AirflowSkipException(str(error)) if self.soft_fail else error
+        # Airflow before 3.2 does not know never_fail where a deferred sensor goes on.
+        skips = self.soft_fail or getattr(self, "never_fail", False)
+        return AirflowSkipException(str(error)) if skips else error
 
 
 def _obituary(job: Job) -> str:

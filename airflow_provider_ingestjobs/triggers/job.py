@@ -33,6 +33,8 @@ from airflow_provider_ingestjobs.triggers.watch import News, Wait, in_thread, op
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.triggers.watch import Watch
 
+#: After this time a task's process is known to have ended, in seconds: a restarted trigger may fire at once.
+LONGEST_HOLD = 60.0
 #: How long a wait whose time is up looks a last time, in seconds.
 LAST_LOOK = 15.0
 #: The XCom in which a task that ``cancel_on_kill`` says when its present wait began.
@@ -95,6 +97,7 @@ class VendorTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event."""
+        began = time.monotonic()
         try:
             jobs = await self._wait()
             payload: dict[str, Any] = {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
@@ -102,10 +105,12 @@ class VendorTrigger(BaseTrigger):
             payload = {"status": "timeout", "message": str(error)}
         except IngestJobsError as error:
             payload = {"status": "error", "error": type(error).__name__, "message": str(error)}
-        # A worker may report the end of a task's process this much late. A task that is resumed before
-        # that is taken for killed and failed: "finished with state success, but … attribute is queued".
-        lag = 1.2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
-        await asyncio.sleep(max(lag - seconds_since(self.started_at), 0.0))
+        # A worker may report the end of a task's process this interval late, and the scheduler takes its time
+        # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
+        # state success, but … attribute is queued".
+        lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+        if seconds_since(self.started_at) < LONGEST_HOLD:
+            await asyncio.sleep(max(lag - (time.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
     @abstractmethod

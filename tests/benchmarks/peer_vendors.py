@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The one endpoint that each peer's trigger polls: Airbyte, dbt Cloud and Databricks, as small as they can be.
+"""The endpoint that each peer's trigger polls: Airbyte, dbt Cloud and Databricks, as small as they can be.
 
 They do less per request than the sandbox does for our vendors, which is in the peers' favour.
 """
@@ -43,9 +43,15 @@ class PeerVendors:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            app, lifespan="off", ws="none", log_config=None, access_log=False, backlog=8192, timeout_keep_alive=60
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            backlog=8192,
+            timeout_keep_alive=60,
         )
         server = uvicorn.Server(config)
         threading.Thread(target=server.run, args=([listener],), daemon=True).start()

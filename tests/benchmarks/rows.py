@@ -17,8 +17,8 @@ OURS = ("amperity", "adverity", "polaris", "narrative")
 PEERS = ("airbyte", "dbt_cloud", "databricks")
 #: Jobs of the vendor that nobody waits for.
 OTHER_JOBS = 500
-#: Airbyte's trigger makes an HTTP client with its own certificates for each wait (some 60 ms of CPU and 1.6 MB) and
-#: asks with a blocking call on the event loop. From this many waits on, its figures are scaled.
+#: Airbyte's trigger makes an HTTP client with its own certificates for each wait, some 60 ms of CPU and 1.6 MB,
+#: and asks with a blocking call on the event loop. More waits than this are not run, but scaled.
 MOST_AIRBYTE = 200
 
 
@@ -63,7 +63,9 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
     if row == "databricks":
         from airflow.providers.databricks.triggers.databricks import DatabricksExecutionTrigger
 
-        return DatabricksExecutionTrigger(int(job_id), "databricks_default", polling_period_seconds=int(interval))
+        return DatabricksExecutionTrigger(
+            int(job_id), "databricks_default", polling_period_seconds=int(interval)
+        )
 
     from airflow_provider_ingestjobs.connections import CONNECTION_TYPES
     from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
@@ -73,7 +75,7 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
     return IngestJobTrigger(
         hook=kind.hook,
         conn_id=kind.default_conn_id,
-        job_id=job_id,
+        job_ids=[job_id],
         poll_interval=interval,
         started_at=now.isoformat(),
         deadline=(now + timedelta(days=1)).isoformat(),

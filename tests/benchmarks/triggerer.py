@@ -174,7 +174,7 @@ async def measure(row: str, waits: int, interval: float, intervals: int, server:
 
 def job_id_in(payload: Any) -> Any:
     """Return the job's id from whatever a trigger fires."""
-    return payload["job"]["id"] if "job" in payload else payload.get("job_id", payload.get("run_id"))
+    return payload["jobs"][0]["id"] if "jobs" in payload else payload.get("job_id", payload.get("run_id"))
 
 
 def main() -> None:
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--interval", type=float, required=True)
     parser.add_argument("--intervals", type=int, required=True)
     options = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     server = Server(options.row, options.waits)

@@ -297,6 +297,11 @@ class AirflowInstance:
         """The health endpoint's answer."""
         return dict(self.api("GET", "monitor/health"))
 
+    def triggerers(self) -> set[int]:
+        """The ids of the triggerers that run."""
+        answer = self.api("GET", "jobs", params={"job_type": "TriggererJob", "is_alive": "true"})
+        return {job["id"] for job in answer["jobs"]}
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """All runs of a DAG, the first one first."""
         return sorted(self._all_pages(f"dags/{dag_id}/dagRuns", "dag_runs"), key=lambda run: run["run_after"])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_instance import AirflowInstanceError
 from vendor_jobs import (
     CANCELLED,
     RUNNING,
@@ -29,7 +30,7 @@ from vendor_jobs import (
 from airflow_provider_ingestjobs.sandbox import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from airflow_instance import AirflowInstance
@@ -257,9 +258,20 @@ def test_slow_cancels(airflow: AirflowInstance, sandbox: Sandbox) -> None:
     assert run.asked_to_cancel() == dict.fromkeys(jobs, 1)
 
 
-def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+@pytest.fixture
+def second_triggerer(airflow: AirflowInstance) -> Iterator[str]:
+    """A triggerer beside the usual one; afterwards, only the usual one runs."""
+    name, before = "second-triggerer", airflow.triggerers()
+    airflow.start(name)
+    airflow.wait_for(lambda: airflow.triggerers() - before, 60, what="the second triggerer to run")
+    yield name
+    airflow.kill(name)
+    with contextlib.suppress(AirflowInstanceError):
+        airflow.start("triggerer")
+
+
+def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_triggerer: str) -> None:
     """A triggerer that hangs, or is killed, loses its tasks to the other one; nothing is cancelled."""
-    airflow.start("second-triggerer")
     runs: list[Run] = []
 
     def triggerers() -> set[int]:
@@ -268,12 +280,11 @@ def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
     while len(runs) < 4 and len(triggerers()) < 2:
         runs.append(start(airflow, sandbox, "user_actions", USER_ACTIONS))
         runs[-1].wait_until_deferred(runs[-1].jobs)
-    both = triggerers()
-    assert len(both) == 2
+    assert len(triggerers()) == 2
 
-    airflow.freeze("second-triggerer")
+    airflow.freeze(second_triggerer)
     airflow.wait_for(lambda: len(triggerers()) == 1, 60, what="the first triggerer to take over")
-    airflow.thaw("second-triggerer")
+    airflow.thaw(second_triggerer)
     airflow.wait_for(
         lambda: "Trigger cancelled by user action" in all_logs(runs), 30, what="the second one to let go"
     )
@@ -289,8 +300,6 @@ def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
     for run in runs:
         assert run.ends() == dict.fromkeys(run.jobs, "success")
         assert run.asked_to_cancel() == {}
-    airflow.start("triggerer")
-    airflow.kill("second-triggerer")
 
 
 def all_logs(runs: Iterable[Run]) -> str:

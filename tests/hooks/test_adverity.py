@@ -119,7 +119,9 @@ class TestJob:
         assert job.state is JobState.FAILED
 
     @pytest.mark.usefixtures("one_try")
-    @pytest.mark.parametrize("answer", [{"body": "{}"}, {"body": "[]"}, {"status": 404}, {"status": 503}], ids=str)
+    @pytest.mark.parametrize(
+        "answer", [{"body": "{}"}, {"body": "[]"}, {"status": 404}, {"status": 503}], ids=str
+    )
     def test_details_that_cannot_be_read_do_not_cost_the_job(
         self, hook: AdverityHook, sandbox: Sandbox, answer: dict[str, Any]
     ) -> None:
@@ -214,9 +216,7 @@ class TestLists:
             list(hook.list_jobs())
         assert len(sandbox.requests()) <= 3
 
-    def test_a_last_page_that_is_gone(
-        self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None
-    ) -> None:
+    def test_a_last_page_that_is_gone(self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None) -> None:
         for number in range(1, 102):
             sandbox.add_job("adverity", str(number))
         jobs = hook.list_jobs()
@@ -248,7 +248,7 @@ class TestAbsentJobs:
         assert end >= datetime.now(UTC)
 
     def test_nowhere(self, hook: AdverityHook, sandbox: Sandbox) -> None:
-        with pytest.raises(JobNotFound, match="Adverity does not know job '5'.*404"):
+        with pytest.raises(JobNotFound, match=r"Adverity does not know job '5'.*404"):
             hook.get_job("5")
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -81,7 +82,8 @@ class TestAuthorisation:
         assert used.headers["authorization"] == "Bearer fresh"
 
     def test_wrong_tenant(self, connections: Connections) -> None:
-        worked, message = AmperityHook(connections.add("amperity", extra={"tenant": "other"})).test_connection()
+        hook = AmperityHook(connections.add("amperity", extra={"tenant": "other"}))
+        worked, message = hook.test_connection()
         assert not worked
         assert message.startswith("403: not permitted")
         assert "Not authorized for this tenant" in message
@@ -175,9 +177,7 @@ class TestWindows:
             for q in queries
         ]
 
-    @pytest.mark.parametrize(
-        ("days", "requests"), [(0.5, 1), (6.9, 1), (7, 1), (7.1, 2), (14, 2), (30, 5)]
-    )
+    @pytest.mark.parametrize(("days", "requests"), [(0.5, 1), (6.9, 1), (7, 1), (7.1, 2), (14, 2), (30, 5)])
     def test_split_into_weeks_without_gap_or_overlap(
         self, hook: AmperityHook, sandbox: Sandbox, days: float, requests: int
     ) -> None:
@@ -187,7 +187,7 @@ class TestWindows:
         windows = self.windows(sandbox)
         assert len(windows) == requests
         assert (windows[0][0], windows[-1][1]) == (start, end)
-        for (_, stop), (begin, _) in zip(windows, windows[1:], strict=False):
+        for (_, stop), (begin, _) in pairwise(windows):
             assert stop == begin
         assert max(stop - begin for begin, stop in windows) <= timedelta(days=7)
         assert {request.status for request in sandbox.requests()} == {200}

@@ -151,7 +151,9 @@ class TestTokens:
             assert exchanges_after(life - 1) == 2
 
     @each_vendor
-    @pytest.mark.parametrize("answer", [{}, [], {"access_token": None, "token": None}, {"access_token": 5}, "x"])
+    @pytest.mark.parametrize(
+        "answer", [{}, [], {"access_token": None, "token": None}, {"access_token": 5}, "x"]
+    )
     @pytest.mark.usefixtures("one_try")
     def test_an_exchange_without_a_token(
         self, case: VendorCase, answer: Any, connections: Connections, sandbox: Sandbox
@@ -307,9 +309,7 @@ class TestManyJobs:
         assert len(sandbox.requests()) <= 6
 
     @each_vendor
-    def test_double_and_mixed_ids(
-        self, case: VendorCase, sandbox: Sandbox, connections: Connections
-    ) -> None:
+    def test_double_and_mixed_ids(self, case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
         hook = case.hook(connections.add(case.name))
         sandbox.add_job(case.name, "1")
         assert hook.get_jobs(["1", "1", 1]).keys() == {"1"}
@@ -425,9 +425,7 @@ class TestOneJob:
         assert case.job_id in (str(raw.get("id")), raw.get("job_id"))
 
     @each_vendor
-    def test_timestamps_are_utc(
-        self, case: VendorCase, sandbox: Sandbox, connections: Connections
-    ) -> None:
+    def test_timestamps_are_utc(self, case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
         hook = case.hook(connections.add(case.name))
         before = datetime.now(UTC)
         sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])

@@ -264,7 +264,9 @@ class TestBadAnswers:
         assert len(str(caught.value)) < 600
         assert hook.get_job(case.job_id).state is JobState.RUNNING
 
-    @pytest.mark.parametrize("body", ["{", "[]", "{}", '{"data": 5, "results": 5, "values": 5, "records": 5}'])
+    @pytest.mark.parametrize(
+        "body", ["{", "[]", "{}", '{"data": 5, "results": 5, "values": 5, "records": 5}']
+    )
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_what_is_no_list_is_passing_trouble(
         self, case: VendorCase, body: str, sandbox: Sandbox, connections: Connections
@@ -313,7 +315,7 @@ class TestBadAnswers:
     @pytest.mark.parametrize("drop", ["before", "mid_body"])
     def test_dropped_for_good(self, running: Any, sandbox: Sandbox, drop: Any) -> None:
         sandbox.add_fault(Fault(drop=drop))
-        with pytest.raises(VendorUnavailable, match="GET http://127.0.0.1.*failed: "):
+        with pytest.raises(VendorUnavailable, match=r"GET http://127.0.0.1.*failed: "):
             running.get_job(NARRATIVE.job_id)
         assert running.get_job(NARRATIVE.job_id).state is JobState.RUNNING
 
@@ -370,9 +372,7 @@ class TestSlowAnswers:
         error = within(5, lambda: NARRATIVE.hook().get_job(NARRATIVE.job_id))
         assert isinstance(error, VendorUnavailable)
 
-    def test_too_much(
-        self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_too_much(self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.MOST_BYTES", 2**20)
         sandbox.add_fault(Fault(body=b" " * (2**20 + 1)))
         with pytest.raises(VendorUnavailable, match="sent more than 1 MiB: not read"):
@@ -569,7 +569,7 @@ class TestCertificates:
     @pytest.mark.usefixtures("one_try")
     def test_untrusted(self, tls: Recorder, connections: Connections) -> None:
         connections.add("narrative", host=tls.url)
-        with pytest.raises(VendorUnavailable, match="certificate is not trusted.*set its extra ca_bundle"):
+        with pytest.raises(VendorUnavailable, match=r"certificate is not trusted.*set its extra ca_bundle"):
             NARRATIVE.hook().get_job("1")
         assert tls.requests == []
 

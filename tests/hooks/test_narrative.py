@@ -154,7 +154,7 @@ class TestFilters:
             hook.list_jobs(order_by="newest")
 
     def test_words_the_vendor_refuses(self, hook: NarrativeHook) -> None:
-        with pytest.raises(VendorError, match="400.*state must be one of"):
+        with pytest.raises(VendorError, match=r"400.*state must be one of"):
             list(hook.list_jobs(state="done"))
 
 
@@ -168,9 +168,7 @@ class TestPages:
         assert len(list(jobs)) == 24
         assert [query["offset"] for query in queries(sandbox)] == [["0"], ["10"], ["20"]]
 
-    def test_an_exact_last_page_takes_no_further_request(
-        self, hook: NarrativeHook, sandbox: Sandbox
-    ) -> None:
+    def test_an_exact_last_page_takes_no_further_request(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
         for number in range(20):
             sandbox.add_job("narrative", str(number))
         assert len(list(hook.list_jobs(per_page=10))) == 20

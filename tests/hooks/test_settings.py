@@ -37,7 +37,7 @@ def settings_of(connections: Connections) -> Callable[..., Settings]:
 
 @pytest.fixture
 def refused(connections: Connections) -> Callable[..., InvalidInput]:
-    """Return the error for a connection with these fields changed: the same from a request and from a test."""
+    """Return the error for a connection with these fields changed, from a request and from a test alike."""
 
     def read(case: VendorCase, **changes: Any) -> InvalidInput:
         conn_id = connections.add(case.name, **changes)
@@ -87,9 +87,7 @@ class TestHost:
 
     @pytest.mark.parametrize("case", [ADVERITY, POLARIS], ids=str)
     @pytest.mark.parametrize("host", [None, "", "  ", "/"])
-    def test_required(
-        self, refused: Callable[..., InvalidInput], case: VendorCase, host: str | None
-    ) -> None:
+    def test_required(self, refused: Callable[..., InvalidInput], case: VendorCase, host: str | None) -> None:
         assert "enter the host, such as" in refused(case, host=host).fix
 
     @pytest.mark.parametrize("host", ["http://api.example.com", "http://10.0.0.1", "http://0.0.0.0:80"])
@@ -127,9 +125,18 @@ class TestHost:
 
     @pytest.mark.parametrize(
         "host",
-        ["api..example.com", "-api.example.com", "api example.com", "a\\b.com", "[::1", "https://", "a.com:99999",
-         "a.com:http", "ab\ncd"],
-    )  # fmt: skip
+        [
+            "api..example.com",
+            "-api.example.com",
+            "api example.com",
+            "a\\b.com",
+            "[::1",
+            "https://",
+            "a.com:99999",
+            "a.com:http",
+            "ab\ncd",
+        ],
+    )
     def test_no_host_at_all(self, refused: Callable[..., InvalidInput], host: str) -> None:
         assert refused(ADVERITY, host=host).fix
 
@@ -149,10 +156,10 @@ class TestCredentials:
         assert error.field.endswith("password")
         assert "enter a token or key alone, or a login and its secret" in error.fix
 
-    @pytest.mark.parametrize("password", [f"{CANARY}\n", f"{CANARY}\r\nX-Evil: 1", f"{CANARY}ä", f"{CANARY}\x7f"])
-    def test_a_key_that_no_header_carries(
-        self, refused: Callable[..., InvalidInput], password: str
-    ) -> None:
+    @pytest.mark.parametrize(
+        "password", [f"{CANARY}\n", f"{CANARY}\r\nX-Evil: 1", f"{CANARY}ä", f"{CANARY}\x7f"]
+    )
+    def test_a_key_that_no_header_carries(self, refused: Callable[..., InvalidInput], password: str) -> None:
         error = refused(AMPERITY, password=password)
         assert "line break" in error.fix
         assert CANARY not in str(error)
@@ -199,7 +206,9 @@ class TestExtras:
         assert settings.extra["requests_per_second"] is None
 
     @pytest.mark.parametrize("key", ["connect_timeout", "read_timeout", "requests_per_second"])
-    @pytest.mark.parametrize("value", [0, -1, "soon", True, [1], "nan", "inf", pytest.param(10**400, id="huge")])
+    @pytest.mark.parametrize(
+        "value", [0, -1, "soon", True, [1], "nan", "inf", pytest.param(10**400, id="huge")]
+    )
     def test_bad_numbers(self, refused: Callable[..., InvalidInput], key: str, value: Any) -> None:
         error = refused(NARRATIVE, extra={key: value})
         assert error.field.endswith(f"extra {key}")
@@ -234,7 +243,9 @@ class TestExtras:
             f"extra auth_scheme={scheme!r} cannot be used: use one of {choices}"
         )
 
-    @pytest.mark.parametrize("token_url", ["http://id.example.com/token", "id.example.com", "https://a:b@c.de/"])
+    @pytest.mark.parametrize(
+        "token_url", ["http://id.example.com/token", "id.example.com", "https://a:b@c.de/"]
+    )
     def test_token_url_is_an_address_credentials_may_go_to(
         self, refused: Callable[..., InvalidInput], token_url: str
     ) -> None:

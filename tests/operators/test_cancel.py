@@ -75,7 +75,9 @@ class TestStopping:
         sandbox.cancel_delay = 0.12
         values = []
         for mode in MODES:
-            sandbox.add_job(case.name, case.job_id, fields={"workflow_id": "wf-1"} if case is AMPERITY else None)
+            sandbox.add_job(
+                case.name, case.job_id, fields={"workflow_id": "wf-1"} if case is AMPERITY else None
+            )
             values.append(run(case, mode).value)
             sandbox.remove_job(case.name, case.job_id)
         blocking, deferred = values
@@ -241,7 +243,6 @@ class TestNotStopping:
         assert outcome.error is None
         assert outcome.value["state"] == "cancelled"
 
-
     @each_mode
     def test_a_job_that_is_gone_for_good_after_the_request(
         self,
@@ -270,7 +271,9 @@ class TestArguments:
     @each_vendor
     def test_templates(self, case: VendorCase) -> None:
         conn_id = f"{case.conn_type}_conn_id"
-        operator = case.cancel_operator(task_id="stop", job_id="{{ params.a }}", **{conn_id: "{{ params.b }}"})
+        operator = case.cancel_operator(
+            task_id="stop", job_id="{{ params.a }}", **{conn_id: "{{ params.b }}"}
+        )
         operator.render_template_fields({"params": {"a": "1", "b": "other"}})
         assert (operator.job_id, operator.conn_id) == ("1", "other")
         assert ("project_id" in operator.template_fields) == (case is POLARIS)

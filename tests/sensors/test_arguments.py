@@ -76,7 +76,7 @@ class TestJobId:
 class TestStates:
     @pytest.mark.parametrize("states", [["running"], ["succeeded", "pending"], ["unknown"], ["cancelling"]])
     def test_only_ends_can_be_expected(self, states: list[str]) -> None:
-        with pytest.raises(InvalidInput, match="expected_states=.*name states that a job ends in"):
+        with pytest.raises(InvalidInput, match=r"expected_states=.*name states that a job ends in"):
             AMPERITY.sensor(task_id="wait", job_id="1", expected_states=states)
 
     @pytest.mark.parametrize("states", [[], ["done"], "sucess"])
@@ -133,7 +133,7 @@ class TestCancelOnKill:
             assert defer(sensor).serialize()[1]["cancel_on_kill"] is asked
 
     def test_narrative_cannot(self) -> None:
-        with pytest.raises(InvalidInput, match="cancel_on_kill=True.*Narrative documents no way to cancel"):
+        with pytest.raises(InvalidInput, match=r"cancel_on_kill=True.*Narrative documents no way to cancel"):
             NARRATIVE.sensor(task_id="wait", job_id="1", cancel_on_kill=True)
 
 

@@ -220,9 +220,7 @@ class TestEnds:
             assert "last read" in said
 
     @each_mode
-    def test_never_fail(
-        self, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections
-    ) -> None:
+    def test_never_fail(self, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("amperity")
         sandbox.add_job("amperity", "isj-failed", [(0, "failed")])
         for arguments in ({"job_id": "isj-failed"}, {"job_id": "isj-unknown", "missing_grace": 0}):
@@ -238,7 +236,13 @@ class TestTrouble:
     ) -> None:
         connections.add(case.name)
         sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
-        for fault in ({"status": 500}, {"status": 503}, {"drop": "before"}, {"body": "<html>"}, {"status": 429}):
+        for fault in (
+            {"status": 500},
+            {"status": 503},
+            {"drop": "before"},
+            {"body": "<html>"},
+            {"status": 429},
+        ):
             sandbox.add_fault(Fault(path="jobs", **fault))  # type: ignore[arg-type]
         outcome = run(case, mode)
         assert outcome.error is None
@@ -276,7 +280,9 @@ class TestTrouble:
 
     @each_vendor
     @each_mode
-    def test_no_connection(self, case: VendorCase, mode: str, run: RunSensor, connections: Connections) -> None:
+    def test_no_connection(
+        self, case: VendorCase, mode: str, run: RunSensor, connections: Connections
+    ) -> None:
         outcome = run(case, mode, **{f"{case.conn_type}_conn_id": "nowhere"}) if mode != "deferred" else None
         if outcome is None:
             given = {"deferrable": True, f"{case.conn_type}_conn_id": "nowhere", "job_id": case.job_id}

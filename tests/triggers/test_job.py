@@ -114,7 +114,7 @@ class TestEvents:
     def test_time_is_up(self, case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
         connections.add(case.name)
         sandbox.add_job(case.name, case.job_id)
-        with pytest.raises(WaitTimeout, match="had not ended after.*running"):
+        with pytest.raises(WaitTimeout, match=r"had not ended after.*running"):
             jobs_from_event(in_time(fire(trigger_of(case, timeout=0.2))))
 
     @each_vendor
@@ -154,7 +154,7 @@ class TestEvents:
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
         sandbox.add_fault(Fault(status=503, times=None))
-        with pytest.raises(WaitTimeout, match="never seen.*The last trouble: Narrative answered 503"):
+        with pytest.raises(WaitTimeout, match=r"never seen.*The last trouble: Narrative answered 503"):
             jobs_from_event(in_time(fire(trigger_of(NARRATIVE, timeout=0.3))))
 
     @each_vendor
@@ -166,7 +166,7 @@ class TestEvents:
     @each_vendor
     def test_the_grace_goes_on_over_a_restart(self, case: VendorCase, connections: Connections) -> None:
         connections.add(case.name)
-        with pytest.raises(JobNotFound, match="known.*for 1 hour"):
+        with pytest.raises(JobNotFound, match=r"known.*for 1 hour"):
             jobs_from_event(in_time(fire(trigger_of(case, timeout=7200, began=3600, missing_grace=600))))
 
     def test_a_job_that_vanishes_has_a_grace_of_its_own(

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,7 +218,7 @@ class TestIntervals:
 
         in_time(scenario())
         at = [request.at for request in sandbox.requests()]
-        gaps = [later - earlier for earlier, later in zip(at[1:], at[2:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(at[1:])]
         assert min(gaps) >= 0.2 * (1 - watch_module.JITTER) - 0.02
 
     def test_zero_is_not_a_busy_loop(
@@ -299,14 +300,13 @@ class TestItsLife:
         sandbox.add_fault(Fault(delay=0.7, times=1))
 
         async def scenario() -> None:
-            longest = 0.0
-            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
+            turns = 0
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, LONG) as wait:
                 news = asyncio.ensure_future(wait.news())
                 while not news.done():
-                    before = time.monotonic()
                     await asyncio.sleep(0.01)
-                    longest = max(longest, time.monotonic() - before)
-            assert longest < 0.4
+                    turns += 1
+            assert turns > 10
 
         in_time(scenario())
 
@@ -368,7 +368,7 @@ class TestTrouble:
 
         in_time(scenario())
         at = [request.at for request in sandbox.requests()]
-        gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(at)]
         for gap, least in zip(gaps, (0.05, 0.1, 0.2, 0.4), strict=True):
             assert gap >= least
 

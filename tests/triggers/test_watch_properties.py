@@ -385,3 +385,19 @@ def test_memory_is_flat_over_hours() -> None:
     assert len(simulation.polls) > 1000
     # A hundredth of what one small object left over by each poll would be.
     assert allocated[1] < allocated[0] + 50_000
+
+
+def test_a_change_that_a_slow_clock_has_stamped_is_seen() -> None:
+    jobs = long_jobs(6, end=2000.0)
+    for number in (4, 5):
+        jobs[number].steps = [
+            (-7200.0, JobState.PENDING),
+            (96.0 + number, JobState.RUNNING),
+            jobs[number].end,
+        ]
+    # It changes last, but comes third by its stamp, behind a page that has been seen.
+    jobs[1].steps, jobs[1].skews = [jobs[1].steps[0], (125.0, JobState.FAILED)], [0.0, -40.0]
+    plan = plan_for(jobs, page_size=2)
+    _, outcomes = simulate("narrative", plan)
+    check_ends(plan, outcomes)
+    assert outcomes[1].events[0][0] < 125 + 60 + 1
