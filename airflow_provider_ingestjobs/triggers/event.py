@@ -19,7 +19,13 @@ from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.job import Job, JobState, to_states
 from airflow_provider_ingestjobs.selection import fits, freeze_filters
 from airflow_provider_ingestjobs.triggers.job import hook_class_from
-from airflow_provider_ingestjobs.triggers.watch import JITTER, LONGEST_BACKOFF, in_thread, open_hook
+from airflow_provider_ingestjobs.triggers.watch import (
+    JITTER,
+    LONGEST_BACKOFF,
+    LONGEST_RETRY_AFTER,
+    in_thread,
+    open_hook,
+)
 
 #: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
 STORE_KEY = "ingestjobs.told"
@@ -141,7 +147,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 yield [job for job in jobs if job.state.is_terminal]
             except IngestJobsError as error:
                 backoff = min(trigger.poll_interval * 2.0 ** min(failures, 16), LONGEST_BACKOFF)
-                backoff = max(backoff, getattr(error, "retry_after", None) or 0.0)
+                asked_for = getattr(error, "retry_after", None) or 0.0
+                backoff = max(backoff, min(asked_for, LONGEST_RETRY_AFTER))
                 failures += 1
                 yield error
             pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret

@@ -44,6 +44,8 @@ SHORTEST_INTERVAL = 0.1
 JITTER = 0.1
 #: The longest pause after failed polls, in seconds, unless the interval or Retry-After is longer.
 LONGEST_BACKOFF = 300.0
+#: The longest Retry-After that is honoured, in seconds: an absurd one must not silence a connection.
+LONGEST_RETRY_AFTER = 3600.0
 #: How long a connection is used before it is read again, in seconds: an edit in Airflow counts from then on.
 CONNECTION_AGE = 300.0
 #: News handed out before the event loop has a turn.
@@ -300,7 +302,8 @@ class Watch:
     async def _back_off(self, error: VendorUnavailable) -> float:
         self._failures += 1
         backoff: float = min(self._interval * 2 ** min(self._failures - 1, 16), LONGEST_BACKOFF)
-        pause = max(self._interval, backoff, error.retry_after or 0.0) * random.uniform(1, 1 + JITTER)  # noqa: S311
+        asked_for = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        pause = max(self._interval, backoff, asked_for) * random.uniform(1, 1 + JITTER)  # noqa: S311 - no secret
         log.warning("Poll %d in a row failed, next in %.0f s: %s", self._failures, pause, error)
         Stats.incr("ingestjobs.poll_failures", tags=self._tags)
         if self._failures == 1:

@@ -386,6 +386,24 @@ class TestTrouble:
         first, second = sandbox.requests()[:2]
         assert second.at - first.at >= 1
 
+    def test_an_absurd_retry_after_is_honoured_only_so_long(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.LONGEST_SLEEP", 0.0)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.LONGEST_RETRY_AFTER", 0.5)
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "86400"}, times=3))
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
+                while (await wait.news()).job is None:
+                    pass
+
+        in_time(scenario())
+        *refused, answered = sandbox.requests()
+        assert answered.at - refused[-1].at >= 0.5
+
     def test_it_holds_new_waits_off_the_vendor_too(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("narrative")
         sandbox.add_job("narrative", "1")
