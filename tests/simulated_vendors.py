@@ -82,7 +82,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0.0
-        #: Threads that are computing, rather than sleeping in simulated time. Only the loop's thread changes it.
+        #: Threads that compute, rather than sleep in simulated time. Only the loop's thread changes it.
         self.working = 0
         self.loop = _Loop(self)
 

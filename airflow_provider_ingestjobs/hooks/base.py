@@ -94,8 +94,11 @@ class Memory:
     def keep(self, read: JobsRead) -> None:
         """Take in what a whole read found."""
         self.jobs.update(read.jobs)
-        for job_id in read.missing:
+        for job_id in (*read.missing, *read.troubles):
             self.jobs.pop(job_id, None)
+        if read.interrupted:
+            # What was not looked at may have changed.
+            return
         self.changed_until = read.changed_until or self.changed_until
         if read.swept:
             self.swept_at = time.monotonic()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
-from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
+from airflow_provider_ingestjobs.hooks.base import MOST_READS, IngestJobHook, JobsRead, Memory, TokenRequest
 from airflow_provider_ingestjobs.job import Job, JobState, as_object, as_objects, as_text, parse_timestamp
 
 if TYPE_CHECKING:
@@ -112,14 +112,19 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         sweep = memory.swept_at is None or time.monotonic() - memory.swept_at > SWEEP_EVERY
         known = set() if sweep else wanted & memory.jobs.keys()
         newest, began = since, datetime.now(UTC)
-        for page, pages_left in self._pages([("order_by", "updated_at_desc")]):
+        pages = self._pages([("order_by", "updated_at_desc")])
+        for pages_read, (page, pages_left) in enumerate(pages, 1):
             read.jobs.update(self.wanted_from(page, "job_id", wanted, memory))
             changes = [moment for record in (page[:1] + page[-1:]) if (moment := _updated_at(record))]
             newest = max([*changes, newest] if newest else changes, default=None)
             past_changes = since is not None and len(changes) == 2 and changes[-1] < since - OVERLAP
             # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
             owed = len(wanted - read.jobs.keys() - known)
-            if len(read.jobs) == len(wanted) or ((sweep or past_changes) and owed <= pages_left):
+            if (sweep or past_changes) and owed <= pages_left:
+                break
+            # So many others have changed that the few that are left cost less one by one.
+            if not sweep and len(wanted) - len(read.jobs) <= min(pages_read, pages_left, MOST_READS):
+                known = set()
                 break
         # A stamp from a clock that is ahead would hide the changes that follow it.
         read.changed_until = newest and min(newest, began)

@@ -80,7 +80,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     :param check: called with each ended :class:`~airflow_provider_ingestjobs.job.Job`; returns ``True`` if
         the job is fine, else ``False`` or what is wrong with it.
     :param missing_grace: how long the vendor may not know the job (yet). In ``reschedule`` mode it counts
-        from the first look, as nothing is kept between two of them.
+        from the first look, as what was seen is not kept between two of them.
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that.
     :param include_raw: keep the vendor's whole record in what is returned.

@@ -17,7 +17,7 @@ OURS = ("amperity", "adverity", "polaris", "narrative")
 PEERS = ("airbyte", "dbt_cloud", "databricks")
 #: Jobs of the vendor that nobody waits for.
 OTHER_JOBS = 500
-#: Airbyte's trigger makes an HTTP client with its own certificates for each wait, some 60 ms of CPU and 1.6 MB,
+#: Airbyte's trigger makes an HTTP client with its own certificates for each wait, 60 ms of CPU and 1.6 MB,
 #: and asks with a blocking call on the event loop. More waits than this are not run, but scaled.
 MOST_AIRBYTE = 200
 

@@ -28,8 +28,8 @@ from rows import OTHER_JOBS, OURS, ended_well, peer_environment, speak_plain_htt
 LATENCY = 0.05
 #: Jobs that end, and jobs that change without ending, in each interval.
 ENDS, TOUCHES = 20, 20
-#: How often the event loop is looked at for blocks, in seconds; Airflow's own watchdog has 0.1.
-WATCHDOG = 0.05
+#: How often the event loop is looked at for blocks, in seconds; as Airflow's own watchdog does.
+WATCHDOG = 0.1
 #: How long the first round of polls may take, in seconds.
 LONGEST_START = 90.0
 

@@ -37,10 +37,11 @@ class Vendor:
         self.ended: dict[str, float] = {}
         self.environment: dict[str, str] = {}
         if row in OURS:
-            # Jobs that have run for hours: of ones that all started just now, every list would be news.
+            # Jobs that started over the last hours: of ones that all did just now, every list would be news.
             age = 7200.0
             self._sandbox = Sandbox(clock=lambda: time.time() - age).start()
             for number in range(jobs + OTHER_JOBS):
+                age = 7200.0 * (1 - number / (jobs + OTHER_JOBS))
                 self._sandbox.add_job(row, job_id_of(row, number), [(0, RUNS.get(row, "running"))])
             age = 0.0
             self._sandbox.latency = latency

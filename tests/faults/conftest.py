@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from recorder import Recorder
 
-MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
-CELL = "fault_matrix_cell"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-matrix", action="store_true", help="write docs/fault-matrix.md anew")
@@ -31,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-matrix", default=False):
-        from fault_matrix import as_markdown
+        from fault_matrix import MATRIX_PAGE, as_markdown
 
         MATRIX_PAGE.parent.mkdir(exist_ok=True)
         MATRIX_PAGE.write_text(as_markdown())
@@ -39,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the matrix: how many of each cell's tests came out as it says."""
+    from fault_matrix import CELL, MATRIX, OPERATIONS
+
     ran: Counter[tuple[str, str]] = Counter()
     good: Counter[tuple[str, str]] = Counter()
     for outcome in ("passed", "failed"):
@@ -49,8 +48,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     good[cell] += outcome == "passed"
     if not ran:
         return
-    from fault_matrix import MATRIX, OPERATIONS
-
     terminalreporter.section("fault matrix: cells as designed / tested, over all vendors")
     width = max(len(row.name) for row in MATRIX)
     terminalreporter.write_line(" ".join([" " * width, *(f"{name:>8}" for name in OPERATIONS)]))

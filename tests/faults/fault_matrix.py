@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import fault_servers
@@ -27,6 +28,10 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+
+MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
+#: The name under which a test's report carries its cell.
+CELL = "fault_matrix_cell"
 
 OPERATIONS = ("get", "list", "cancel", "token", "wait")
 #: The longest a request may sleep for a Retry-After in these tests, in seconds.

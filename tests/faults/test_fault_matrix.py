@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import fault_matrix
 import fault_servers
 import pytest
-from conftest import CELL, MATRIX_PAGE
-from fault_matrix import MATRIX, OPERATIONS, Lab, Outcome, Trouble, expected
+from fault_matrix import CELL, MATRIX, MATRIX_PAGE, OPERATIONS, Lab, Outcome, Trouble, expected
 from fault_servers import RawServer
 from task_runs import TaskInstance, fire, in_time, until
 from vendor_cases import VENDORS, VendorCase

@@ -84,8 +84,7 @@ class TestEnds:
             assert (job.rows.read, job.rows.errors) == (10, 1)
 
     @each_vendor
-    @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
-    @pytest.mark.parametrize("include_raw", [False, True])
+    @pytest.mark.parametrize(("state", "include_raw"), [(JobState.SUCCEEDED, True), (JobState.FAILED, False)])
     def test_the_same_xcom_in_every_mode(
         self,
         case: VendorCase,
@@ -250,33 +249,25 @@ class TestTrouble:
 
     @each_vendor
     @each_mode
-    @pytest.mark.parametrize("soft_fail", [False, True])
     def test_refused_credentials_are_never_a_skip(
-        self, case: VendorCase, mode: str, soft_fail: bool, run: RunSensor, connections: Connections
+        self, case: VendorCase, mode: str, run: RunSensor, connections: Connections
     ) -> None:
         connections.add(case.name, password="wrong")
-        outcome = run(case, mode, soft_fail=soft_fail)
+        outcome = run(case, mode, soft_fail=True)
         assert not outcome.skipped
         assert type(outcome.error) is AuthenticationFailed
         assert "401: token rejected" in str(outcome.error)
 
     @each_vendor
     @each_mode
-    @pytest.mark.parametrize("status", [400, 422])
     def test_a_refused_request_ends_it_with_the_vendors_words(
-        self,
-        case: VendorCase,
-        mode: str,
-        status: int,
-        run: RunSensor,
-        sandbox: Sandbox,
-        connections: Connections,
+        self, case: VendorCase, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections
     ) -> None:
         connections.add(case.name)
-        sandbox.add_fault(Fault(status=status, times=None))
+        sandbox.add_fault(Fault(status=422, times=None))
         outcome = run(case, mode, soft_fail=True)
         assert type(outcome.error) is VendorError
-        assert f"Sandbox fault {status}" in str(outcome.error)
+        assert "Sandbox fault 422" in str(outcome.error)
 
     @each_vendor
     @each_mode
@@ -293,7 +284,7 @@ class TestTrouble:
     @each_vendor
     @pytest.mark.usefixtures("one_try")
     @pytest.mark.parametrize("include_raw", [False, True])
-    @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 404}, {"drop": "before"}], ids=str)
+    @pytest.mark.parametrize("fault", [{"status": 404}, {"drop": "before"}], ids=str)
     def test_trouble_when_the_end_is_known_already(
         self,
         case: VendorCase,
