@@ -38,7 +38,7 @@ from airflow_provider_ingestjobs.triggers import job as job_triggers
 from airflow_provider_ingestjobs.triggers import watch as watches
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Coroutine, Iterator, MutableSequence, Sequence
 
 #: The moment at which every simulation starts, as a UNIX time.
 START = 1_793_000_000.0
@@ -210,9 +210,10 @@ class SimulatedVendor:
     faults: dict[int, str] = field(default_factory=dict)
     page_size: int = 7
     #: For each poll the requests it made, by kind.
-    polls: list[Counter[str]] = field(default_factory=list)
+    polls: MutableSequence[Counter[str]] = field(default_factory=list)
     #: When each request was sent, and when it was answered.
-    requests: list[tuple[float, float]] = field(default_factory=list)
+    requests: MutableSequence[tuple[float, float]] = field(default_factory=list)
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.extra = dict(EXTRAS.get(self.name, {}))
@@ -232,7 +233,8 @@ class SimulatedVendor:
 
     def send(self, session: Any, settings: Any, method: str, url: str, **kwargs: Any) -> http.Answer:
         """Answer in place of :func:`airflow_provider_ingestjobs.hooks.http.send`."""
-        fault = self.faults.get(len(self.requests))
+        fault = self.faults.get(self.asked)
+        self.asked += 1
         seconds = 60.0 if fault == "timeout" else self.latency
         self.requests.append((self.world.now, self.world.now + seconds))
         self.world.sleep(seconds)

@@ -62,7 +62,7 @@ class Answer:
         :raises ValueError: if it is none, or nested too deep to read.
         """
         try:
-            data = json.loads(self.body, parse_constant=_refuse_constant)
+            data = _decoder.decode(self._text)
         except RecursionError:
             raise _too_deep() from None
         _check_depth(data)
@@ -74,11 +74,14 @@ class Answer:
         :param key: the object's field that has the list, unless the body is a list.
         :raises ValueError: if there is no such list.
         """
-        text = self.body.decode(json.detect_encoding(self.body), "surrogatepass")
         try:
-            yield from _records(text, key)
+            yield from _records(self._text, key)
         except RecursionError:
             raise _too_deep() from None
+
+    @property
+    def _text(self) -> str:
+        return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
 
 
 def _records(text: str, key: str) -> Iterator[Any]:
@@ -152,7 +155,9 @@ def _refuse_constant(name: str) -> Any:
 
 
 _white = re.compile(r"[ \t\n\r]*").match
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+# One for all: `json.loads` would make another for each call.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decode = _decoder.raw_decode
 
 
 class Pace:

@@ -194,7 +194,10 @@ def look_in_worker(lab: Lab, row: Trouble, outcome: Outcome) -> None:
     lab.sandbox.set_state(lab.case.name, lab.job_id, lab.case.words[JobState.SUCCEEDED])
     # The connection was mended in Airflow: a new try of the task reads it.
     del sensor.hook
-    assert sensor.poke(context).xcom_value["state"] == "succeeded"
+    # On a busy machine an answer may still be later than the short timeouts of some rows.
+    looks = (sensor.poke(context) for _ in range(5))
+    ended = next(look for look in looks if look)
+    assert ended.xcom_value["state"] == "succeeded"
 
 
 @pytest.mark.parametrize(("row", "case"), TRIGGER_CELLS)
