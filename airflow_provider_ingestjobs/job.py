@@ -120,7 +120,7 @@ class Job:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     updated_at: datetime | None = None
-    rows: RowCounts = field(default_factory=RowCounts)
+    rows: RowCounts = RowCounts()
     failure: str | None = None
     progress: float | None = None
     url: str | None = None

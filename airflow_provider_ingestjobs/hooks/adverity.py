@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.http import Params
 
 #: The largest page is not published. What asks for more than the server gives gets the largest it gives.
-PAGE_SIZE = 500
+PAGE_SIZE = 1000
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3

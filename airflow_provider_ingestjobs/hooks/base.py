@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import pendulum
     import requests
 
-    from airflow_provider_ingestjobs.hooks.http import Answer, Params
+    from airflow_provider_ingestjobs.hooks.answer import Answer
+    from airflow_provider_ingestjobs.hooks.http import Params
     from airflow_provider_ingestjobs.selection import Selection
 
 #: A token is replaced this many seconds before it expires, or at half its life if that is shorter.
@@ -256,7 +257,7 @@ class IngestJobHook(BaseHook):
         from airflow_provider_ingestjobs.hooks.http import open_session
 
         if self._session is None:
-            self._session = open_session(self.settings)
+            self._session = open_session(self.settings, self._count)
         return self._session
 
     # ------------------------------------------------------------------ for triggers and sensors
@@ -582,13 +583,9 @@ class IngestJobHook(BaseHook):
             read.troubles[job_id] = error
 
     def _send(self, method: str, path: str, params: Params, json_body: Any) -> Answer:
-        from airflow.providers.common.compat.sdk import Stats
-
         from airflow_provider_ingestjobs.hooks.http import send
 
-        tags = {"vendor": self.conn_type, "connection": self.conn_id}
-        Stats.incr("ingestjobs.requests", tags=tags)
-        answer = send(
+        return send(
             self.get_conn(),
             self.settings,
             method,
@@ -597,9 +594,11 @@ class IngestJobHook(BaseHook):
             params=params,
             json_body=json_body,
         )
-        if answer.status == 429:
-            Stats.incr("ingestjobs.throttled", tags=tags)
-        return answer
+
+    def _count(self, name: str) -> None:
+        from airflow.providers.common.compat.sdk import Stats
+
+        Stats.incr(f"ingestjobs.{name}", tags={"vendor": self.conn_type, "connection": self.conn_id})
 
     def _authorization(self) -> str:
         if self.settings.login is None:

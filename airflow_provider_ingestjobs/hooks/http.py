@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -30,6 +27,7 @@ from urllib3.util.retry import Retry
 
 from airflow_provider_ingestjobs import __version__
 from airflow_provider_ingestjobs.exceptions import VendorUnavailable
+from airflow_provider_ingestjobs.hooks.answer import Answer
 from airflow_provider_ingestjobs.hooks.settings import Settings
 
 #: Tries after the first, for answers and connection errors that pass; waits go on after that anyway.
@@ -39,125 +37,8 @@ RETRY_STATUSES = (429, 502, 503, 504)
 LONGEST_SLEEP = 30.0
 #: Larger answers are not read: no job list is near this, and a triggerer must not be filled up by one.
 MOST_BYTES = 64 * 1024 * 1024
-#: The deepest nesting of an answer that is read; vendors' records have about ten levels.
-MOST_LEVELS = 100
 
 Params = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A vendor's answer, read to its end.
-
-    :param body: the decoded bytes.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the body as JSON.
-
-        :raises ValueError: if it is none, or nested too deep to read.
-        """
-        try:
-            data = _decoder.decode(self._text)
-        except RecursionError:
-            raise _too_deep() from None
-        _check_depth(data)
-        return data
-
-    def records(self, key: str) -> Iterator[Any]:
-        """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
-
-        :param key: the object's field that has the list, unless the body is a list.
-        :raises ValueError: if there is no such list.
-        """
-        try:
-            yield from _records(self._text, key)
-        except RecursionError:
-            raise _too_deep() from None
-
-    @property
-    def _text(self) -> str:
-        return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
-
-
-def _records(text: str, key: str) -> Iterator[Any]:
-    at = _start_of(text, key)
-    if text[at] != "[":
-        raise ValueError(f"{key} is none")
-    at = _skip(text, at + 1)
-    while text[at] != "]":
-        start = at
-        record, at = _decode(text, at)
-        # Few brackets cannot be nested deep; to count them takes no time.
-        if text.count("[", start, at) + text.count("{", start, at) >= MOST_LEVELS:
-            _check_depth(record)
-        yield record
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-        elif text[at] != "]":
-            raise json.JSONDecodeError("no comma between records", text, at)
-
-
-def _start_of(text: str, key: str) -> int:
-    """Return where the value of an object's field starts; of anything else, where it starts itself."""
-    at = _skip(text, 0)
-    if text[at] != "{":
-        return at
-    while text[at] in "{,":
-        at = _skip(text, at + 1)
-        if text[at] == "}":
-            break
-        name, at = _decode(text, at)
-        at = _skip(text, at)
-        if text[at] != ":":
-            raise json.JSONDecodeError("no colon after a field's name", text, at)
-        at = _skip(text, at + 1)
-        if name == key:
-            return at
-        at = _skip(text, _decode(text, at)[1])
-    raise ValueError(f"there is no {key}")
-
-
-def _skip(text: str, at: int) -> int:
-    """Return the place of the next character that is no white space."""
-    at = _white(text, at).end()  # type: ignore[union-attr]  # it matches the empty text, too
-    if at == len(text):
-        raise json.JSONDecodeError("it ends early", text, at)
-    return at
-
-
-def _check_depth(data: Any) -> None:
-    # What Python's parser can just read, other code that walks through it (marshal, repr, Airflow's) cannot.
-    level = [data] if isinstance(data, dict | list) else []
-    for _ in range(MOST_LEVELS):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _too_deep() -> json.JSONDecodeError:
-    return json.JSONDecodeError("nested too deep", "", 0)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
-
-
-_white = re.compile(r"[ \t\n\r]*").match
-# One for all: `json.loads` would make another for each call.
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_decode = _decoder.raw_decode
 
 
 class Pace:
@@ -204,14 +85,24 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 class PoliteRetry(Retry):
-    """urllib3's retry with a capped ``Retry-After``, and every retry counted in the connection's pace."""
+    """urllib3's retry with a capped ``Retry-After``, and every request in the connection's pace and metrics.
+
+    Set ``count`` before use, see :func:`open_session`.
+    """
 
     pace: Pace | None = None
+    count: Callable[[str], None]
 
     def new(self, **kwargs: Any) -> PoliteRetry:
         retry = super().new(**kwargs)
-        retry.pace = self.pace
+        retry.pace, retry.count = self.pace, self.count
         return retry
+
+    def take_turn(self) -> None:
+        """Sleep until the pace lets one more request go, and count it."""
+        if self.pace:
+            self.pace.acquire()
+        self.count("requests")
 
     def increment(
         self,
@@ -222,6 +113,8 @@ class PoliteRetry(Retry):
         _pool: Any = None,
         _stacktrace: Any = None,
     ) -> PoliteRetry:
+        if response is not None and response.status == 429:
+            self.count("throttled")
         retry = super().increment(method, url, response, error, _pool, _stacktrace)
         # urllib3 would read what is left of an answer that is tried again, however much that is.
         if response is not None:
@@ -234,8 +127,7 @@ class PoliteRetry(Retry):
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         super().sleep(response)
-        if self.pace:
-            self.pace.acquire()
+        self.take_turn()
 
 
 class BoundedConnection(HTTPConnection):
@@ -283,6 +175,12 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    max_retries: PoliteRetry
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.max_retries.take_turn()
+        return super().send(*args, **kwargs)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
@@ -296,8 +194,11 @@ class _Adapter(HTTPAdapter):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
-def open_session(settings: Settings) -> requests.Session:
-    """Return a session with this package's retries, certificates and user agent; it sends no credentials."""
+def open_session(settings: Settings, count: Callable[[str], None]) -> requests.Session:
+    """Return a session with this package's retries, certificates and user agent; it sends no credentials.
+
+    :param count: called with ``requests`` for each, also when sent again, and ``throttled`` for each 429.
+    """
     session = requests.Session()
     # What goes to this machine unencrypted must not take a detour over the environment's proxy.
     urls = (settings.base_url, settings.extra.get("token_url") or "")
@@ -317,6 +218,7 @@ def open_session(settings: Settings) -> requests.Session:
         raise_on_status=False,
     )
     retry.pace = pace_of(settings.conn_id, settings.base_url, per_second) if per_second else None
+    retry.count = count
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(max_retries=retry))
     session.headers["User-Agent"] = (
@@ -340,14 +242,11 @@ def send(
     """Send one request and read its answer to the end.
 
     :param session: from :func:`open_session`.
-    :param settings: the connection, for timeouts and pace.
+    :param settings: the connection, for timeouts.
     :param headers: such as ``Authorization``; kept out of the session so that nothing can print them.
     :param params: query parameters; a name may repeat.
     :raises VendorUnavailable: if no whole answer came.
     """
-    per_second = settings.extra["requests_per_second"]
-    if per_second:
-        pace_of(settings.conn_id, settings.base_url, per_second).acquire()
     try:
         with session.request(
             method,

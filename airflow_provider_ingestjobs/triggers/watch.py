@@ -48,8 +48,8 @@ LONGEST_BACKOFF = 300.0
 LONGEST_RETRY_AFTER = 3600.0
 #: How long a connection is used before it is read again, in seconds: an edit in Airflow counts from then on.
 CONNECTION_AGE = 300.0
-#: News handed out before the event loop has a turn.
-BATCH = 500
+#: News handed out before the event loop has a turn. Each may be a line in its task's log, and an event.
+BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class Watch:
         self._hook: IngestJobHook | None = None
         self._hook_made_at = 0.0
         self._failures = 0
+        self._poll_seconds = 0.0
         self._tags = {"vendor": hook_class.kind.conn_type, "connection": conn_id}
         self.answered_at: float | None = None
 
@@ -200,7 +201,7 @@ class Watch:
             await self._tell_all(list(self._waits), News(error=error))
         else:
             self._task = None
-            self._hook, self._memory, self._failures = None, Memory(), 0
+            self._hook, self._memory, self._failures, self._poll_seconds = None, Memory(), 0, 0.0
 
     async def _poll_while_awaited(self) -> None:
         loop = asyncio.get_running_loop()
@@ -210,7 +211,10 @@ class Watch:
                 await asyncio.sleep(GATHER)
             full = loop.time() >= next_full
             if full:
-                next_full = loop.time() + self._interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
+                # What a poll finds is told at its end: the longer it takes, the earlier it starts.
+                early = min(self._poll_seconds, self._interval / 4)
+                pause = self._interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
+                next_full = loop.time() + pause - early
             wanted = set(self._waits) if full else self._to_look_at & self._waits.keys()
             if wanted:
                 pause = await self._poll(wanted, full)
@@ -257,7 +261,10 @@ class Watch:
             # Who was told of the trouble is told that it is over.
             asked = wanted
         self._picked.update(changes.picked)
-        self._count(changes, len(wanted), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if full:
+            self._poll_seconds = seconds
+        self._count(changes, len(wanted), seconds)
         told = await self._tell(changes, asked)
         self._quiet_polls = 0 if told else self._quiet_polls + 1
         if changes.interrupted:

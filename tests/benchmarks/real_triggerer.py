@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -55,24 +56,32 @@ def main() -> None:
         )
         deferred_after = time.monotonic() - started
         time.sleep(options.interval)
+        blocked = [blocks(airflow)]
         cpu, requests, began = cpu_seconds(airflow), len(sandbox.requests()), time.monotonic()
         time.sleep(options.interval * options.intervals)
         rounds = (time.monotonic() - began) / options.interval
         cpu, requests = cpu_seconds(airflow) - cpu, len(sandbox.requests()) - requests
         memory = memory_mib(airflow)
+        blocked.append(blocks(airflow))
         for job_id in job_ids:
             sandbox.set_state("narrative", job_id, "completed")
         ended = time.monotonic()
         airflow.wait_for(lambda: count(airflow, run_id, "deferred") == 0, 600, "all triggers have fired")
         fired_after = time.monotonic() - ended
-        blocked = airflow.log_file("triggerer").read_text().count("thread was blocked")
+        blocked.append(blocks(airflow))
     print(f"{'deferred tasks':<42}{options.tasks:>10,}")
     print(f"{'seconds until all were deferred':<42}{deferred_after:>10.0f}")
     print(f"{'vendor requests per interval':<42}{requests / rounds:>10.2f}")
     print(f"{'triggerer CPU seconds per interval':<42}{cpu / rounds:>10.2f}")
     print(f"{'triggerer memory, all its processes, MiB':<42}{memory:>10.0f}")
     print(f"{'seconds until all triggers had fired':<42}{fired_after:>10.1f}")
-    print(f"{'warnings of a blocked event loop':<42}{blocked:>10}")
+    print("blocks of the event loop that Airflow warned of, in seconds:")
+    for phase, (before, after) in {
+        "while worker processes defer": (0, len(blocked[0])),
+        "while all wait": (len(blocked[0]), len(blocked[1])),
+        "while all end at once": (len(blocked[1]), len(blocked[2])),
+    }.items():
+        print(f"  {phase:<40}{', '.join(blocked[2][before:after]) or 'none':>10}")
 
 
 @contextmanager
@@ -99,6 +108,11 @@ def count(airflow: AirflowInstance, run_id: str, state: str) -> int:
     print(f"{found:>6} {state}", end="\r", file=sys.stderr, flush=True)
     time.sleep(1)
     return int(found)
+
+
+def blocks(airflow: AirflowInstance) -> list[str]:
+    """Return the seconds of each warning, all so far."""
+    return re.findall(r"thread was blocked for ([\d.]+) seconds", airflow.log_file("triggerer").read_text())
 
 
 def cpu_seconds(airflow: AirflowInstance) -> float:

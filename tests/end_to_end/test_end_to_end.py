@@ -25,6 +25,7 @@ from airflow_provider_ingestjobs.sandbox import Fault
 
 if TYPE_CHECKING:
     from airflow_instance import AirflowInstance
+    from conftest import MetricsServer
 
     from airflow_provider_ingestjobs.sandbox import Sandbox
 
@@ -167,6 +168,7 @@ def waits(airflow: AirflowInstance, sandbox: Sandbox) -> Run:
             sandbox.add_fault(
                 Fault(case.vendor, method, path, status=409, body={"message": "sealed"}, times=None)
             )
+    sandbox.add_fault(Fault(status=429, headers={"Retry-After": "0"}))
     run_id = airflow.trigger("waits", jobs)
     airflow.wait_for_run("waits", run_id, timeout=240)
     return Run("waits", run_id, jobs)
@@ -193,6 +195,28 @@ def test_wait(case: Case, waits: Run, airflow: AirflowInstance, sandbox: Sandbox
     for text in case.in_log:
         assert text in log
     assert cancel_requests(sandbox, case.vendor, job_id) == case.cancel_requests
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_metrics(
+    vendor: str, waits: Run, airflow: AirflowInstance, sandbox: Sandbox, metrics: MetricsServer
+) -> None:
+    """Tasks and the triggerer report what they ask of a vendor to wherever Airflow sends its metrics."""
+    connection = f"{CONN_TYPES[vendor]}_default"
+    for name in ("polls", "poll_duration", "waits", "jobs_seen"):
+        assert sum(metrics.values[name, connection]) > 0, name
+    airflow.wait_for(
+        lambda: sum(metrics.values["requests", connection]) == len(sandbox.requests(vendor)),
+        timeout=20,
+        what=f"each request to {vendor} to be counted",
+    )
+
+
+def test_throttles_are_counted(waits: Run, sandbox: Sandbox, metrics: MetricsServer) -> None:
+    """A 429 counts although the request was tried again and answered."""
+    assert [request for request in sandbox.requests() if request.status == 429]
+    counts = {key: values for key, values in metrics.values.items() if key[0] == "throttled"}
+    assert sum(map(sum, counts.values())) == 1
 
 
 def test_extra_link(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:

@@ -17,8 +17,9 @@ from vendor_cases import VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.adverity import _query_of
+from airflow_provider_ingestjobs.hooks.answer import Answer
 from airflow_provider_ingestjobs.hooks.base import Memory
-from airflow_provider_ingestjobs.hooks.http import Answer, read_retry_after
+from airflow_provider_ingestjobs.hooks.http import read_retry_after
 from airflow_provider_ingestjobs.hooks.settings import check_url, read_connection
 from airflow_provider_ingestjobs.job import (
     Job,

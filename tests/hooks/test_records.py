@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ingestjobs.hooks.http import Answer
+from airflow_provider_ingestjobs.hooks.answer import Answer
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -219,7 +219,8 @@ class TestIntervals:
         in_time(scenario())
         at = [request.at for request in sandbox.requests()]
         gaps = [later - earlier for earlier, later in pairwise(at[1:])]
-        assert min(gaps) >= 0.2 * (1 - watch_module.JITTER) - 0.02
+        # A poll that takes long starts up to a quarter of the interval earlier.
+        assert min(gaps) >= 0.2 * (1 - watch_module.JITTER - 1 / 4) - 0.02
 
     def test_zero_is_not_a_busy_loop(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
@@ -234,7 +235,7 @@ class TestIntervals:
 
         began = time.monotonic()
         in_time(scenario())
-        assert time.monotonic() - began >= 2 * 0.1 * (1 - watch_module.JITTER)
+        assert time.monotonic() - began >= 2 * 0.1 * (1 - watch_module.JITTER - 1 / 4)
 
     def test_look_now(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("narrative")

@@ -414,3 +414,15 @@ def test_few_waits_do_not_read_a_long_list(vendor: str) -> None:
     check_ends(plan, outcomes)
     # Pages, and the same number of jobs one by one.
     assert max(poll.total() for poll in simulation.polls) <= 2 * len(waits)
+
+
+def test_long_polls_start_earlier() -> None:
+    # Twelve pages of a second each.
+    jobs = long_jobs(84, end=1e5)
+    for number, job in enumerate(jobs):
+        job.steps = [job.steps[0], (500.0 + 30 * number, JobState.SUCCEEDED)]
+    plan = plan_for(jobs, latency=1.0)
+    _, outcomes = simulate("adverity", plan)
+    check_ends(plan, outcomes)
+    late = [outcome.events[0][0] - job.end[0] for job, outcome in zip(jobs, outcomes, strict=True)]
+    assert max(late) < 60 + 5

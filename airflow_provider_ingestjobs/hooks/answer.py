@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""A vendor's answer, and how its JSON is read: whole, or record by record."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: The deepest nesting of an answer that is read; vendors' records have about ten levels.
+MOST_LEVELS = 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A vendor's answer, read to its end.
+
+    :param body: the decoded bytes.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        :raises ValueError: if it is none, or nested too deep to read.
+        """
+        try:
+            data = _decoder.decode(self._text)
+        except RecursionError:
+            raise _too_deep() from None
+        _check_depth(data)
+        return data
+
+    def records(self, key: str) -> Iterator[Any]:
+        """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
+
+        :param key: the object's field that has the list, unless the body is a list.
+        :raises ValueError: if there is no such list.
+        """
+        try:
+            yield from _records(self._text, key)
+        except RecursionError:
+            raise _too_deep() from None
+
+    @property
+    def _text(self) -> str:
+        return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
+
+
+def _records(text: str, key: str) -> Iterator[Any]:
+    at = _start_of(text, key)
+    if text[at] != "[":
+        raise ValueError(f"{key} is none")
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        start = at
+        record, at = _decode(text, at)
+        # Few brackets cannot be nested deep; to count them takes no time.
+        if text.count("[", start, at) + text.count("{", start, at) >= MOST_LEVELS:
+            _check_depth(record)
+        yield record
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+        elif text[at] != "]":
+            raise json.JSONDecodeError("no comma between records", text, at)
+
+
+def _start_of(text: str, key: str) -> int:
+    """Return where the value of an object's field starts; of anything else, where it starts itself."""
+    at = _skip(text, 0)
+    if text[at] != "{":
+        return at
+    while text[at] in "{,":
+        at = _skip(text, at + 1)
+        if text[at] == "}":
+            break
+        name, at = _decode(text, at)
+        at = _skip(text, at)
+        if text[at] != ":":
+            raise json.JSONDecodeError("no colon after a field's name", text, at)
+        at = _skip(text, at + 1)
+        if name == key:
+            return at
+        at = _skip(text, _decode(text, at)[1])
+    raise ValueError(f"there is no {key}")
+
+
+def _skip(text: str, at: int) -> int:
+    """Return the place of the next character that is no white space."""
+    at = _white(text, at).end()  # type: ignore[union-attr]  # it matches the empty text, too
+    if at == len(text):
+        raise json.JSONDecodeError("it ends early", text, at)
+    return at
+
+
+def _check_depth(data: Any) -> None:
+    # What Python's parser can just read, other code that walks through it (marshal, repr, Airflow's) cannot.
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> json.JSONDecodeError:
+    return json.JSONDecodeError("nested too deep", "", 0)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
+
+
+_white = re.compile(r"[ \t\n\r]*").match
+# One for all: `json.loads` would make another for each call.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decode = _decoder.raw_decode
