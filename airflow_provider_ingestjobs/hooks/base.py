@@ -83,6 +83,8 @@ class Memory:
     :param listed: each job as last made from a list's record, after a mark of that record.
     :param read_at: when each job was last asked for by its id, by the monotonic clock.
     :param changed_until: the newest change any list has shown.
+    :param changed_at: when it was first shown, by the monotonic clock.
+    :param settled: whether the lists have been read since all changes until then must be in them.
     :param swept_at: when the lists were last read in full, by the monotonic clock.
     """
 
@@ -90,6 +92,8 @@ class Memory:
     listed: dict[str, tuple[int, Job]] = field(default_factory=dict)
     read_at: dict[str, float] = field(default_factory=dict)
     changed_until: datetime | None = None
+    changed_at: float | None = None
+    settled: bool = False
     swept_at: float | None = None
 
     def keep(self, read: JobsRead) -> None:
@@ -100,7 +104,9 @@ class Memory:
         if read.interrupted:
             # What was not looked at may have changed.
             return
-        self.changed_until = read.changed_until or self.changed_until
+        if read.changed_until not in (None, self.changed_until):
+            self.changed_until, self.changed_at = read.changed_until, time.monotonic()
+        self.settled = read.settled
         if read.swept:
             self.swept_at = time.monotonic()
 
@@ -120,6 +126,7 @@ class JobsRead:
     :param troubles: what was wrong with single jobs.
     :param interrupted: why the read stopped before everything was looked at.
     :param changed_until: the newest change that the lists have shown.
+    :param settled: whether all changes until then must have been in them.
     :param swept: whether the lists were read without trusting the order of changes.
     """
 
@@ -128,6 +135,7 @@ class JobsRead:
     troubles: dict[str, VendorError] = field(default_factory=dict)
     interrupted: VendorUnavailable | None = None
     changed_until: datetime | None = None
+    settled: bool = False
     swept: bool = False
 
 

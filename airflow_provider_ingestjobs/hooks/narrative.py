@@ -110,6 +110,11 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         since = memory.changed_until
         sweep = memory.swept_at is None or time.monotonic() - memory.swept_at > SWEEP_EVERY
+        quiet = memory.changed_at is not None and (
+            time.monotonic() - memory.changed_at >= OVERLAP.total_seconds()
+        )
+        # After so long without a change, none from before is still to be listed.
+        read_until = since and (since if memory.settled else since - OVERLAP)
         known = set() if sweep else wanted & memory.jobs.keys()
         newest, began = since, datetime.now(UTC)
         pages = self._pages([("order_by", "updated_at_desc")])
@@ -117,7 +122,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             read.jobs.update(self.wanted_from(page, "job_id", wanted, memory))
             changes = [moment for record in (page[:1] + page[-1:]) if (moment := _updated_at(record))]
             newest = max([*changes, newest] if newest else changes, default=None)
-            past_changes = since is not None and len(changes) == 2 and changes[-1] < since - OVERLAP
+            past_changes = read_until is not None and len(changes) == 2 and changes[-1] <= read_until
             # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
             owed = len(wanted - read.jobs.keys() - known)
             if (sweep or past_changes) and owed <= pages_left:
@@ -128,6 +133,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
                 break
         # A stamp from a clock that is ahead would hide the changes that follow it.
         read.changed_until = newest and min(newest, began)
+        read.settled = quiet and read.changed_until == since
         read.swept = sweep
         return known
 

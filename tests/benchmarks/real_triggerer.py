@@ -4,7 +4,8 @@
 
 ``python tests/benchmarks/real_triggerer.py --tasks 1000`` starts Airflow and the sandbox, defers that many
 mapped tasks (most of the time: a worker process is started for each), watches the triggerer for a while, ends
-all jobs at once, and prints a table.
+all jobs at once, and prints a table. With ``--control``, the tasks wait for a moment instead, with Airflow's
+own ``DateTimeTrigger``: what is left is Airflow's own cost.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
@@ -38,6 +40,31 @@ def {dag_id}():
 
 {dag_id}()
 """
+CONTROL = """
+from datetime import datetime
+
+from airflow.sdk import BaseOperator, dag
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+class Wait(BaseOperator):
+    def __init__(self, job_id, **kwargs):
+        super().__init__(**kwargs)
+        self.job_id = job_id
+
+    def execute(self, context):
+        self.defer(trigger=DateTimeTrigger(datetime.fromisoformat({moment!r})), method_name="resume")
+
+    def resume(self, context, event=None):
+        pass
+
+@dag(schedule=None, max_active_tasks={tasks})
+def {dag_id}():
+    Wait.partial(task_id="wait").expand(job_id={job_ids!r})
+
+{dag_id}()
+"""
+#: Seconds in which this machine must have deferred a task of the control, on average.
+CONTROL_PACE = 0.25
 
 
 def main() -> None:
@@ -47,8 +74,12 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=1000)
     parser.add_argument("--interval", type=float, default=10, help="poke_interval in seconds (default: 10)")
     parser.add_argument("--intervals", type=int, default=6, help="how many to watch (default: 6)")
+    parser.add_argument("--control", action="store_true", help="Airflow's own trigger instead of ours")
     options = parser.parse_args()
-    with running(options.tasks, options.interval) as (airflow, sandbox, job_ids):
+    watched = options.interval * options.intervals
+    moment = datetime.now(UTC) + timedelta(seconds=60 + CONTROL_PACE * options.tasks + watched)
+    template = CONTROL if options.control else DAG
+    with running(template, options.tasks, options.interval, moment) as (airflow, sandbox, job_ids):
         started = time.monotonic()
         run_id = airflow.trigger(DAG_ID)
         airflow.wait_for(
@@ -58,11 +89,13 @@ def main() -> None:
         time.sleep(options.interval)
         blocked = [blocks(airflow)]
         cpu, requests, began = cpu_seconds(airflow), len(sandbox.requests()), time.monotonic()
-        time.sleep(options.interval * options.intervals)
+        time.sleep(watched)
         rounds = (time.monotonic() - began) / options.interval
         cpu, requests = cpu_seconds(airflow) - cpu, len(sandbox.requests()) - requests
         memory = memory_mib(airflow)
         blocked.append(blocks(airflow))
+        if options.control:
+            time.sleep((moment - datetime.now(UTC)).total_seconds())
         for job_id in job_ids:
             sandbox.set_state("narrative", job_id, "completed")
         ended = time.monotonic()
@@ -85,13 +118,15 @@ def main() -> None:
 
 
 @contextmanager
-def running(tasks: int, interval: float) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
+def running(
+    template: str, tasks: int, interval: float, moment: datetime
+) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
     with tempfile.TemporaryDirectory(prefix="ingestjobs-benchmark-") as folder, Sandbox() as sandbox:
         job_ids = [sandbox.add_job("narrative", timeline=[(0, "running")]) for _ in range(tasks)]
         dags = Path(folder, "dags")
         dags.mkdir()
-        text = DAG.format(dag_id=DAG_ID, tasks=tasks, interval=interval, job_ids=job_ids)
-        (dags / "benchmark.py").write_text(text)
+        values = {"tasks": tasks, "interval": interval, "job_ids": job_ids, "moment": moment.isoformat()}
+        (dags / "benchmark.py").write_text(template.format(dag_id=DAG_ID, **values))
         environment = {
             **sandbox.connection_env(),
             "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(tasks),
