@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "text": {"type": ["string", "null"]},
     "number": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    "count": {"type": ["integer", "null"], "minimum": 1},
     "mapping": {"type": ["string", "null"]},
 }
 

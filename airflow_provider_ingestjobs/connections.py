@@ -17,7 +17,7 @@ class Extra:
 
     :param label: its name in the form.
     :param description: what it does.
-    :param kind: ``text``, ``number`` (positive) or ``mapping`` (a JSON object).
+    :param kind: ``text``, ``number`` (positive), ``count`` (positive, whole) or ``mapping`` (a JSON object).
     :param default: what holds when it is absent.
     :param choices: the only values it may have, if there are such.
     :param required: whether a hook refuses to work without it.
@@ -117,6 +117,9 @@ CONNECTION_TYPES = {
                     "Bearer for a key made in Adverity's UI, Token for one made by its API.",
                     default="Bearer",
                     choices=("Bearer", "Token"),
+                ),
+                "page_size": Extra(
+                    "Page size", "Jobs to ask for in one page of a list.", "count", default=500
                 ),
             },
         ),

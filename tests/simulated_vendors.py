@@ -32,7 +32,7 @@ import pytest
 
 from airflow_provider_ingestjobs.connections import CONNECTION_TYPES
 from airflow_provider_ingestjobs.exceptions import VendorUnavailable
-from airflow_provider_ingestjobs.hooks import adverity, base, http, narrative
+from airflow_provider_ingestjobs.hooks import base, http, narrative
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers import job as job_triggers
 from airflow_provider_ingestjobs.triggers import watch as watches
@@ -217,6 +217,8 @@ class SimulatedVendor:
 
     def __post_init__(self) -> None:
         self.extra = dict(EXTRAS.get(self.name, {}))
+        if self.name == "adverity":
+            self.extra["page_size"] = self.page_size
         self._by_id = {self.id_of(job): job for job in self.jobs}
         self._noise = random.Random(len(self.jobs))
 
@@ -367,7 +369,6 @@ class SimulatedVendor:
                 patch.setattr(module, "time", clock)
             patch.setattr(narrative, "datetime", SimulatedDatetime)
             patch.setattr(pendulum, "now", lambda tz=None: pendulum.from_timestamp(world.time()))
-            patch.setattr(adverity, "PAGE_SIZE", self.page_size)
             patch.setattr(narrative.NarrativeHook._pages, "__defaults__", (self.page_size, 0))
             yield
 

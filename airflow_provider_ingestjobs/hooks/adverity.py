@@ -26,8 +26,6 @@ from airflow_provider_ingestjobs.job import (
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.http import Params
 
-#: The largest page is not published. What asks for more than the server gives gets the largest it gives.
-PAGE_SIZE = 1000
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
@@ -97,7 +95,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
     def _pages(self, params: Params) -> Iterator[tuple[Any, int]]:
         # With each page goes how many are still to come.
-        query: Params = [*params, ("page_size", str(PAGE_SIZE))]
+        query: Params = [*params, ("page_size", str(self.settings.extra["page_size"]))]
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _ in range(MOST_PAGES):
             try:

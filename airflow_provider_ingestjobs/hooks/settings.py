@@ -169,14 +169,18 @@ def _read_extra(field_name: str, row: Extra, value: Any) -> Any:
         if row.required:
             raise InvalidInput(field_name, value, f"it is required: {row.description}")
         return row.default
-    if row.kind == "number":
+    if row.kind in ("number", "count"):
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             number = 0.0
         if isinstance(value, bool) or not 0 < number < float("inf"):
             raise InvalidInput(field_name, value, "enter a number above zero")
-        return number
+        if row.kind == "number":
+            return number
+        if not number.is_integer():
+            raise InvalidInput(field_name, value, "enter a whole number")
+        return int(number)
     if row.kind == "mapping":
         return _read_mapping(field_name, value)
     if not isinstance(value, str):

@@ -17,7 +17,6 @@ from airflow_provider_ingestjobs.exceptions import (
     JobNotFound,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks import adverity
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
@@ -49,8 +48,8 @@ def hook(sandbox: Sandbox, connections: Connections) -> AdverityHook:
 
 
 @pytest.fixture
-def pages_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adverity, "PAGE_SIZE", 100)
+def hook_with_pages_of_100(sandbox: Sandbox, connections: Connections) -> AdverityHook:
+    return AdverityHook(connections.add("adverity", extra={"page_size": "100"}))
 
 
 def queries(sandbox: Sandbox) -> list[dict[str, list[str]]]:
@@ -192,21 +191,25 @@ class TestLists:
         assert caught.value.field == field
         assert sandbox.requests() == []
 
-    def test_pages(self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None) -> None:
+    def test_pages(self, hook_with_pages_of_100: AdverityHook, sandbox: Sandbox) -> None:
         for number in range(1, 251):
             sandbox.add_job("adverity", str(number))
-        jobs = hook.list_jobs()
+        jobs = hook_with_pages_of_100.list_jobs()
         next(jobs)
         assert len(sandbox.requests()) == 1
         assert len({job.id for job in jobs}) == 249
         assert [query.get("page") for query in queries(sandbox)] == [None, ["2"], ["3"]]
 
-    def test_filters_stay_on_every_page(
-        self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None
-    ) -> None:
+    @pytest.mark.parametrize("page_size", [0.5, "100.5"])
+    def test_a_page_size_is_whole(self, page_size: object, connections: Connections) -> None:
+        conn_id = connections.add("adverity", extra={"page_size": page_size})
+        with pytest.raises(InvalidInput, match=r"extra page_size.*whole number"):
+            next(AdverityHook(conn_id).list_jobs())
+
+    def test_filters_stay_on_every_page(self, hook_with_pages_of_100: AdverityHook, sandbox: Sandbox) -> None:
         for number in range(1, 151):
             sandbox.add_job("adverity", str(number), fields={"datastream_id": 7})
-        assert len(list(hook.list_jobs(datastream_id=7))) == 150
+        assert len(list(hook_with_pages_of_100.list_jobs(datastream_id=7))) == 150
         assert [query["datastream_id"] for query in queries(sandbox)] == [["7"], ["7"]]
 
     def test_pages_that_go_in_circles(self, hook: AdverityHook, sandbox: Sandbox) -> None:
@@ -216,10 +219,10 @@ class TestLists:
             list(hook.list_jobs())
         assert len(sandbox.requests()) <= 3
 
-    def test_a_last_page_that_is_gone(self, hook: AdverityHook, sandbox: Sandbox, pages_of_100: None) -> None:
+    def test_a_last_page_that_is_gone(self, hook_with_pages_of_100: AdverityHook, sandbox: Sandbox) -> None:
         for number in range(1, 102):
             sandbox.add_job("adverity", str(number))
-        jobs = hook.list_jobs()
+        jobs = hook_with_pages_of_100.list_jobs()
         first = next(jobs)
         for number in range(1, 20):
             sandbox.set_state("adverity", str(number), "Success")

@@ -194,8 +194,8 @@ class TestAdverity:
         add(sandbox, "adverity", NOW - 30 * DAY)
         assert picked(AdverityHook(), select(datastream_id=42)) == [[past, running, scheduled]]
 
-    def test_all_pages_are_read(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.adverity.PAGE_SIZE", 50)
+    def test_all_pages_are_read(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add(ADVERITY.name, extra={"page_size": 50})
         ids = [add(sandbox, "adverity", NOW - HOUR - number * timedelta(seconds=1)) for number in range(130)]
         assert picked(AdverityHook(), select(datastream_id=42)) == [ids[::-1]]
         assert len(sandbox.requests("adverity")) == 1 + 3
