@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorError, VendorUnavailable
@@ -26,6 +26,7 @@ from airflow_provider_ingestjobs.job import (
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.http import Params
 
+T = TypeVar("T")
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
@@ -82,7 +83,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             else:
                 start, end = check_window(started_from, started_to)
                 params += [("start", _stamp(start)), ("end", _stamp(end))]
-        pages = self._pages(params)
+        pages = self._pages(params, list)
         return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
 
     def get_imported(self, job_id: str) -> Any:
@@ -93,26 +94,32 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         """Return the job's own address, the one that Adverity's answers carry as ``url``."""
         return f"{self.settings.base_url}/api/jobs/{quote(job_id, safe='')}/"
 
-    def _pages(self, params: Params) -> Iterator[tuple[Any, int]]:
-        # With each page goes how many are still to come.
+    def _pages(self, params: Params, take: Callable[[Iterator[Any]], T]) -> Iterator[tuple[T, int]]:
+        """Return what is taken of each page, with how many pages are still to come.
+
+        :param take: gets a page's records one by one. Long pages, held whole, have Python's garbage collector
+            look through everything there is more often, which stops all threads.
+        """
         query: Params = [*params, ("page_size", str(self.settings.extra["page_size"]))]
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _ in range(MOST_PAGES):
+            answer: dict[str, Any] = {}
+            size = count()
             try:
-                answer = self.request("GET", "/api/jobs/", params=query)
+                records = self.request_list("/api/jobs/", "results", params=query, others=answer)
+                taken = take(record for record, _ in zip(records, size, strict=False))
             except VendorError as error:
                 # Jobs have ended since the page before, and this one is no more.
                 if error.status == 404 and seen:
                     return
                 raise
             seen.add(tuple(query))
-            if not isinstance(answer, Mapping):
-                raise VendorUnavailable("Adverity sent a job list that is no JSON object", status=200)
-            records, next_page, count = answer.get("results"), answer.get("next"), answer.get("count")
-            size = len(records) if isinstance(records, list) else 0
+            if not answer:
+                raise VendorUnavailable("Adverity sent a job list that is no page of one", status=200)
+            next_page, total, records_read = answer.get("next"), answer.get("count"), next(size)
             # Without a count, no more than the next one is known of.
-            pages = -(-count // size) - len(seen) if isinstance(count, int) and size else 1
-            yield records, pages if next_page else 0
+            pages = -(-total // records_read) - len(seen) if isinstance(total, int) and records_read else 1
+            yield taken, pages if next_page else 0
             if not next_page:
                 return
             query = _query_of(next_page)
@@ -124,8 +131,9 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         # Without a window the API lists scheduled and running jobs: who is absent is read by id.
-        for page, pages_left in self._pages([]):
-            read.jobs.update(self.wanted_from(page, "id", wanted, memory))
+        pages = self._pages([], lambda records: self.wanted_from(records, "id", wanted, memory))
+        for found, pages_left in pages:
+            read.jobs.update(found)
             # From here on, one by one is cheaper.
             if len(wanted) - len(read.jobs) <= pages_left:
                 break
@@ -134,7 +142,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         # The current jobs first: who ends in between is among the past ones, and the later record counts.
         for params in ([], [("start", _stamp(start)), ("end", _stamp(end))]):
-            for page, _ in self._pages(params):
+            for page, _ in self._pages(params, list):
                 yield from self.jobs_from(page)
 
     def _get_record(self, job_id: str) -> Any:
@@ -153,7 +161,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
         now = pendulum.now("UTC")
         window = [("start", _stamp(now.subtract(days=PAST_DAYS))), ("end", _stamp(now.add(minutes=1)))]
-        records = (record for page, _ in islice(self._pages(window), 10) for record in as_objects(page))
+        records = (record for page, _ in islice(self._pages(window, list), 10) for record in as_objects(page))
         return next((record for record in records if str(record.get("id")) == job_id), None)
 
     def _to_job(self, record: Mapping[str, Any]) -> Job:

@@ -37,14 +37,15 @@ class Answer:
         _check_depth(data)
         return data
 
-    def records(self, key: str) -> Iterator[Any]:
+    def records(self, key: str, others: dict[str, Any] | None = None) -> Iterator[Any]:
         """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
 
         :param key: the object's field that has the list, unless the body is a list.
+        :param others: takes in the object's other fields; has all of them once the list has ended.
         :raises ValueError: if there is no such list.
         """
         try:
-            yield from _records(self._text, key)
+            yield from _records(self._text, key, {} if others is None else others)
         except RecursionError:
             raise _too_deep() from None
 
@@ -53,8 +54,13 @@ class Answer:
         return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
 
 
-def _records(text: str, key: str) -> Iterator[Any]:
-    at = _start_of(text, key)
+def _records(text: str, key: str, others: dict[str, Any]) -> Iterator[Any]:
+    at = _skip(text, 0)
+    is_object = text[at] == "{"
+    if is_object:
+        at = _take_fields(text, at, key, others)
+        if text[at] == "}":
+            raise ValueError(f"there is no {key}")
     if text[at] != "[":
         raise ValueError(f"{key} is none")
     at = _skip(text, at + 1)
@@ -70,26 +76,32 @@ def _records(text: str, key: str) -> Iterator[Any]:
             at = _skip(text, at + 1)
         elif text[at] != "]":
             raise json.JSONDecodeError("no comma between records", text, at)
+    if is_object:
+        _take_fields(text, _skip(text, at + 1), None, others)
 
 
-def _start_of(text: str, key: str) -> int:
-    """Return where the value of an object's field starts; of anything else, where it starts itself."""
-    at = _skip(text, 0)
-    if text[at] != "{":
-        return at
+def _take_fields(text: str, at: int, key: str | None, fields: dict[str, Any]) -> int:
+    """Take in an object's fields from a bracket or comma on, up to the value of ``key`` or the end.
+
+    :returns: where that is.
+    """
     while text[at] in "{,":
         at = _skip(text, at + 1)
         if text[at] == "}":
             break
         name, at = _decode(text, at)
         at = _skip(text, at)
-        if text[at] != ":":
+        if text[at] != ":" or not isinstance(name, str):
             raise json.JSONDecodeError("no colon after a field's name", text, at)
         at = _skip(text, at + 1)
         if name == key:
             return at
-        at = _skip(text, _decode(text, at)[1])
-    raise ValueError(f"there is no {key}")
+        fields[name], at = _decode(text, at)
+        _check_depth(fields[name])
+        at = _skip(text, at)
+    if text[at] != "}":
+        raise json.JSONDecodeError("no comma between fields", text, at)
+    return at
 
 
 def _skip(text: str, at: int) -> int:

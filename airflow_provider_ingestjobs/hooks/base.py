@@ -539,16 +539,19 @@ class IngestJobHook(BaseHook):
         """
         return self._read_answer(method, path, self._ask(method, path, params, json_body))
 
-    def request_list(self, path: str, key: str, *, params: Params = ()) -> Iterator[Any]:
-        """Send a request for a list that comes in one piece, and return its records one by one.
+    def request_list(
+        self, path: str, key: str, *, params: Params = (), others: dict[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """Send a request for a list, and return its records one by one.
 
         :param key: the answer's field that has the list, unless the answer is the list itself.
+        :param others: takes in the answer's other fields; has all of them once the records are taken.
         :raises VendorError: as :meth:`request` does, but only while the records are taken.
         """
         answer = self._ask("GET", path, params)
         self._check_answer("GET", path, answer)
         try:
-            yield from answer.records(key)
+            yield from answer.records(key, others)
         except json.JSONDecodeError:
             raise self._no_json("GET", path, answer) from None
         except ValueError as error:

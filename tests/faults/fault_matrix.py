@@ -680,12 +680,7 @@ MATRIX: tuple[Trouble, ...] = (
     ),
     same("gzip that is none", lambda lab: lab.raw(fault_servers.not_gzip), unavailable("failed: ")),
     body("JSON 100,000 deep", _deep, NOT_JSON),
-    body(
-        "JSON 400 deep, behind the list",
-        _rather_deep,
-        NOT_JSON,
-        vendors={("list", "amperity"): WORKS, ("list", "polaris"): WORKS},
-    ),
+    body("JSON 400 deep, behind the list", _rather_deep, NOT_JSON),
     record("a needed field is missing", _without_state, UNREADABLE, LEFT_OUT),
     record("all other fields are missing", _bare, WORKS, WORKS),
     record("further fields", _with_more, WORKS, WORKS),

@@ -316,12 +316,25 @@ def test_a_workflow_id_that_is_a_number(recorder: Recorder, connections: Any) ->
     ]
 
 
-@pytest.mark.parametrize("results", [5, "text", {"a": 1}, None, [5, None, "x"]], ids=repr)
-def test_past_jobs_of_a_wrong_type(results: Any, sandbox: Sandbox, connections: Any) -> None:
-    """An Adverity job that is not there is looked for among the past jobs, whatever they are."""
+@pytest.mark.parametrize(
+    ("results", "error"),
+    [
+        (5, VendorUnavailable),
+        ("text", VendorUnavailable),
+        ({"a": 1}, VendorUnavailable),
+        (None, VendorUnavailable),
+        ([5, None, "x"], JobNotFound),
+    ],
+    ids=repr,
+)
+def test_past_jobs_of_a_wrong_type(
+    results: Any, error: type[Exception], sandbox: Sandbox, connections: Any
+) -> None:
+    """An Adverity job that is not there is looked for among the past jobs; what is no list proves nothing."""
     adverity = VENDORS[1]
-    sandbox.add_fault(Fault(vendor="adverity", path="^/api/jobs/$", body={"results": results}, times=None))
-    with pytest.raises(JobNotFound):
+    body = {"count": 1, "next": None, "results": results}
+    sandbox.add_fault(Fault(vendor="adverity", path="^/api/jobs/$", body=body, times=None))
+    with pytest.raises(error):
         adverity.hook(connections.add("adverity")).get_job("4711")
 
 

@@ -33,8 +33,12 @@ def records(body: bytes) -> list[Any]:
 def test_as_the_whole_would_be(
     found: list[Any], others: dict[str, Any], indent: int | None, encoding: str
 ) -> None:
-    for content in (found, {**others, "values": found}, {"values": found, **others}):
-        assert records(json.dumps(content, indent=indent).encode(encoding)) == found
+    assert records(json.dumps(found, indent=indent).encode(encoding)) == found
+    for content in ({**others, "values": found}, {"values": found, **others}):
+        answer = Answer(200, {}, json.dumps(content, indent=indent).encode(encoding))
+        rest: dict[str, Any] = {}
+        assert list(answer.records("values", rest)) == found
+        assert rest == others
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,10 @@ def test_as_the_whole_would_be(
         b"[1 2]",
         b"[1,",
         b'{"values" [1]}',
+        b'{"values":[1]',
+        b'{"values":[1],"next":',
+        b'{"values":[1] "next":null}',
+        b'{[]:1,"values":[1]}',
         b",[1]",
     ],
 )
