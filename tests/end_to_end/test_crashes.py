@@ -259,52 +259,47 @@ def test_slow_cancels(airflow: AirflowInstance, sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def second_triggerer(airflow: AirflowInstance) -> Iterator[str]:
-    """A triggerer beside the usual one; afterwards, only the usual one runs."""
-    name, before = "second-triggerer", airflow.triggerers()
-    airflow.start(name)
-    airflow.wait_for(lambda: airflow.triggerers() - before, 60, what="the second triggerer to run")
-    yield name
-    airflow.kill(name)
+def second_triggerer(airflow: AirflowInstance) -> Iterator[int]:
+    """The id of a triggerer beside the usual one; afterwards, only the usual one runs."""
+    before = airflow.triggerers()
+    airflow.start("second-triggerer")
+    (second,) = airflow.wait_for(
+        lambda: airflow.triggerers() - before, 60, what="the second triggerer to run"
+    )
+    yield second
+    if airflow.pids("second-triggerer"):
+        airflow.kill("second-triggerer")
     with contextlib.suppress(AirflowInstanceError):
         airflow.start("triggerer")
 
 
-def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_triggerer: str) -> None:
+def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_triggerer: int) -> None:
     """A triggerer that hangs, or is killed, loses its tasks to the other one; nothing is cancelled."""
-    runs: list[Run] = []
-
-    def triggerers() -> set[int]:
-        return set().union(*(run.triggerers() for run in runs))
-
-    while len(runs) < 4 and len(triggerers()) < 2:
-        runs.append(start(airflow, sandbox, "user_actions", USER_ACTIONS))
-        runs[-1].wait_until_deferred(runs[-1].jobs)
-    assert len(triggerers()) == 2
-
-    airflow.freeze(second_triggerer)
-    airflow.wait_for(lambda: len(triggerers()) == 1, 60, what="the first triggerer to take over")
-    airflow.thaw(second_triggerer)
+    run = start(airflow, sandbox, "user_actions", USER_ACTIONS)
+    run.wait_until_deferred(run.jobs)
+    lost, hangs, dies = run.triggerers(), "triggerer", "second-triggerer"
+    if second_triggerer in lost:
+        lost, hangs, dies = {second_triggerer}, dies, hangs
+    airflow.freeze(hangs)
     airflow.wait_for(
-        lambda: "Trigger cancelled by user action" in all_logs(runs), 30, what="the second one to let go"
+        lambda: not run.triggerers() & {0, *lost}, 60, what=f"{dies} to take over the tasks of {hangs}"
+    )
+    airflow.thaw(hangs)
+    airflow.wait_for(
+        lambda: any("Trigger cancelled by user action" in run.log(task_id) for task_id in run.jobs),
+        30,
+        what=f"{hangs} to let go",
     )
     time.sleep(3)
-    assert [run.asked_to_cancel() for run in runs] == [{} for _ in runs]
+    assert run.asked_to_cancel() == {}
 
-    first = triggerers()
-    airflow.kill("triggerer")
-    airflow.wait_for(lambda: not triggerers() & first, 60, what="the second triggerer to take over")
-    for run in runs:
-        for task_id in run.jobs:
-            run.end_job(task_id, SUCCEEDED)
-    for run in runs:
-        assert run.ends() == dict.fromkeys(run.jobs, "success")
-        assert run.asked_to_cancel() == {}
-
-
-def all_logs(runs: Iterable[Run]) -> str:
-    """The logs of all tasks of some runs."""
-    return "\n".join(run.log(task_id) for run in runs for task_id in run.jobs)
+    lost = run.triggerers()
+    airflow.kill(dies)
+    airflow.wait_for(lambda: not run.triggerers() & {0, *lost}, 60, what=f"{hangs} to take the tasks back")
+    for task_id in run.jobs:
+        run.end_job(task_id, SUCCEEDED)
+    assert run.ends() == dict.fromkeys(run.jobs, "success")
+    assert run.asked_to_cancel() == {}
 
 
 def test_locked_database(airflow: AirflowInstance, sandbox: Sandbox) -> None:
