@@ -187,6 +187,8 @@ class Watch:
         if not self._intervals[wait.intervals]:
             del self._intervals[wait.intervals]
         if not self._waits:
+            # Else the last number would stand for ever.
+            self._gauge_waits()
             self._woken.set()
 
     # ------------------------------------------------------------------ the loop
@@ -342,8 +344,11 @@ class Watch:
         log.debug("Read %d jobs for %d waits on %r in %.3f s", jobs, wanted, self._conn_id, seconds)
         Stats.incr("ingestjobs.polls", tags=self._tags)
         Stats.incr("ingestjobs.jobs_seen", jobs, tags=self._tags)
-        Stats.gauge("ingestjobs.waits", len(self._waits), tags=self._tags)
+        self._gauge_waits()
         Stats.timing("ingestjobs.poll_duration", timedelta(seconds=seconds), tags=self._tags)
+
+    def _gauge_waits(self) -> None:
+        Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._tags)
 
 
 @dataclass(slots=True)

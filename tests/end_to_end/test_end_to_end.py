@@ -210,6 +210,7 @@ def test_metrics(
         timeout=20,
         what=f"each request to {vendor} to be counted",
     )
+    assert metrics.values["waits", connection][-1] == 0
 
 
 def test_throttles_are_counted(waits: Run, sandbox: Sandbox, metrics: MetricsServer) -> None:

@@ -332,6 +332,23 @@ class TestItsLife:
 
         in_time(scenario())
 
+    def test_the_gauge_counts_waits(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[tuple[str, int]] = []
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        monkeypatch.setattr(
+            watch_module.Stats, "gauge", lambda name, value, **_: told.append((name, value)), raising=False
+        )
+
+        async def scenario() -> None:
+            async with waiting(the_watch(NARRATIVE), [NARRATIVE.job_id] * 3, LONG) as waits:
+                await asyncio.gather(*(wait.news() for wait in waits))
+
+        in_time(scenario())
+        assert told == [("ingestjobs.waits", 3), ("ingestjobs.waits", 0)]
+
 
 class TestTrouble:
     @each_vendor
