@@ -119,7 +119,7 @@ CONNECTION_TYPES = {
                     choices=("Bearer", "Token"),
                 ),
                 "page_size": Extra(
-                    "Page size", "Jobs to ask for in one page of a list.", "count", default=500
+                    "Page size", "Jobs to ask for in one page of a list.", "count", default=1000
                 ),
             },
         ),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count, islice
@@ -30,6 +30,7 @@ T = TypeVar("T")
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
+MOST_PAST_PAGES = 10
 MOST_PAGES = 1000
 
 
@@ -81,8 +82,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
                     raise InvalidInput("started_to", str(started_to), f"it is before {started_from}")
                 params += [("start", str(started_from)), ("end", str(started_to))]
             else:
-                start, end = check_window(started_from, started_to)
-                params += [("start", _stamp(start)), ("end", _stamp(end))]
+                params += _in_range(*check_window(started_from, started_to))
         pages = self._pages(params, list)
         return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
 
@@ -130,39 +130,54 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         )
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
-        # Without a window the API lists scheduled and running jobs: who is absent is read by id.
-        pages = self._pages([], lambda records: self.wanted_from(records, "id", wanted, memory))
-        for found, pages_left in pages:
-            read.jobs.update(found)
-            # From here on, one by one is cheaper.
-            if len(wanted) - len(read.jobs) <= pages_left:
-                break
+        # Without a window the API lists scheduled and running jobs: who is absent has ended, most likely.
+        unread = self._find_among([], wanted, read, memory)
+        absent = wanted - read.jobs.keys()
+        if not unread and len(absent) >= self.list_from:
+            oldest, end = _past_range()
+            # What of a job its window is about is not published: all of it is after both of these.
+            known = [memory.jobs.get(job_id) for job_id in absent]
+            began = [moment for job in known if job for moment in (job.created_at, job.started_at) if moment]
+            start = oldest if None in known else max(min(began, default=oldest), oldest)
+            self._find_among(_in_range(start, end), absent, read, memory)
         return set()
+
+    def _find_among(self, params: Params, wanted: set[str], read: JobsRead, memory: Memory) -> int:
+        """Add to ``read`` the wanted jobs of a list.
+
+        :returns: how many pages were left unread, as one by one is cheaper from there on.
+        """
+        pages_left = 0
+        for found, pages_left in self._pages(
+            params, lambda records: self.wanted_from(records, "id", wanted, memory)
+        ):
+            read.jobs.update(found)
+            if len(wanted - read.jobs.keys()) <= pages_left:
+                break
+        return pages_left
 
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         # The current jobs first: who ends in between is among the past ones, and the later record counts.
-        for params in ([], [("start", _stamp(start)), ("end", _stamp(end))]):
+        for params in ([], _in_range(start, end)):
             for page, _ in self._pages(params, list):
                 yield from self.jobs_from(page)
 
     def _get_record(self, job_id: str) -> Any:
+        return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
+
+    def _find_missing(self, job_ids: Collection[str]) -> Iterator[Any]:
+        left = set(job_ids)
         try:
-            return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
+            for page, _ in islice(self._pages(_in_range(*_past_range()), list), MOST_PAST_PAGES):
+                for record in as_objects(page):
+                    if (job_id := str(record.get("id"))) in left:
+                        left.remove(job_id)
+                        yield record
+                if not left:
+                    return
         except VendorError as error:
             if error.status != 404:
                 raise
-            record = self._find_past(job_id)
-            if record is None:
-                raise
-            return record
-
-    def _find_past(self, job_id: str) -> Any:
-        import pendulum
-
-        now = pendulum.now("UTC")
-        window = [("start", _stamp(now.subtract(days=PAST_DAYS))), ("end", _stamp(now.add(minutes=1)))]
-        records = (record for page, _ in islice(self._pages(window, list), 10) for record in as_objects(page))
-        return next((record for record in records if str(record.get("id")) == job_id), None)
 
     def _to_job(self, record: Mapping[str, Any]) -> Job:
         datastream = record.get("datastream")
@@ -244,5 +259,16 @@ def _is_date(value: object) -> bool:
     return isinstance(value, date) and not isinstance(value, datetime)
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _in_range(start: datetime, end: datetime) -> list[tuple[str, str]]:
+    return [
+        (name, moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        for name, moment in (("start", start), ("end", end))
+    ]
+
+
+def _past_range() -> tuple[datetime, datetime]:
+    """Return the range in which a past job is looked for; a minute more than now, as clocks differ."""
+    import pendulum
+
+    now = pendulum.now("UTC")
+    return now.subtract(days=PAST_DAYS), now.add(minutes=1)

@@ -192,7 +192,13 @@ class IngestJobHook(BaseHook):
         :raises VendorError: if the vendor refuses, or cannot be reached.
         """
         job_id = check_job_id(job_id)
-        job = self._read_job(job_id)
+        try:
+            job = self._read_job(job_id)
+        except JobNotFound:
+            found = next(self.jobs_from(self._find_missing([job_id]), keep_raw=True), None)
+            if found is None:
+                raise
+            job = found
         return self.add_details(job) if job.state.is_terminal else job
 
     def get_jobs(self, job_ids: Iterable[str]) -> dict[str, Job]:
@@ -321,10 +327,12 @@ class IngestJobHook(BaseHook):
             try:
                 self._read_into(job_id, read)
             except VendorUnavailable as error:
-                if not read.jobs:
-                    raise
                 read.interrupted = error
                 break
+        if read.missing:
+            self._look_for_missing(read)
+        if read.interrupted and not read.jobs:
+            raise read.interrupted
         if not (read.jobs or read.missing or unchanged):
             for trouble in read.troubles.values():
                 if trouble.status == 500:
@@ -397,6 +405,10 @@ class IngestJobHook(BaseHook):
 
         :returns: the wanted ids that the lists show not to have changed since ``memory``.
         """
+
+    def _find_missing(self, job_ids: Collection[str]) -> Iterator[Any]:
+        """Return the records of those jobs that the vendor has, though it answers 404 when asked for each."""
+        return iter(())
 
     @abstractmethod
     def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterable[Job]:
@@ -592,6 +604,20 @@ class IngestJobHook(BaseHook):
             read.troubles[job_id] = error
         except VendorError as error:
             read.troubles[job_id] = error
+
+    def _look_for_missing(self, read: JobsRead) -> None:
+        # They are not missing before all has been looked through.
+        missing, read.missing = read.missing, set()
+        try:
+            read.jobs.update({job.id: job for job in self.jobs_from(self._find_missing(missing))})
+        except VendorUnavailable as error:
+            read.interrupted = error
+        except VendorError as error:
+            if error.status == 401:
+                raise
+            read.troubles |= dict.fromkeys(missing - read.jobs.keys(), error)
+        else:
+            read.missing = missing - read.jobs.keys()
 
     def _send(self, method: str, path: str, params: Params, json_body: Any) -> Answer:
         from airflow_provider_ingestjobs.hooks.http import send

@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.exceptions import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
+from airflow_provider_ingestjobs.hooks.base import Memory
 from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
@@ -239,6 +240,51 @@ class TestAbsentJobs:
         jobs = hook.get_jobs([str(number) for number in range(1, 6)])
         assert jobs["5"].state is JobState.SUCCEEDED
         assert [request.path for request in sandbox.requests()] == ["/api/jobs/", "/api/jobs/5/"]
+
+    def test_many_are_looked_for_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        started_at = datetime.now(UTC)
+        job_ids = [str(number) for number in range(1, 31)]
+        for job_id in job_ids:
+            sandbox.add_job("adverity", job_id, [(0, "Running")])
+        memory = Memory()
+        assert len(hook.read_jobs(job_ids, memory).jobs) == 30
+        for job_id in job_ids[:20]:
+            sandbox.set_state("adverity", job_id, "Success")
+        before = len(sandbox.requests())
+        jobs = hook.read_jobs(job_ids, memory).jobs
+        states = [jobs[job_id].state for job_id in job_ids]
+        assert states == [JobState.SUCCEEDED] * 20 + [JobState.RUNNING] * 10
+        current, past = queries(sandbox)[before:]
+        assert "start" not in current
+        # Not three days of past jobs: those that are awaited have all started just now.
+        assert datetime.fromisoformat(past["start"][0]) >= started_at.replace(microsecond=0)
+
+    def test_who_is_nowhere_costs_no_more_lists(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        for job_id in ("1", "2", "3"):
+            sandbox.add_job("adverity", job_id, [(0, "Discarded")])
+        sandbox.add_fault(Fault(path="/api/jobs/[0-9]+/$", status=404, times=None))
+        nowhere = {str(number) for number in range(101, 108)}
+        read = hook.read_jobs(["1", "2", *nowhere], Memory())
+        assert read.jobs.keys() == {"1", "2"}
+        assert read.missing == nowhere
+        lists = [request for request in sandbox.requests() if request.path == "/api/jobs/"]
+        # Of the current jobs, of the past ones, and once more of these when nobody knew the seven by id.
+        assert len(lists) == 3
+
+    @pytest.mark.usefixtures("one_try")
+    def test_nobody_is_missing_who_was_not_looked_for(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "1")
+        sandbox.add_job("adverity", "2", [(0, "Discarded")])
+        sandbox.add_fault(Fault(path="/api/jobs/2/$", status=404, times=None))
+        sandbox.add_fault(Fault(path="/api/jobs/$", status=503))
+        sandbox.add_fault(Fault(path="/api/jobs/$", status=403))
+        read = hook.read_jobs(["1", "2"], Memory())
+        assert (read.jobs.keys(), read.missing) == ({"1"}, set())
+        assert read.interrupted is not None
+        read = hook.read_jobs(["1", "2"], Memory())
+        assert (read.jobs.keys(), read.missing) == ({"1"}, set())
+        assert isinstance(read.troubles["2"], AuthenticationFailed)
+        assert hook.read_jobs(["1", "2"], Memory()).jobs["2"].state is JobState.CANCELLED
 
     def test_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("adverity", "5", [(0, "Discarded")])

@@ -274,7 +274,7 @@ class TestManyJobs:
             (AMPERITY, 5, 1),
             (AMPERITY, 1000, 1),
             (ADVERITY, 5, 1),
-            (ADVERITY, 1000, 2),
+            (ADVERITY, 2000, 2),
             (POLARIS, 5, 1),
             (POLARIS, 1000, 1),
             (NARRATIVE, 5, 1),

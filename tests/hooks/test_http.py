@@ -154,7 +154,7 @@ class TestRedirects:
         sandbox.add_fault(Fault(vendor="adverity", body={**page, "next": None}))
         assert list(ADVERITY.hook().list_jobs()) == []
         assert recorder.requests == []
-        assert [request.query for request in sandbox.requests()] == ["page_size=500", "page=2"]
+        assert [request.query for request in sandbox.requests()] == ["page_size=1000", "page=2"]
 
 
 class TestStatuses:

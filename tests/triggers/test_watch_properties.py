@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_vendors import SimulatedJob, SimulatedVendor, World
 
+from airflow_provider_ingestjobs.hooks.adverity import MOST_PAST_PAGES
 from airflow_provider_ingestjobs.hooks.base import MOST_READS, Memory
 from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
 from airflow_provider_ingestjobs.job import JobState
@@ -175,6 +176,8 @@ def check_requests(vendor: SimulatedVendor) -> None:
         twice = 2 if "401" in vendor.faults.values() else 1
         assert poll["by_id"] <= MOST_READS * twice
         assert poll["list"] <= (1 if vendor.name in ("amperity", "polaris") else pages) * twice
+        # Where many are absent from Adverity's list, and where some are known under no address.
+        assert poll["past"] <= (pages + MOST_PAST_PAGES) * twice
         if vendor.name == "narrative":
             # Late listed jobs are looked for in the list once, and then one by one.
             assert poll.total() <= (pages + min(len(vendor.jobs), MOST_READS)) * twice
