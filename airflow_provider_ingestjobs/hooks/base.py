@@ -47,6 +47,8 @@ TOKEN_MARGIN = 60.0
 LONGEST_LIFE = 1e9
 #: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
 MOST_READS = 100
+#: Of those, how many a vendor may fail over before it counts as being in trouble itself.
+MOST_FAILURES = 3
 #: The most characters kept of a vendor's failure text; a record's `raw` has all of it.
 LONGEST_FAILURE = 2000
 #: The most characters kept of a vendor's word for a state, which is one for each of an Amperity job's tables.
@@ -315,20 +317,13 @@ class IngestJobHook(BaseHook):
         wanted = set(job_ids)
         read = JobsRead()
         unchanged: set[str] = set()
-        if len(wanted) >= self.list_from:
+        from_lists = len(wanted) >= self.list_from
+        if from_lists:
             unchanged = self._find_in_lists(wanted, read, memory or Memory())
         rest = list(wanted - read.jobs.keys() - unchanged)
         if memory is not None:
             rest = sorted(rest, key=lambda job_id: memory.read_at.get(job_id, 0.0))[:MOST_READS]
-        for job_id in rest:
-            if memory is not None:
-                # Noted before it may fail: else it would be first again, and who is behind it never read.
-                memory.read_at[job_id] = time.monotonic()
-            try:
-                self._read_into(job_id, read)
-            except VendorUnavailable as error:
-                read.interrupted = error
-                break
+        self._read_one_by_one(rest, read, memory, answers=from_lists)
         if read.missing:
             self._look_for_missing(read)
         if read.interrupted and not read.jobs:
@@ -587,6 +582,29 @@ class IngestJobHook(BaseHook):
             )
         return job
 
+    def _read_one_by_one(
+        self, job_ids: Iterable[str], read: JobsRead, memory: Memory | None, answers: bool
+    ) -> None:
+        """Add jobs to ``read``, until the vendor is in trouble.
+
+        :param answers: whether the vendor has answered just before.
+        """
+        failures = 0
+        for job_id in job_ids:
+            if memory is not None:
+                # Noted before it may fail: else it would be first again, and who is behind it never read.
+                memory.read_at[job_id] = time.monotonic()
+            try:
+                self._read_into(job_id, read)
+            except VendorUnavailable as error:
+                wants_pause = error.status in (None, 429) or error.retry_after is not None
+                if wants_pause or failures == MOST_FAILURES or not (answers or read.jobs or read.missing):
+                    read.interrupted = error
+                    return
+                # A vendor that answers for others fails over this job alone.
+                read.troubles[job_id] = error
+                failures += 1
+
     def _read_into(self, job_id: str, read: JobsRead) -> None:
         try:
             read.jobs[job_id] = replace(self._read_job(job_id), raw=None)
@@ -597,8 +615,8 @@ class IngestJobHook(BaseHook):
                 raise
             read.troubles[job_id] = error
         except VendorUnavailable as error:
-            # An unreadable record, or a server that fails over it, is this job's trouble; anything else would
-            # only hit the next job, too.
+            # An unreadable record, or a server that fails over it, is this job's trouble; anything else may
+            # hit the next job, too.
             if error.status not in (200, 500):
                 raise
             read.troubles[job_id] = error

@@ -111,10 +111,11 @@ class TestOnePoll:
         sandbox.add_job(case.name, case.job_id)
 
         async def scenario() -> None:
-            async with waiting(the_watch(case), [case.job_id] * 2, 0.05) as waits:
+            async with waiting(the_watch(case), [case.job_id] * 2, LONG) as waits:
                 await asyncio.gather(*(wait.news() for wait in waits))
                 assert len(reads(sandbox)) == 1
                 sandbox.set_state(case.name, case.job_id, case.words[JobState.SUCCEEDED])
+                waits[0].look_now()
                 first, second = await asyncio.gather(*map(end_of, waits))
                 assert first == second
 

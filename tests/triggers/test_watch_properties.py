@@ -325,14 +325,32 @@ def test_a_job_that_the_vendor_fails_over_is_its_own_trouble(vendor: str, count:
 
 
 @each_vendor
-def test_who_is_behind_a_job_that_cannot_be_read_has_its_turn(vendor: str) -> None:
-    jobs = long_jobs(4, end=400.0)
-    jobs[1].broken = jobs[2].broken = 503
-    waits = [PlannedWait(number, 0.0, 20.0, 9000.0 if jobs[number].broken else None) for number in range(4)]
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("count", [4, 8])
+def test_jobs_that_cannot_be_read_hold_up_no_others(vendor: str, status: int, count: int) -> None:
+    jobs = long_jobs(count, end=4000.0)
+    for job in jobs[1:3]:
+        # Nor do lists have them.
+        job.broken, job.list_lag = status, 1e9
+    waits = [PlannedWait(job.id, 0.0, 20.0, 9000.0 if job.broken else None) for job in jobs]
     plan = plan_for(jobs, waits=waits)
     _, outcomes = simulate(vendor, plan)
     check_ends(plan, outcomes)
-    assert max(outcomes[number].events[0][0] for number in (0, 3)) < 400 + 4 * LONGEST_BACKOFF
+    ends = [outcome.events[0][0] for job, outcome in zip(jobs, outcomes, strict=True) if not job.broken]
+    assert max(ends) < 4000 + 20 + 1
+
+
+@each_vendor
+def test_a_vendor_that_fails_over_many_is_left_alone(vendor: str) -> None:
+    jobs = long_jobs(8, end=1000.0)
+    for job in jobs[1:]:
+        job.broken, job.list_lag = 503, 1e9
+    waits = [PlannedWait(job.id, 0.0, 20.0, 3000.0 if job.broken else None) for job in jobs]
+    plan = plan_for(jobs, waits=waits)
+    simulation, outcomes = simulate(vendor, plan)
+    check_ends(plan, outcomes)
+    # Every twenty seconds it would be 150 polls.
+    assert len(simulation.polls) < 30
 
 
 @each_vendor
