@@ -97,8 +97,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
     def _pages(self, params: Params, take: Callable[[Iterator[Any]], T]) -> Iterator[tuple[T, int]]:
         """Return what is taken of each page, with how many pages are still to come.
 
-        :param take: gets a page's records one by one. Long pages, held whole, have Python's garbage collector
-            look through everything there is more often, which stops all threads.
+        :param take: gets a page's records one by one.
         """
         query: Params = [*params, ("page_size", str(self.settings.extra["page_size"]))]
         seen: set[tuple[tuple[str, str], ...]] = set()

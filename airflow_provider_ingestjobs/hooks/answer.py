@@ -37,15 +37,16 @@ class Answer:
         _check_depth(data)
         return data
 
-    def records(self, key: str, others: dict[str, Any] | None = None) -> Iterator[Any]:
+    def records(self, key: str, others: dict[str, Any] | None = None, or_bare: bool = False) -> Iterator[Any]:
         """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
 
-        :param key: the object's field that has the list, unless the body is a list.
+        :param key: the object's field that has the list.
         :param others: takes in the object's other fields; has all of them once the list has ended.
+        :param or_bare: whether the body may also be the list itself.
         :raises ValueError: if there is no such list.
         """
         try:
-            yield from _records(self._text, key, {} if others is None else others)
+            yield from _records(self._text, key, {} if others is None else others, or_bare)
         except RecursionError:
             raise _too_deep() from None
 
@@ -54,9 +55,11 @@ class Answer:
         return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
 
 
-def _records(text: str, key: str, others: dict[str, Any]) -> Iterator[Any]:
+def _records(text: str, key: str, others: dict[str, Any], or_bare: bool) -> Iterator[Any]:
     at = _skip(text, 0)
     is_object = text[at] == "{"
+    if text[at] == "[" and not or_bare:
+        raise ValueError(f"it has no {key}")
     if is_object:
         at = _take_fields(text, at, key, others)
         if text[at] == "}":

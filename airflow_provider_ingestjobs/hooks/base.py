@@ -547,18 +547,28 @@ class IngestJobHook(BaseHook):
         return self._read_answer(method, path, self._ask(method, path, params, json_body))
 
     def request_list(
-        self, path: str, key: str, *, params: Params = (), others: dict[str, Any] | None = None
+        self,
+        path: str,
+        key: str,
+        *,
+        params: Params = (),
+        others: dict[str, Any] | None = None,
+        or_bare: bool = False,
     ) -> Iterator[Any]:
         """Send a request for a list, and return its records one by one.
 
-        :param key: the answer's field that has the list, unless the answer is the list itself.
+        Held whole, a long list has Python's garbage collector look through everything there is more often,
+        which stops all threads.
+
+        :param key: the answer's field that has the list.
         :param others: takes in the answer's other fields; has all of them once the records are taken.
+        :param or_bare: whether the answer may also be the list itself.
         :raises VendorError: as :meth:`request` does, but only while the records are taken.
         """
         answer = self._ask("GET", path, params)
         self._check_answer("GET", path, answer)
         try:
-            yield from answer.records(key, others)
+            yield from answer.records(key, others, or_bare)
         except json.JSONDecodeError:
             raise self._no_json("GET", path, answer) from None
         except ValueError as error:

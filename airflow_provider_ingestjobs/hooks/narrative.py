@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.job import Job, JobState, as_object, as_objects
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.selection import Selection
 
+T = TypeVar("T")
 #: The API's largest page; more is a 400.
 MOST_PER_PAGE = 500
 ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_desc")
@@ -81,31 +82,37 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         params = [(key, str(value)) for key, value in single.items() if value is not None]
         for key, values in (("state", state), ("type", job_type), ("tag", tags)):
             params += [(key, value) for value in ([values] if isinstance(values, str) else values or [])]
-        pages = self._pages([*params, ("order_by", order_by)], per_page, offset)
+        pages = self._pages([*params, ("order_by", order_by)], list, per_page, offset)
         return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
 
     def _pages(
-        self, params: list[tuple[str, str]], per_page: int = MOST_PER_PAGE, offset: int = 0
-    ) -> Iterator[tuple[list[Any], int]]:
-        # With each page goes how many are still to come.
+        self,
+        params: list[tuple[str, str]],
+        take: Callable[[Iterator[Any]], T],
+        per_page: int = MOST_PER_PAGE,
+        offset: int = 0,
+    ) -> Iterator[tuple[T, int]]:
+        """Return what is taken of each page, with how many pages are still to come.
+
+        :param take: gets a page's records one by one.
+        """
         last = False
-        before = None
+        before: list[Any] = []
         while not last:
             query = [*params, ("per_page", str(per_page)), ("offset", str(offset))]
-            answer = self.request("GET", "/jobs", params=query)
-            records = answer.get("records") if isinstance(answer, Mapping) else None
-            if not isinstance(records, list):
-                raise VendorUnavailable("Narrative sent a job list without `records`", status=200)
-            if records and records == before:
+            answer: dict[str, Any] = {}
+            ids: list[Any] = []
+            taken = take(_noting_ids(self.request_list("/jobs", "records", params=query, others=answer), ids))
+            if ids and ids == before:
                 raise VendorUnavailable(
                     "Narrative's list does not end: it sent the same page again", status=200
                 )
-            before = records
+            before = ids
             offset += per_page
             total = answer.get("total_records")
-            last = not records or (offset >= total if isinstance(total, int) else len(records) < per_page)
+            last = not ids or (offset >= total if isinstance(total, int) else len(ids) < per_page)
             pages = max(-(-(total - offset) // per_page), 1) if isinstance(total, int) else 1
-            yield records, 0 if last else pages
+            yield taken, 0 if last else pages
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         since = memory.changed_until
@@ -117,10 +124,14 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         read_until = since and (since if memory.settled else since - OVERLAP)
         known = set() if sweep else wanted & memory.jobs.keys()
         newest, began = since, datetime.now(UTC)
-        pages = self._pages([("order_by", "updated_at_desc")])
-        for pages_read, (page, pages_left) in enumerate(pages, 1):
-            read.jobs.update(self.wanted_from(page, "job_id", wanted, memory))
-            changes = [moment for record in (page[:1] + page[-1:]) if (moment := _updated_at(record))]
+        edges: list[Any] = []
+        pages = self._pages(
+            [("order_by", "updated_at_desc")],
+            lambda records: self.wanted_from(_noting_edges(records, edges), "job_id", wanted, memory),
+        )
+        for pages_read, (found, pages_left) in enumerate(pages, 1):
+            read.jobs.update(found)
+            changes = [moment for record in edges if (moment := _updated_at(record))]
             newest = max([*changes, newest] if newest else changes, default=None)
             past_changes = read_until is not None and len(changes) == 2 and changes[-1] <= read_until
             # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
@@ -149,7 +160,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         # These two cannot be repeated; several values are picked from the list.
         single = ("dataset_id", "data_plane_id")
         params += [(name, shared[name]) for name in single if isinstance(shared.get(name), str)]
-        for page, _ in self._pages(params):
+        for page, _ in self._pages(params, list):
             oldest = None
             for job in self.jobs_from(page):
                 oldest = job.created_at
@@ -201,6 +212,22 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         answer = self.request("GET", "/jobs", params=[("per_page", "1")])
         total = answer.get("total_records") if isinstance(answer, Mapping) else None
         return f"Narrative answers: {total} jobs can be read with this key"
+
+
+def _noting_ids(records: Iterator[Any], ids: list[Any]) -> Iterator[Any]:
+    for record in records:
+        ids.append(record.get("job_id") if isinstance(record, Mapping) else record)
+        yield record
+
+
+def _noting_edges(records: Iterator[Any], edges: list[Any]) -> Iterator[Any]:
+    """Keep a page's first and last record in a list, twice the same one if there is no other."""
+    edges.clear()
+    for record in records:
+        edges[1:] = [record]
+        if len(edges) == 1:
+            edges.append(record)
+        yield record
 
 
 def _updated_at(record: Any) -> Any:

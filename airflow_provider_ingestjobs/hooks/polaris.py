@@ -84,7 +84,7 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         project = self._project
         path = f"/v1/projects/{path_part('project_id', project)}/jobs" if project else "/v2/jobs"
         # The list's envelope is not published; Polaris' other lists have `values`.
-        return self.request_list(path, "values", params=params)
+        return self.request_list(path, "values", params=params, or_bare=True)
 
     def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
         read.jobs.update(self.wanted_from(self._list([]), "id", wanted, memory))

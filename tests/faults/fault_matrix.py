@@ -657,9 +657,9 @@ MATRIX: tuple[Trouble, ...] = (
         "an array for an object",
         lambda lab: b"[[]]",
         unavailable("no JSON object"),
-        list=LEFT_OUT,
+        list=unavailable("sent a job list"),
         token=NO_TOKEN,
-        vendors={("list", "adverity"): unavailable(), ("list", "narrative"): unavailable()},
+        vendors={("list", "polaris"): LEFT_OUT},
     ),
     body(
         "a number for an array, and for a token",

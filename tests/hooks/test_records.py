@@ -21,7 +21,7 @@ values = st.recursive(
 
 
 def records(body: bytes) -> list[Any]:
-    return list(Answer(200, {}, body).records("values"))
+    return list(Answer(200, {}, body).records("values", or_bare=True))
 
 
 @given(
@@ -70,6 +70,11 @@ def test_no_json(body: bytes) -> None:
 def test_no_list(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"values"):
         records(body)
+
+
+def test_a_bare_list_is_none_where_an_object_is_published() -> None:
+    with pytest.raises(ValueError, match=r"values"):
+        list(Answer(200, {}, b"[1]").records("values"))
 
 
 def test_nested_too_deep() -> None:
