@@ -162,6 +162,7 @@ def comparison(results: list[Figures], waits: int, interval: float) -> str:
         return "\n".join(lines)
     aims = [
         ("CPU at most 1/20 of the best peer", max(at[row].cpu for row in OURS) <= best_cpu.cpu / 20),
+        ("requests at most 25", max(at[row].requests for row in OURS) <= 25),
         ("requests of Narrative <= 2 as few jobs change", at["narrative"].requests <= 2),
         ("p99 <= one interval + 1 s", max(at[row].p99 for row in OURS) <= interval + 1),
         ("memory <= 10 KB a wait", max(at[row].memory for row in OURS) <= 10 * 1024),

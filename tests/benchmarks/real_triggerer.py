@@ -2,17 +2,22 @@
 # Copyright the airflow-provider-ingestjobs authors
 """One run inside a real Airflow: many deferred tasks on one connection, and what the triggerer costs.
 
-``python tests/benchmarks/real_triggerer.py --tasks 1000`` starts Airflow and the sandbox, defers that many
-mapped tasks (most of the time: a worker process is started for each), watches the triggerer for a while, ends
-all jobs at once, and prints a table. With ``--control``, the tasks wait for a moment instead, with Airflow's
-own ``DateTimeTrigger``: what is left is Airflow's own cost.
+``python tests/benchmarks/real_triggerer.py --tasks 10000`` starts Airflow and the sandbox, makes that many
+deferred tasks, lets the triggerer take them up, watches it for a while, ends all jobs at once, and prints a
+table. The tasks are written to Airflow's database as workers leave them, since starting a worker process for
+each would take an hour, and the scheduler is ended before, so that what is measured has the machine to
+itself. With ``--control``, the tasks wait for a moment instead, with a trigger that does nothing else: what
+is left is Airflow's own cost.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
 
@@ -27,114 +33,139 @@ from airflow_instance import AirflowInstance
 
 from airflow_provider_ingestjobs.sandbox import Sandbox
 
-DAG_ID = "benchmark_deferred"
+DAG_ID, POOL = "benchmark_deferred", "nobody_runs"
 DAG = """
 from airflow.providers.common.compat.sdk import dag
 from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 
-@dag(schedule=None, max_active_tasks={tasks})
+@dag(schedule=None)
 def {dag_id}():
-    NarrativeJobSensor.partial(
-        task_id="wait", deferrable=True, poke_interval={interval}, timeout=7200
-    ).expand(job_id={job_ids!r})
+    NarrativeJobSensor.partial(task_id="wait", pool={pool!r}, deferrable=True).expand(job_id={job_ids!r})
 
 {dag_id}()
 """
-CONTROL = """
-from datetime import datetime
+#: Run with Airflow's settings and the triggers as JSON lines, one for each task.
+DEFER = """
+import json, sys
+from airflow.models import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import select
 
-from airflow.sdk import BaseOperator, dag
-from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-class Wait(BaseOperator):
-    def __init__(self, job_id, **kwargs):
-        super().__init__(**kwargs)
-        self.job_id = job_id
-
-    def execute(self, context):
-        self.defer(trigger=DateTimeTrigger(datetime.fromisoformat({moment!r})), method_name="resume")
-
-    def resume(self, context, event=None):
-        pass
-
-@dag(schedule=None, max_active_tasks={tasks})
-def {dag_id}():
-    Wait.partial(task_id="wait").expand(job_id={job_ids!r})
-
-{dag_id}()
+with create_session() as session:
+    tasks = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == sys.argv[1])).all()
+    for task, line in zip(tasks, sys.stdin, strict=True):
+        task.trigger = Trigger(*json.loads(line))
+        task.state, task.next_method, task.try_number = TaskInstanceState.DEFERRED, "execute_complete", 1
 """
-#: Seconds in which this machine must have deferred a task of the control, on average.
-CONTROL_PACE = 0.25
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--interval", type=float, default=10, help="poke_interval in seconds (default: 10)")
     parser.add_argument("--intervals", type=int, default=6, help="how many to watch (default: 6)")
-    parser.add_argument("--control", action="store_true", help="Airflow's own trigger instead of ours")
+    parser.add_argument("--control", action="store_true", help="a trigger that only sleeps instead of ours")
     options = parser.parse_args()
-    watched = options.interval * options.intervals
-    moment = datetime.now(UTC) + timedelta(seconds=60 + CONTROL_PACE * options.tasks + watched)
-    template = CONTROL if options.control else DAG
-    with running(template, options.tasks, options.interval, moment) as (airflow, sandbox, job_ids):
-        started = time.monotonic()
+    tasks, interval = options.tasks, options.interval
+    # The triggerer keeps a log file open for each.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with running(tasks) as (airflow, sandbox, job_ids):
         run_id = airflow.trigger(DAG_ID)
-        airflow.wait_for(
-            lambda: count(airflow, run_id, "deferred") == options.tasks, 3600, "all tasks are deferred"
-        )
-        deferred_after = time.monotonic() - started
-        time.sleep(options.interval)
+        airflow.wait_for(lambda: count(airflow, run_id, "scheduled") == tasks, 1800, "all tasks are there")
+        airflow.kill("scheduler")
+        bare = memory_mib(airflow)
+        moment = datetime.now(UTC) + timedelta(seconds=90 + tasks / 50 + interval * options.intervals)
+        defer(airflow, job_ids, interval, moment if options.control else None)
+        started = time.monotonic()
+        airflow.wait_for(lambda: count_logs(airflow) == tasks, 1800, "all triggers run")
+        taken_up_after = time.monotonic() - started
+        first_requests = len(sandbox.requests())
+        time.sleep(2 * interval)
         blocked = [blocks(airflow)]
         cpu, requests, began = cpu_seconds(airflow), len(sandbox.requests()), time.monotonic()
-        time.sleep(watched)
-        rounds = (time.monotonic() - began) / options.interval
+        time.sleep(interval * options.intervals)
+        rounds = (time.monotonic() - began) / interval
         cpu, requests = cpu_seconds(airflow) - cpu, len(sandbox.requests()) - requests
         memory = memory_mib(airflow)
         blocked.append(blocks(airflow))
         if options.control:
-            time.sleep((moment - datetime.now(UTC)).total_seconds())
+            time.sleep(max((moment - datetime.now(UTC)).total_seconds(), 0))
         for job_id in job_ids:
             sandbox.set_state("narrative", job_id, "completed")
         ended = time.monotonic()
-        airflow.wait_for(lambda: count(airflow, run_id, "deferred") == 0, 600, "all triggers have fired")
+        airflow.wait_for(lambda: count(airflow, run_id, "deferred") == 0, 1800, "all triggers have fired")
         fired_after = time.monotonic() - ended
         blocked.append(blocks(airflow))
-    print(f"{'deferred tasks':<42}{options.tasks:>10,}")
-    print(f"{'seconds until all were deferred':<42}{deferred_after:>10.0f}")
-    print(f"{'vendor requests per interval':<42}{requests / rounds:>10.2f}")
-    print(f"{'triggerer CPU seconds per interval':<42}{cpu / rounds:>10.2f}")
-    print(f"{'triggerer memory, all its processes, MiB':<42}{memory:>10.0f}")
-    print(f"{'seconds until all triggers had fired':<42}{fired_after:>10.1f}")
+    print(f"{'deferred tasks':<48}{tasks:>10,}")
+    print(f"{'seconds until the triggerer had taken all up':<48}{taken_up_after:>10.0f}")
+    print(f"{'vendor requests until then':<48}{first_requests:>10}")
+    print(f"{'vendor requests per interval':<48}{requests / rounds:>10.2f}")
+    print(f"{'triggerer CPU seconds per interval':<48}{cpu / rounds:>10.2f}")
+    print(f"{'triggerer memory, all its processes, MiB':<48}{memory:>10.0f}")
+    print(f"{'  over what it was before the triggers':<48}{memory - bare:>10.0f}")
+    print(f"{'seconds until all triggers had fired':<48}{fired_after:>10.1f}")
     print("blocks of the event loop that Airflow warned of, in seconds:")
     for phase, (before, after) in {
-        "while worker processes defer": (0, len(blocked[0])),
+        "while the triggerer takes them up": (0, len(blocked[0])),
         "while all wait": (len(blocked[0]), len(blocked[1])),
         "while all end at once": (len(blocked[1]), len(blocked[2])),
     }.items():
-        print(f"  {phase:<40}{', '.join(blocked[2][before:after]) or 'none':>10}")
+        print(f"  {phase:<46}{', '.join(blocked[2][before:after]) or 'none':>10}")
 
 
 @contextmanager
-def running(
-    template: str, tasks: int, interval: float, moment: datetime
-) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
-    with tempfile.TemporaryDirectory(prefix="ingestjobs-benchmark-") as folder, Sandbox() as sandbox:
-        job_ids = [sandbox.add_job("narrative", timeline=[(0, "running")]) for _ in range(tasks)]
+def running(tasks: int) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
+    age = 7200.0
+    with (
+        tempfile.TemporaryDirectory(prefix="ingestjobs-benchmark-") as folder,
+        # Jobs that started over the last hours: of ones that all did just now, every list would be news.
+        Sandbox(clock=lambda: time.time() - age) as sandbox,
+    ):
+        job_ids = []
+        for number in range(tasks):
+            age = 7200.0 * (1 - number / tasks)
+            job_ids.append(sandbox.add_job("narrative", timeline=[(0, "running")]))
+        age = 0.0
         dags = Path(folder, "dags")
         dags.mkdir()
-        values = {"tasks": tasks, "interval": interval, "job_ids": job_ids, "moment": moment.isoformat()}
-        (dags / "benchmark.py").write_text(template.format(dag_id=DAG_ID, **values))
+        (dags / "benchmark.py").write_text(DAG.format(dag_id=DAG_ID, pool=POOL, job_ids=job_ids))
         environment = {
             **sandbox.connection_env(),
-            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(tasks),
             "AIRFLOW__CORE__MAX_MAP_LENGTH": str(tasks),
             "AIRFLOW__TRIGGERER__CAPACITY": str(tasks),
+            # Where the control's trigger is.
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).parent), *sys.path))),
         }
         with AirflowInstance(Path(folder, "airflow"), dags, environment) as airflow:
+            airflow.api("POST", "pools", json={"name": POOL, "slots": 0})
             yield airflow, sandbox, job_ids
+
+
+def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment: datetime | None) -> None:
+    """Write the triggers to Airflow's database: ours, or with a moment the control's."""
+    now = datetime.now(UTC)
+    ours: dict[str, Any] = {
+        "hook": "airflow_provider_ingestjobs.hooks.narrative.NarrativeHook",
+        "conn_id": "narrative_default",
+        "poll_interval": interval,
+        "started_at": now.isoformat(),
+        "deadline": (now + timedelta(days=1)).isoformat(),
+    }
+    lines = []
+    for job_id in job_ids:
+        path = "airflow_provider_ingestjobs.triggers.job.IngestJobTrigger"
+        arguments = {**ours, "job_ids": [job_id]}
+        if moment:
+            path, arguments = "bare_trigger.BareTrigger", {"moment": moment.timestamp()}
+        lines.append(json.dumps([path, arguments]))
+    subprocess.run(
+        [sys.executable, "-c", DEFER, DAG_ID], input="\n".join(lines), text=True, check=True, env=airflow._env
+    )
 
 
 def count(airflow: AirflowInstance, run_id: str, state: str) -> int:
@@ -143,6 +174,14 @@ def count(airflow: AirflowInstance, run_id: str, state: str) -> int:
     print(f"{found:>6} {state}", end="\r", file=sys.stderr, flush=True)
     time.sleep(1)
     return int(found)
+
+
+def count_logs(airflow: AirflowInstance) -> int:
+    """Return how many triggers have begun their log."""
+    found = sum(1 for _ in (airflow.home / "logs").rglob("*.trigger.*.log"))
+    print(f"{found:>6} triggers", end="\r", file=sys.stderr, flush=True)
+    time.sleep(1)
+    return found
 
 
 def blocks(airflow: AirflowInstance) -> list[str]:
