@@ -38,6 +38,11 @@ Target = str | Selection
 
 #: Seconds in which new waits gather before they are looked at together.
 GATHER = 0.25
+#: After a look at new waits, the next ones gather for this many times as long as it took, so that thousands
+#: of tasks that defer one after the other do not have whole lists read again and again...
+REST = 4.0
+#: ... but no longer than this, in seconds.
+LONGEST_REST = 5.0
 #: The shortest time between two polls of everything, in seconds.
 SHORTEST_INTERVAL = 0.1
 #: A poll comes up to this part of the interval early, so that watches do not march in step.
@@ -207,10 +212,11 @@ class Watch:
 
     async def _poll_while_awaited(self) -> None:
         loop = asyncio.get_running_loop()
-        next_full = 0.0
+        next_full = polled_at = took = 0.0
         while self._waits:
             if self._to_look_at:
-                await asyncio.sleep(GATHER)
+                next_look = polled_at + min(REST * took, LONGEST_REST, self._interval)
+                await asyncio.sleep(max(min(next_look, next_full) - loop.time(), GATHER))
             full = loop.time() >= next_full
             if full:
                 # What a poll finds is told at its end: the longer it takes, the earlier it starts.
@@ -219,8 +225,10 @@ class Watch:
                 next_full = loop.time() + pause - early
             wanted = set(self._waits) if full else self._to_look_at & self._waits.keys()
             if wanted:
+                began = loop.time()
                 pause = await self._poll(wanted, full)
-                next_full = max(next_full, loop.time() + pause)
+                polled_at, took = loop.time(), loop.time() - began
+                next_full = max(next_full, polled_at + pause)
             if not self._failures:
                 # Who came with a shorter interval does not wait for the end of a longer one.
                 next_full = min(next_full, loop.time() + self._interval)

@@ -22,7 +22,13 @@ from airflow_provider_ingestjobs.hooks.adverity import MOST_PAST_PAGES
 from airflow_provider_ingestjobs.hooks.base import MOST_READS, Memory
 from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.triggers.watch import BATCH, GATHER, JITTER, LONGEST_BACKOFF
+from airflow_provider_ingestjobs.triggers.watch import (
+    BATCH,
+    GATHER,
+    JITTER,
+    LONGEST_BACKOFF,
+    LONGEST_REST,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.triggers.watch import Watch
@@ -428,6 +434,21 @@ def test_memory_is_flat_over_hours() -> None:
     # Less than one small object for each poll.
     assert simulation.asked > 2000
     assert allocated[1] < allocated[0] + 30_000
+
+
+def test_waits_that_come_one_after_the_other_share_their_first_looks() -> None:
+    # Eighty pages: a look at all of them takes four seconds. Half of the jobs have ended already.
+    jobs = long_jobs(560, end=1000.0)
+    for job in jobs[::2]:
+        job.steps = [job.steps[0], (-3600.0, JobState.SUCCEEDED)]
+    waits = [PlannedWait(job.id, job.id / 20, 60.0, None) for job in jobs]
+    plan = plan_for(jobs, waits=waits)
+    simulation, outcomes = simulate("narrative", plan)
+    check_ends(plan, outcomes)
+    # Without a rest between looks, they would be one long row of requests: 660 in these seconds.
+    assert sum(at < 33 for at, _ in simulation.requests) < 400
+    late = [outcomes[wait.job].events[0][0] - wait.joins for wait in waits[::2]]
+    assert max(late) < LONGEST_REST + 2 * 4 + 1
 
 
 def test_a_change_that_a_slow_clock_has_stamped_is_seen() -> None:
