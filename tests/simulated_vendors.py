@@ -293,6 +293,10 @@ class SimulatedVendor:
             offset, size = int(query["offset"]), int(query["per_page"])
             page = self._records(listed[offset : offset + size], fault)
             return self._answer(200, {"records": page, "total_records": len(listed)})
+        if "start" in query:
+            window = (query["start"], query["end"])
+            first, last = (datetime.fromisoformat(moment).timestamp() - START for moment in window)
+            listed = [seen for seen in listed if first <= seen.job.steps[0][0] <= last]
         number, pages = int(query.get("page", 1)), max(math.ceil(len(listed) / self.page_size), 1)
         if number > pages:
             return self._answer(404, {"detail": "Invalid page."})

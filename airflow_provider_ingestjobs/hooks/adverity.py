@@ -30,6 +30,7 @@ T = TypeVar("T")
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
+#: How many pages of them are looked through: who is in none of these is missing.
 MOST_PAST_PAGES = 10
 MOST_PAGES = 1000
 
@@ -52,6 +53,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
     selects = ("datastream_id",)
     counts = frozenset({"issues"})
+    hides_jobs = True
 
     def __init__(self, adverity_conn_id: str = "adverity_default") -> None:
         super().__init__(adverity_conn_id)
@@ -133,13 +135,25 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         unread = self._find_among([], wanted, read, memory)
         absent = wanted - read.jobs.keys()
         if not unread and len(absent) >= self.list_from:
-            oldest, end = _past_range()
-            # What of a job its window is about is not published: all of it is after both of these.
-            known = [memory.jobs.get(job_id) for job_id in absent]
-            began = [moment for job in known if job for moment in (job.created_at, job.started_at) if moment]
-            start = oldest if None in known else max(min(began, default=oldest), oldest)
-            self._find_among(_in_range(start, end), absent, read, memory)
+            try:
+                self._find_among(self._range_of(absent, memory), absent, read, memory)
+            except VendorError as error:
+                if error.status in (401, 429) or error.retry_after is not None:
+                    raise
+                self.log.warning("Past jobs cannot be listed, they are read one by one: %s", error)
         return set()
+
+    @staticmethod
+    def _range_of(job_ids: Collection[str], memory: Memory) -> Params:
+        """Return the range in which jobs that have ended are listed."""
+        oldest, end = _past_range()
+        known = [memory.jobs.get(job_id) for job_id in job_ids]
+        # What of a job a range is about is not published: all of it is after both of these.
+        began = [moment for job in known if job for moment in (job.created_at, job.started_at) if moment]
+        start = min(began, default=oldest)
+        if None in known or not oldest < start < end:
+            start = oldest
+        return _in_range(start, end)
 
     def _find_among(self, params: Params, wanted: set[str], read: JobsRead, memory: Memory) -> int:
         """Add to ``read`` the wanted jobs of a list.
@@ -164,14 +178,17 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
     def _get_record(self, job_id: str) -> Any:
         return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
 
-    def _find_missing(self, job_ids: Collection[str]) -> Iterator[Any]:
+    def _find_missing(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]:
         left = set(job_ids)
+
+        def take(records: Iterator[Any]) -> list[tuple[str, Any]]:
+            by_id = ((str(record.get("id")), record) for record in records if isinstance(record, Mapping))
+            return [(job_id, record) for job_id, record in by_id if job_id in left]
+
         try:
-            for page, _ in islice(self._pages(_in_range(*_past_range()), list), MOST_PAST_PAGES):
-                for record in as_objects(page):
-                    if (job_id := str(record.get("id"))) in left:
-                        left.remove(job_id)
-                        yield record
+            for found, _ in islice(self._pages(_in_range(*_past_range()), take), MOST_PAST_PAGES):
+                yield from found
+                left.difference_update(job_id for job_id, _ in found)
                 if not left:
                     return
         except VendorError as error:

@@ -163,6 +163,8 @@ class IngestJobHook(BaseHook):
     counts: ClassVar[frozenset[str]] = frozenset()
     #: From this many jobs on, reading the vendor's list costs less than reading each job.
     list_from: ClassVar[int] = 5
+    #: Whether the vendor may answer 404 to the id of a job that one of its lists still has.
+    hides_jobs: ClassVar[bool] = False
 
     def __init_subclass__(cls, conn_type: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -197,10 +199,10 @@ class IngestJobHook(BaseHook):
         try:
             job = self._read_job(job_id)
         except JobNotFound:
-            found = next(self.jobs_from(self._find_missing([job_id]), keep_raw=True), None)
-            if found is None:
+            _, record = next(self._find_missing([job_id]), (None, None))
+            if record is None:
                 raise
-            job = found
+            job = self.job_from(record, keep_raw=True)
         return self.add_details(job) if job.state.is_terminal else job
 
     def get_jobs(self, job_ids: Iterable[str]) -> dict[str, Job]:
@@ -324,13 +326,13 @@ class IngestJobHook(BaseHook):
         if memory is not None:
             rest = sorted(rest, key=lambda job_id: memory.read_at.get(job_id, 0.0))[:MOST_READS]
         self._read_one_by_one(rest, read, memory, answers=from_lists)
-        if read.missing:
+        if read.missing and self.hides_jobs:
             self._look_for_missing(read)
         if read.interrupted and not read.jobs:
             raise read.interrupted
         if not (read.jobs or read.missing or unchanged):
             for trouble in read.troubles.values():
-                if trouble.status == 500:
+                if (trouble.status or 0) >= 500:
                     raise trouble
         if memory is not None:
             memory.keep(read)
@@ -401,8 +403,8 @@ class IngestJobHook(BaseHook):
         :returns: the wanted ids that the lists show not to have changed since ``memory``.
         """
 
-    def _find_missing(self, job_ids: Collection[str]) -> Iterator[Any]:
-        """Return the records of those jobs that the vendor has, though it answers 404 when asked for each."""
+    def _find_missing(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]:
+        """Return ids and records of those jobs that the vendor only hides, see ``hides_jobs``."""
         return iter(())
 
     @abstractmethod
@@ -607,8 +609,8 @@ class IngestJobHook(BaseHook):
             try:
                 self._read_into(job_id, read)
             except VendorUnavailable as error:
-                wants_pause = error.status in (None, 429) or error.retry_after is not None
-                if wants_pause or failures == MOST_FAILURES or not (answers or read.jobs or read.missing):
+                lives = answers or read.jobs or read.missing
+                if wants_pause(error) or failures == MOST_FAILURES or not lives:
                     read.interrupted = error
                     return
                 # A vendor that answers for others fails over this job alone.
@@ -627,25 +629,34 @@ class IngestJobHook(BaseHook):
         except VendorUnavailable as error:
             # An unreadable record, or a server that fails over it, is this job's trouble; anything else may
             # hit the next job, too.
-            if error.status not in (200, 500):
+            if error.status not in (200, 500) or wants_pause(error):
                 raise
             read.troubles[job_id] = error
         except VendorError as error:
             read.troubles[job_id] = error
 
     def _look_for_missing(self, read: JobsRead) -> None:
-        # They are not missing before all has been looked through.
         missing, read.missing = read.missing, set()
+        if read.interrupted:
+            # Who has not been looked for is not missing.
+            return
+        found = set()
         try:
-            read.jobs.update({job.id: job for job in self.jobs_from(self._find_missing(missing))})
-        except VendorUnavailable as error:
-            read.interrupted = error
+            for job_id, record in self._find_missing(missing):
+                found.add(job_id)
+                try:
+                    read.jobs[job_id] = self.job_from(record)
+                except VendorUnavailable as error:
+                    read.troubles[job_id] = error
         except VendorError as error:
             if error.status == 401:
                 raise
-            read.troubles |= dict.fromkeys(missing - read.jobs.keys(), error)
+            if isinstance(error, VendorUnavailable) and wants_pause(error):
+                read.interrupted = error
+            else:
+                read.troubles |= dict.fromkeys(missing - found, error)
         else:
-            read.missing = missing - read.jobs.keys()
+            read.missing = missing - found
 
     def _send(self, method: str, path: str, params: Params, json_body: Any) -> Answer:
         from airflow_provider_ingestjobs.hooks.http import send
@@ -789,6 +800,11 @@ class IngestJobHook(BaseHook):
         # Neither line breaks, in all their forms, nor escape sequences, nor what turns the writing direction.
         text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return (text if len(text) <= most else f"{text[:most]}…") or "(nothing)"
+
+
+def wants_pause(error: VendorError) -> bool:
+    """Whether to ask for nothing else after an error: the vendor says so, or has no time to answer."""
+    return error.status in (None, 429, 504) or error.retry_after is not None
 
 
 def to_utc(field_name: str, value: object) -> pendulum.DateTime:

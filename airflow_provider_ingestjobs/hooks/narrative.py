@@ -224,9 +224,7 @@ def _noting_edges(records: Iterator[Any], edges: list[Any]) -> Iterator[Any]:
     """Keep a page's first and last record in a list, twice the same one if there is no other."""
     edges.clear()
     for record in records:
-        edges[1:] = [record]
-        if len(edges) == 1:
-            edges.append(record)
+        edges[:] = [edges[0] if edges else record, record]
         yield record
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: After this time a task's process is known to have ended, in seconds: a restarted trigger may fire at once.
 LONGEST_HOLD = 60.0
 #: How long a wait whose time is up looks a last time, in seconds.
-LAST_LOOK = 15.0
+LAST_LOOK = 20.0
 #: The XCom in which a task that ``cancel_on_kill`` says when its present wait began.
 DEFERRAL = "_ingestjobs_deferral"
 
@@ -290,7 +290,7 @@ class _Follow:
 class _FollowJob(_Follow):
     def __init__(self, trigger: IngestJobTrigger, job_id: str) -> None:
         super().__init__(trigger, f"{trigger._hook_class.kind.vendor} job {job_id}")
-        self._is_all = len(trigger.job_ids) == 1
+        self._is_only_one = len(trigger.job_ids) == 1
         self._job: Job | None = None
         self._missing_since: float | None = None
 
@@ -316,7 +316,7 @@ class _FollowJob(_Follow):
         return self._report(wait, f"It was {self._job.describe()}" if self._job else "It was never seen")
 
     def _tell(self, job: Job) -> None:
-        if job.state.is_terminal and self._is_all:
+        if job.state.is_terminal and self._is_only_one:
             # The worker tells it as it goes on, and Airflow as it takes the event. A third line of each of
             # many tasks that end together is more than the triggerer's log takes in without a stop.
             return

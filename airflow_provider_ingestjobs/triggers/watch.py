@@ -38,8 +38,8 @@ Target = str | Selection
 
 #: Seconds in which new waits gather before they are looked at together.
 GATHER = 0.25
-#: After a look at new waits, the next ones gather for this many times as long as it took, so that thousands
-#: of tasks that defer one after the other do not have whole lists read again and again...
+#: After a poll, new waits gather for this many times as long as it took, so that thousands of tasks that
+#: defer one after the other do not have whole lists read again and again...
 REST = 4.0
 #: ... but no longer than this, in seconds.
 LONGEST_REST = 5.0
@@ -152,8 +152,8 @@ class Watch:
         self._hook: IngestJobHook | None = None
         self._hook_made_at = 0.0
         self._failures = 0
-        self._poll_seconds = 0.0
-        self._tags = {"vendor": hook_class.kind.conn_type, "connection": conn_id}
+        # What two watches of a connection differ by: else each would overwrite the other's gauge.
+        self._tags = {"vendor": hook_class.kind.conn_type, "connection": conn_id, **self._hook_params}
         self.answered_at: float | None = None
 
     def __repr__(self) -> str:
@@ -208,11 +208,11 @@ class Watch:
             await self._tell_all(list(self._waits), News(error=error))
         else:
             self._task = None
-            self._hook, self._memory, self._failures, self._poll_seconds = None, Memory(), 0, 0.0
+            self._hook, self._memory, self._failures = None, Memory(), 0
 
     async def _poll_while_awaited(self) -> None:
         loop = asyncio.get_running_loop()
-        next_full = polled_at = took = 0.0
+        next_full = polled_at = took = full_took = 0.0
         while self._waits:
             if self._to_look_at:
                 next_look = polled_at + min(REST * took, LONGEST_REST, self._interval)
@@ -220,14 +220,16 @@ class Watch:
             full = loop.time() >= next_full
             if full:
                 # What a poll finds is told at its end: the longer it takes, the earlier it starts.
-                early = min(self._poll_seconds, self._interval / 4)
+                early = min(full_took, self._interval / 4)
                 pause = self._interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
                 next_full = loop.time() + pause - early
             wanted = set(self._waits) if full else self._to_look_at & self._waits.keys()
             if wanted:
                 began = loop.time()
                 pause = await self._poll(wanted, full)
-                polled_at, took = loop.time(), loop.time() - began
+                polled_at = loop.time()
+                took = polled_at - began
+                full_took = took if full else full_took
                 next_full = max(next_full, polled_at + pause)
             if not self._failures:
                 # Who came with a shorter interval does not wait for the end of a longer one.
@@ -272,8 +274,6 @@ class Watch:
             asked = wanted
         self._picked.update(changes.picked)
         seconds = time.monotonic() - started
-        if full:
-            self._poll_seconds = seconds
         self._count(changes, len(wanted), seconds)
         told = await self._tell(changes, asked)
         self._quiet_polls = 0 if told else self._quiet_polls + 1

@@ -210,7 +210,11 @@ def test_metrics(
         timeout=20,
         what=f"each request to {vendor} to be counted",
     )
-    assert metrics.values["waits", connection][-1] == 0
+    airflow.wait_for(
+        lambda: metrics.values["waits", connection][-1] == 0,
+        timeout=20,
+        what="the gauge to say that nobody waits",
+    )
 
 
 def test_throttles_are_counted(waits: Run, sandbox: Sandbox, metrics: MetricsServer) -> None:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -242,12 +243,14 @@ class TestAbsentJobs:
         assert [request.path for request in sandbox.requests()] == ["/api/jobs/", "/api/jobs/5/"]
 
     def test_many_are_looked_for_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
-        started_at = datetime.now(UTC)
         job_ids = [str(number) for number in range(1, 31)]
         for job_id in job_ids:
             sandbox.add_job("adverity", job_id, [(0, "Running")])
         memory = Memory()
-        assert len(hook.read_jobs(job_ids, memory).jobs) == 30
+        began = hook.read_jobs(job_ids, memory).jobs["1"].created_at
+        assert began is not None
+        # Of those that have ended, the first one was planned for two hours ago.
+        memory.jobs["1"] = replace(memory.jobs["1"], created_at=began - timedelta(hours=2))
         for job_id in job_ids[:20]:
             sandbox.set_state("adverity", job_id, "Success")
         before = len(sandbox.requests())
@@ -256,8 +259,68 @@ class TestAbsentJobs:
         assert states == [JobState.SUCCEEDED] * 20 + [JobState.RUNNING] * 10
         current, past = queries(sandbox)[before:]
         assert "start" not in current
-        # Not three days of past jobs: those that are awaited have all started just now.
-        assert datetime.fromisoformat(past["start"][0]) >= started_at.replace(microsecond=0)
+        # Not three days of past jobs.
+        assert datetime.fromisoformat(past["start"][0]) == began - timedelta(hours=2)
+
+    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize("fault", [{"status": 400}, {"status": 403}, {"status": 500}, {"drop": "before"}])
+    def test_a_list_of_past_jobs_that_fails_costs_nobody_his_end(
+        self, fault: dict[str, Any], hook: AdverityHook, sandbox: Sandbox
+    ) -> None:
+        job_ids = [str(number) for number in range(1, 8)]
+        for job_id in job_ids:
+            sandbox.add_job("adverity", job_id, [(0, "Running" if job_id == "1" else "Success")])
+        # The current ones are listed; it hits the next list.
+        sandbox.add_fault(Fault(path="/api/jobs/$", headers={"X-Fault": "none"}))
+        sandbox.add_fault(Fault(path="/api/jobs/$", **fault))
+        read = hook.read_jobs(job_ids, Memory())
+        assert {job_id for job_id, job in read.jobs.items() if job.state is JobState.SUCCEEDED} == set(
+            job_ids[1:]
+        )
+        assert read.jobs["1"].state is JobState.RUNNING
+        assert not read.interrupted
+
+    @pytest.mark.usefixtures("one_try")
+    def test_a_vendor_that_asks_for_a_pause_gets_it(self, hook: AdverityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("adverity", "1")
+        sandbox.add_fault(Fault(path="/api/jobs/[23]/$", status=404))
+        sandbox.add_fault(Fault(path="/api/jobs/[23]/$", status=429, headers={"Retry-After": "600"}))
+        memory = Memory(read_at={"1": 0, "2": 1, "3": 2})
+        read = hook.read_jobs(["1", "2", "3"], memory)
+        assert read.interrupted is not None
+        assert read.interrupted.retry_after == 600
+        # Nor is the second one looked for elsewhere now, or missing.
+        assert len(sandbox.requests()) == 3
+        assert read.missing == set()
+
+    @pytest.mark.usefixtures("one_try")
+    def test_a_planned_start_that_is_to_come_makes_no_inverted_range(
+        self, hook: AdverityHook, sandbox: Sandbox
+    ) -> None:
+        job_ids = [str(number) for number in range(1, 8)]
+        for job_id in job_ids:
+            sandbox.add_job("adverity", job_id, [(0, "Running")])
+        memory = Memory()
+        hook.read_jobs(job_ids, memory)
+        for job_id in job_ids:
+            later = datetime.now(UTC) + timedelta(days=1)
+            memory.jobs[job_id] = replace(memory.jobs[job_id], created_at=later, started_at=None)
+            sandbox.set_state("adverity", job_id, "Success")
+        hook.read_jobs(job_ids, memory)
+        past = queries(sandbox)[-1]
+        assert past["start"] < past["end"]
+
+    def test_a_past_record_that_cannot_be_read_is_no_missing_job(
+        self, hook: AdverityHook, sandbox: Sandbox
+    ) -> None:
+        page = {"count": 1, "next": None, "previous": None, "results": [{"id": 5}]}
+        sandbox.add_fault(Fault(path="/5/$", status=404, times=None))
+        sandbox.add_fault(Fault(path="/api/jobs/$", body=page, times=None))
+        read = hook.read_jobs(["5"], Memory())
+        assert read.missing == set()
+        assert isinstance(read.troubles["5"], VendorUnavailable)
+        with pytest.raises(VendorUnavailable):
+            hook.get_job("5")
 
     def test_who_is_nowhere_costs_no_more_lists(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         for job_id in ("1", "2", "3"):
@@ -280,7 +343,7 @@ class TestAbsentJobs:
         sandbox.add_fault(Fault(path="/api/jobs/$", status=403))
         read = hook.read_jobs(["1", "2"], Memory())
         assert (read.jobs.keys(), read.missing) == ({"1"}, set())
-        assert read.interrupted is not None
+        assert isinstance(read.troubles["2"], VendorUnavailable)
         read = hook.read_jobs(["1", "2"], Memory())
         assert (read.jobs.keys(), read.missing) == ({"1"}, set())
         assert isinstance(read.troubles["2"], AuthenticationFailed)
