@@ -94,7 +94,12 @@ def main() -> None:
         memory = memory_mib(airflow)
         blocked.append(blocks(airflow))
         if options.control:
-            time.sleep(max((moment - datetime.now(UTC)).total_seconds(), 0))
+            left = (moment - datetime.now(UTC)).total_seconds()
+            if left < 0:
+                raise SystemExit(
+                    "the control has fired while it was watched: this machine needs a later moment"
+                )
+            time.sleep(left)
         for job_id in job_ids:
             sandbox.set_state("narrative", job_id, "completed")
         ended = time.monotonic()
@@ -115,7 +120,9 @@ def main() -> None:
         "while all wait": (len(blocked[0]), len(blocked[1])),
         "while all end at once": (len(blocked[1]), len(blocked[2])),
     }.items():
-        print(f"  {phase:<46}{', '.join(blocked[2][before:after]) or 'none':>10}")
+        seconds = [float(text) for text in blocked[2][before:after]]
+        said = f"{len(seconds)}, up to {max(seconds)}" if seconds else "none"
+        print(f"  {phase:<46}{said:>20}")
 
 
 @contextmanager
@@ -164,7 +171,7 @@ def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment:
             path, arguments = "bare_trigger.BareTrigger", {"moment": moment.timestamp()}
         lines.append(json.dumps([path, arguments]))
     subprocess.run(
-        [sys.executable, "-c", DEFER, DAG_ID], input="\n".join(lines), text=True, check=True, env=airflow._env
+        [sys.executable, "-c", DEFER, DAG_ID], input="\n".join(lines), text=True, check=True, env=airflow.env
     )
 
 

@@ -92,6 +92,11 @@ class AirflowInstance:
         """Where the UI and the REST API are."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that all components share."""
+        return dict(self._env)
+
     def __enter__(self) -> AirflowInstance:
         try:
             self._boot()
