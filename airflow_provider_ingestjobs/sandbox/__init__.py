@@ -13,11 +13,11 @@ From the command line: ``python -m airflow_provider_ingestjobs.sandbox --port 80
 
 from __future__ import annotations
 
-from airflow_provider_ingestjobs.sandbox.faults import Fault
-from airflow_provider_ingestjobs.sandbox.server import VENDORS, RecordedRequest, Sandbox
+from airflow_provider_ingestjobs.sandbox.fault import Fault
+from airflow_provider_ingestjobs.sandbox.sandbox import VENDORS, RecordedRequest, Sandbox
 from airflow_provider_ingestjobs.sandbox.vendor import Credentials
 
 #: The one key, login and password each vendor of the sandbox accepts.
-CREDENTIALS: dict[str, Credentials] = {name: vendor.credentials for name, vendor in VENDORS.items()}
+CREDENTIALS: dict[str, Credentials] = {vendor.name: vendor.credentials for vendor in VENDORS}
 
 __all__ = ["CREDENTIALS", "Credentials", "Fault", "RecordedRequest", "Sandbox"]

@@ -9,8 +9,7 @@ import shlex
 import signal
 import threading
 
-from airflow_provider_ingestjobs.sandbox.demo_jobs import DEMO_JOBS
-from airflow_provider_ingestjobs.sandbox.server import Sandbox
+from airflow_provider_ingestjobs.sandbox.sandbox import VENDORS, Sandbox
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,8 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"export {name}={shlex.quote(value)}")
         if options.demo:
             print("\nJobs, each starting when first read:\n")
-            for job in DEMO_JOBS:
-                print(f"{job.arguments['vendor']:<10} {job.arguments['job_id']:<37} {job.shows}")
+            for vendor in VENDORS:
+                for job in vendor.demo_jobs:
+                    print(f"{vendor.name:<10} {job.job_id:<37} {job.shows}")
         print(flush=True)
         stopped.wait()
     except KeyboardInterrupt:

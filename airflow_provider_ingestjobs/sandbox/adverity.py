@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.exceptions import HTTPException
 
-from airflow_provider_ingestjobs.sandbox.jobs import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
@@ -36,6 +37,51 @@ _DAY = 24 * 3600
 _ORDERINGS = ("id", "job_start", "job_end")
 #: Only 1 (Running, orange) is published; null keeps clients from relying on numbers that were made up here.
 _STATE_NUMBERS = {"running": (1, "orange")}
+_DATASTREAM = {"id": 218, "stack_id": 12, "name": "Google Ads - EMEA", "slug": "google-ads-emea"}
+_TWO_FETCHES = {"id": 221, "stack_id": 12, "name": "TikTok Ads - EMEA", "slug": "tiktok-ads-emea"}
+DEMO_JOBS = (
+    demo_job(
+        "success",
+        "7301101",
+        [(0, "Scheduled"), (2, "Running"), (5, {"state": "Running", "progress": 0.6}), (9, "Success")],
+        fields={"datastream": _DATASTREAM},
+    ),
+    demo_job(
+        "failure",
+        "7301102",
+        [(0, "Running"), (6, "Failed")],
+        failure="Authorization error: the refresh token was revoked. Re-authorize the connection.",
+        fields={
+            "datastream": {"id": 219, "stack_id": 12, "name": "Meta Ads - EMEA", "slug": "meta-ads-emea"},
+        },
+    ),
+    demo_job(
+        "long-running, to be cancelled",
+        "7301103",
+        [(0, {"state": "Running", "stage": "fetch", "progress": 0.01}), (LONG_RUN, "Success")],
+        fields={
+            "datastream": {"id": 220, "stack_id": 12, "name": "DV360 backfill", "slug": "dv360-backfill"},
+        },
+    ),
+    demo_job(
+        "discarded after a preceding job failed; Adverity's job shows no row counts",
+        "7301104",
+        [(0, "Scheduled"), (7, "Discarded")],
+        fields={"datastream": _DATASTREAM},
+    ),
+    demo_job(
+        "success, the first of a datastream's two fetches",
+        "7301105",
+        [(0, "Scheduled"), (1, "Running"), (6, "Success")],
+        fields={"datastream": _TWO_FETCHES},
+    ),
+    demo_job(
+        "success, the second one: it starts when the first has ended",
+        "7301106",
+        [(10, "Running"), (14, "Success")],
+        fields={"datastream": _TWO_FETCHES},
+    ),
+)
 
 
 class Adverity(VendorApi):
@@ -43,6 +89,7 @@ class Adverity(VendorApi):
 
     name = "adverity"
     conn_type = "adverity"
+    demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/api/(jobs|auth)(/|$)")
     credentials = Credentials(
         key="sandbox-adverity-key",

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from airflow_provider_ingestjobs.sandbox.jobs import ROW_COUNTS, SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.amperity_workflow import overview, verbose, workflow_run
+from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
+from airflow_provider_ingestjobs.sandbox.job_store import ROW_COUNTS, SandboxJob, normalised
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
@@ -35,8 +37,59 @@ API_VERSION = "2024-04-01"
 LIST_WINDOW_SECONDS = 7 * 24 * 3600
 #: The list's answer carries a token that no request can use.
 UNUSABLE_NEXT_TOKEN = "ZVEy1iwsKBs9a6H"  # noqa: S105 a page token
-_WORKFLOW_DEFAULTS = {"type": "courier.group/run", "name": "Daily ingest"}
-_OVERVIEW = ("id", "state", "type", "name", "tenant", "created_at", "ended_at")
+DEMO_JOBS = (
+    demo_job(
+        "success",
+        "isj-20261102-30112-Loyal1",
+        [(0, "scheduled"), (2, "running"), (5, {"state": "running", "progress": 0.6}), (8, "succeeded")],
+        rows={"read": 48210, "inserted": 12044, "updated": 36166, "rejected": 0, "errors": 0},
+        fields={
+            "workflow_id": "wf-20261102-30110-Daily1",
+            "tables": [{"table_name": "Loyalty members", "feed_id": "df-5L6d1veh"}],
+        },
+    ),
+    demo_job(
+        "failure",
+        "isj-20261102-30113-Pos002",
+        [(0, "running"), (4, "finalizing"), (6, "failed")],
+        rows={"read": 1200, "inserted": 0, "updated": 0, "rejected": 0, "errors": 1200},
+        failure='Required field "transaction_id" is missing in part0.avro.',
+        fields={
+            "workflow_id": "wf-20261102-30111-Point2",
+            "tables": [{"table_name": "POS transactions", "feed_id": "df-2kQ8sTzw"}],
+        },
+    ),
+    demo_job(
+        "long-running, to be cancelled",
+        "isj-20261102-30114-Hist03",
+        [(0, "scheduled"), (2, {"state": "running", "progress": 0.03}), (LONG_RUN, "succeeded")],
+        rows={"read": 9000000, "inserted": 9000000},
+        fields={
+            "workflow_id": "wf-20261102-30112-Histo3",
+            "tables": [{"table_name": "Order history 2015-2025", "feed_id": "df-9fLm3Pxa"}],
+        },
+    ),
+    demo_job(
+        "success with rejected and erroneous rows",
+        "isj-20261102-30115-Email4",
+        [(0, "running"), (5, "succeeded")],
+        rows={"read": 1000, "inserted": 400, "updated": 200, "rejected": 200, "errors": 200},
+        fields={
+            "workflow_id": "wf-20261102-30113-Email4",
+            "tables": [{"table_name": "Email engagement", "feed_id": "df-7Yb2KqRn"}],
+        },
+    ),
+    demo_job(
+        "success, for a watcher: the feed has no other job",
+        "isj-20261102-30116-Store5",
+        [(0, "scheduled"), (3, "running"), (20, "succeeded")],
+        rows={"read": 812, "inserted": 812, "updated": 0, "rejected": 0, "errors": 0},
+        fields={
+            "workflow_id": "wf-20261102-30114-Store5",
+            "tables": [{"table_name": "Stores", "feed_id": "df-4WqZp8Lk"}],
+        },
+    ),
+)
 
 
 class Amperity(VendorApi):
@@ -44,6 +97,7 @@ class Amperity(VendorApi):
 
     name = "amperity"
     conn_type = "amperity"
+    demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/api/(ingest|workflow|v0)(/|$)")
     credentials = Credentials(
         key="sandbox-amperity-token",
@@ -163,7 +217,7 @@ class Amperity(VendorApi):
                 continue
             found.append(run)
         found.sort(key=lambda run: float(run["_created"]), reverse=True)
-        answer: dict[str, Any] = {"data": [_overview(run) for run in found[offset : offset + limit]]}
+        answer: dict[str, Any] = {"data": [overview(run) for run in found[offset : offset + limit]]}
         if offset + limit < len(found):
             answer["next_token"] = base64.urlsafe_b64encode(str(offset + limit).encode()).decode()
         if call.query.get("with_total") == "true":
@@ -181,7 +235,7 @@ class Amperity(VendorApi):
         run = self._workflow(workflow_id)
         if run is None:
             raise HTTPException(404, "Workflow not found")
-        return json_response(_overview(run) if view == "overview" else _verbose(run))
+        return json_response(overview(run) if view == "overview" else verbose(run))
 
     def stop_workflow(self, call: Call) -> Response:
         """POST /api/workflow/runs/{id}/stop: every unfinished job of the workflow is cancelled."""
@@ -198,7 +252,7 @@ class Amperity(VendorApi):
         for job in unfinished:
             self.cancel(job, call.now, self.state_step(job, "stopping", unfinished_only=True))
         run = self._workflow(workflow_id) or {}
-        return json_response({**_overview(run), "task_instances": []})
+        return json_response({**overview(run), "task_instances": []})
 
     def prepare(self, job: SandboxJob, now: float) -> None:
         """Give a new job its workflow and its tables."""
@@ -294,58 +348,8 @@ class Amperity(VendorApi):
         return record
 
     def _workflow(self, workflow_id: str) -> dict[str, Any] | None:
-        """Return a workflow run with all it could show; keys with an underscore are the sandbox's own."""
         jobs = [job for job in self.store.groups.get(workflow_id, {}).values() if job.visible]
-        if not jobs:
-            return None
-        words = [[normalised(part["state"]) for part in job.parts] or [normalised(job.state)] for job in jobs]
-        state = _folded([word for of_job in words for word in of_job], all(job.is_ended for job in jobs))
-        created = min(job.created_at for job in jobs)
-        ends = [job.ended_at for job in jobs]
-        ended = None if None in ends else max(end for end in ends if end is not None)
-        run: dict[str, Any] = {"id": workflow_id, "state": state, "tenant": TENANT, **_WORKFLOW_DEFAULTS}
-        run.update(created_at=iso(created), _created=created, _ended=ended)
-        if ended is not None:
-            run["ended_at"] = iso(ended)
-        run["task_instances"] = [self._task(job, of_job) for job, of_job in zip(jobs, words, strict=True)]
-        run.update(
-            principal_id="sandbox", principal_name="Automated workflow", principal_email="sandbox@example.com"
-        )
-        errors = [task["error"] for task in run["task_instances"] if "error" in task]
-        if errors:
-            run["error"] = errors[0]
-        for job in jobs:
-            run.update(job.fields.get("workflow", {}))
-        return run
-
-    def _task(self, job: SandboxJob, words: list[str]) -> dict[str, Any]:
-        names = [str(part["fields"]["table_name"]) for part in job.parts]
-        task: dict[str, Any] = {
-            "id": f"wft-{job.id.removeprefix('isj-')}",
-            "state": _folded(words, job.is_ended),
-            "tenant": TENANT,
-            "created_at": iso(job.created_at),
-            "label": f"Ingesting {', '.join(names) or 'nothing yet'}",
-            "workflow_id": job.group,
-        }
-        if job.ended_at is not None:
-            task.update(ended_at=iso(job.ended_at), state_changed_at=iso(job.ended_at))
-        if task["state"] == "failed":
-            message = job.failure or "The ingest job failed."
-            task["error"] = {
-                "attribution": "customer",
-                "type": "amperity.workflow.task.ingest/job",
-                "message": message,
-                "data": None,
-            }
-        elif job.cancel_asked and task["state"] == "canceled":
-            task["error"] = {
-                "attribution": "customer",
-                "type": "amperity.workflow.workflow.repository.core/cancel",
-                "message": "Workflow manually stopped",
-                "data": None,
-            }
-        return task
+        return workflow_run(workflow_id, TENANT, jobs) if jobs else None
 
     def _time(self, call: Call, name: str) -> float | None:
         text = call.query.get(name)
@@ -357,29 +361,10 @@ class Amperity(VendorApi):
             raise HTTPException(400, f"{name} must be an ISO 8601 timestamp") from error
 
 
-def _folded(words: list[str], ended: bool) -> str:
-    """Return a workflow's state from its tables' states; how Amperity does it is not published."""
-    if ended:
-        if "failed" in words:
-            return "failed"
-        return "canceled" if {"canceled", "stopped"} & set(words) else "succeeded"
-    if "stopping" in words:
-        return "stopping"
-    return "scheduled" if set(words) <= {"scheduled"} else "running"
-
-
 def _within(at: float | None, start: float | None, end: float | None) -> bool:
     if start is None and end is None:
         return True
     return at is not None and (start is None or start <= at) and (end is None or at < end)
-
-
-def _overview(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: run[name] for name in _OVERVIEW if name in run}
-
-
-def _verbose(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in run.items() if not name.startswith("_")}
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -7,19 +7,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from airflow_provider_ingestjobs.sandbox.faults import Fault
+from airflow_provider_ingestjobs.sandbox.fault import Fault
 from airflow_provider_ingestjobs.sandbox.vendor import json_response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed import DataclassInstance
     from starlette.requests import Request
     from starlette.responses import Response
-
-    from airflow_provider_ingestjobs.sandbox.server import Sandbox
 
 ENDPOINTS = {
     "GET /_sandbox": "this page",
@@ -39,8 +40,29 @@ ENDPOINTS = {
 Action = Callable[[Any, dict[str, str]], Any]
 
 
-def control_app(sandbox: Sandbox) -> Starlette:
-    """Return the application that serves /_sandbox."""
+class Controlled(Protocol):
+    """What the endpoints need of the ``Sandbox`` they are handed; its own docstrings say what each does."""
+
+    latency: float
+    cancel_delay: float
+
+    def add_job(self, *args: Any, **kwargs: Any) -> str: ...
+    def set_state(self, *args: Any, **kwargs: Any) -> None: ...
+    def remove_job(self, vendor: str, job_id: str) -> None: ...
+    def add_fault(self, fault: Fault) -> None: ...
+    def clear_faults(self) -> None: ...
+    def expire_tokens(self, vendor: str | None) -> None: ...
+    def rate_limit(self, vendor: str, per_second: float | None) -> None: ...
+    def requests(self, vendor: str | None) -> Iterable[DataclassInstance]: ...
+    def reset(self) -> None: ...
+    def describe(self) -> dict[str, Any]: ...
+
+
+def control_app(sandbox: Controlled) -> Starlette:
+    """Return the application that serves /_sandbox.
+
+    :param sandbox: what the endpoints act on.
+    """
 
     def add_jobs(body: Any, query: dict[str, str]) -> Any:
         ids = [sandbox.add_job(**job) for job in (body if isinstance(body, list) else [body])]

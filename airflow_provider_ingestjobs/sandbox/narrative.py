@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from airflow_provider_ingestjobs.sandbox.jobs import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -35,6 +36,34 @@ _ERROR_NAMES = {
     404: "Not Found",
     429: "Too Many Requests",
 }
+DEMO_JOBS = (
+    demo_job(
+        "success",
+        "2a5b9ad7-dc8f-47bb-8e62-843a38f81001",
+        [(0, "pending"), (2, "running"), (10, "completed")],
+        fields={"dataset_id": 10736, "tags": ["nightly"]},
+    ),
+    demo_job(
+        "failure",
+        "2a5b9ad7-dc8f-47bb-8e62-843a38f81002",
+        [(0, "pending"), (2, "running"), (7, "failed")],
+        failure="org.apache.spark.SparkException: Job aborted due to stage failure",
+        fields={"dataset_id": 10737, "tags": ["nightly"]},
+    ),
+    demo_job(
+        "long-running; Narrative's API cannot cancel it, its operators can",
+        "2a5b9ad7-dc8f-47bb-8e62-843a38f81003",
+        [(0, "running"), (LONG_RUN, "pending_cancellation"), (LONG_RUN + 5, "cancelled")],
+        fields={"dataset_id": 10738},
+    ),
+    demo_job(
+        "a forecast, the one kind of job whose result counts rows",
+        "2a5b9ad7-dc8f-47bb-8e62-843a38f81004",
+        [(0, "pending"), (1, "running"), (4, "completed")],
+        rows={"read": 1643721},
+        fields={"type": "nql-forecast"},
+    ),
+)
 
 
 class Narrative(VendorApi):
@@ -42,6 +71,7 @@ class Narrative(VendorApi):
 
     name = "narrative"
     conn_type = "narrative"
+    demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/(jobs|oauth)(/|$)")
     credentials = Credentials(
         key="sandbox-narrative-key",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from airflow_provider_ingestjobs.sandbox.jobs import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -37,6 +38,37 @@ _MAPPINGS = [
     {"columnName": "__time", "expression": 'TIME_PARSE("timestamp")'},
     {"columnName": "__count", "expression": "COUNT(*)", "isAggregation": True},
 ]
+DEMO_JOBS = (
+    demo_job(
+        "success",
+        "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f1001",
+        [(0, "pending"), (2, "running"), (8, "completed")],
+        rows={"read": 99999},
+        fields={"target": {"type": "table", "tableName": "Clickstream"}},
+    ),
+    demo_job(
+        "failure: too many rows that could not be parsed",
+        "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f1002",
+        [(0, "pending"), (1, "running"), (6, "failed")],
+        rows={"read": 310, "errors": 101},
+        failure="The number of parsing exceptions exceeded maxParseExceptions (100).",
+        fields={"target": {"type": "table", "tableName": "Sensor readings"}},
+    ),
+    demo_job(
+        "long-running, to be cancelled",
+        "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f1003",
+        [(0, "pending"), (2, "running"), (LONG_RUN, "completed")],
+        rows={"read": 80000000},
+        fields={"target": {"type": "table", "tableName": "Clickstream backfill"}},
+    ),
+    demo_job(
+        "success with rows skipped",
+        "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f1004",
+        [(0, "running"), (5, "completed")],
+        rows={"read": 99999, "rejected": 40, "errors": 2},
+        fields={"target": {"type": "table", "tableName": "Koalas Subset"}},
+    ),
+)
 
 
 class Polaris(VendorApi):
@@ -44,6 +76,7 @@ class Polaris(VendorApi):
 
     name = "polaris"
     conn_type = "imply_polaris"
+    demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/(v1/projects|v1/jobs|v2/jobs|auth/realms)(/|$)")
     credentials = Credentials(
         key="pok_sandbox_polaris_key",

@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """What every vendor of the sandbox is made of: routes, credentials, tokens, jobs.
 
-A fifth vendor is one module with a ``VendorApi`` subclass and one entry in ``server.VENDORS``.
+A further vendor is one module with a ``VendorApi`` subclass.
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from airflow_provider_ingestjobs.sandbox.jobs import ROW_COUNTS, JobStore, SandboxJob, as_timeline, normalised
+from airflow_provider_ingestjobs.sandbox.job_store import (
+    ROW_COUNTS,
+    JobStore,
+    SandboxJob,
+    as_timeline,
+    normalised,
+)
 
 if TYPE_CHECKING:
     import threading
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
+
+    from airflow_provider_ingestjobs.sandbox.demo import DemoJob
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,7 @@ class VendorApi(ABC):
     cancel_state: ClassVar[str]
     #: Seconds an exchanged token lives.
     token_lifetime: ClassVar[float]
+    demo_jobs: ClassVar[tuple[DemoJob, ...]] = ()
 
     def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
         self._clock = clock

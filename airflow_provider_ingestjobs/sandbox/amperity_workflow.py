@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What a workflow run of the sandbox's Amperity shows: all of it follows from its ingest jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ingestjobs.sandbox.job_store import normalised
+from airflow_provider_ingestjobs.sandbox.vendor import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+
+_WORKFLOW_DEFAULTS = {"type": "courier.group/run", "name": "Daily ingest"}
+_OVERVIEW = ("id", "state", "type", "name", "tenant", "created_at", "ended_at")
+
+
+def workflow_run(workflow_id: str, tenant: str, jobs: Sequence[SandboxJob]) -> dict[str, Any]:
+    """Return a workflow run with all it could show; keys with an underscore are the sandbox's own.
+
+    :param workflow_id: its id.
+    :param tenant: the tenant it belongs to.
+    :param jobs: its ingest jobs, one at least.
+    """
+    words = [[normalised(part["state"]) for part in job.parts] or [normalised(job.state)] for job in jobs]
+    state = _folded([word for of_job in words for word in of_job], all(job.is_ended for job in jobs))
+    created = min(job.created_at for job in jobs)
+    ends = [job.ended_at for job in jobs]
+    ended = None if None in ends else max(end for end in ends if end is not None)
+    run: dict[str, Any] = {"id": workflow_id, "state": state, "tenant": tenant, **_WORKFLOW_DEFAULTS}
+    run.update(created_at=iso(created), _created=created, _ended=ended)
+    if ended is not None:
+        run["ended_at"] = iso(ended)
+    run["task_instances"] = [_task(job, tenant, of_job) for job, of_job in zip(jobs, words, strict=True)]
+    run.update(
+        principal_id="sandbox", principal_name="Automated workflow", principal_email="sandbox@example.com"
+    )
+    errors = [task["error"] for task in run["task_instances"] if "error" in task]
+    if errors:
+        run["error"] = errors[0]
+    for job in jobs:
+        run.update(job.fields.get("workflow", {}))
+    return run
+
+
+def overview(run: dict[str, Any]) -> dict[str, Any]:
+    """Return of a run what the list and the plain view show.
+
+    :param run: what ``workflow_run`` returned.
+    """
+    return {name: run[name] for name in _OVERVIEW if name in run}
+
+
+def verbose(run: dict[str, Any]) -> dict[str, Any]:
+    """Return of a run what the verbose view shows.
+
+    :param run: what ``workflow_run`` returned.
+    """
+    return {name: value for name, value in run.items() if not name.startswith("_")}
+
+
+def _task(job: SandboxJob, tenant: str, words: list[str]) -> dict[str, Any]:
+    names = [str(part["fields"]["table_name"]) for part in job.parts]
+    task: dict[str, Any] = {
+        "id": f"wft-{job.id.removeprefix('isj-')}",
+        "state": _folded(words, job.is_ended),
+        "tenant": tenant,
+        "created_at": iso(job.created_at),
+        "label": f"Ingesting {', '.join(names) or 'nothing yet'}",
+        "workflow_id": job.group,
+    }
+    if job.ended_at is not None:
+        task.update(ended_at=iso(job.ended_at), state_changed_at=iso(job.ended_at))
+    if task["state"] == "failed":
+        message = job.failure or "The ingest job failed."
+        task["error"] = {
+            "attribution": "customer",
+            "type": "amperity.workflow.task.ingest/job",
+            "message": message,
+            "data": None,
+        }
+    elif job.cancel_asked and task["state"] == "canceled":
+        task["error"] = {
+            "attribution": "customer",
+            "type": "amperity.workflow.workflow.repository.core/cancel",
+            "message": "Workflow manually stopped",
+            "data": None,
+        }
+    return task
+
+
+def _folded(words: list[str], ended: bool) -> str:
+    """Return a workflow's state from its tables' states; how Amperity does it is not published."""
+    if ended:
+        if "failed" in words:
+            return "failed"
+        return "canceled" if {"canceled", "stopped"} & set(words) else "succeeded"
+    if "stopping" in words:
+        return "stopping"
+    return "scheduled" if set(words) <= {"scheduled"} else "running"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Trouble on purpose: what a ``Fault`` may do to a vendor's answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with the requests that match.
+
+    Without ``status`` and ``body`` it spoils the vendor's real answer.
+
+    :param vendor: only this vendor's requests; None: everybody's.
+    :param method: only this HTTP method.
+    :param path: only paths in which this regular expression is found.
+    :param status: answer with this status; the vendor never sees the request.
+    :param headers: headers set on the answer, e.g. ``{"Retry-After": "2"}``.
+    :param body: answer with this body, a dict as JSON; with a status alone it is the vendor's error body.
+    :param delay: seconds before anything happens.
+    :param drop: ``"before"`` closes the connection instead of answering, and the vendor never sees the
+        request; ``"mid_body"`` closes it half-way through the answer.
+    :param drip: seconds between the bytes of the answer's body.
+    :param endless: the answer's body never ends.
+    :param times: how many requests it hits; None: until cleared.
+    """
+
+    vendor: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | str | dict[str, Any] | None = None
+    delay: float = 0.0
+    drop: Literal["before", "mid_body"] | None = None
+    drip: float | None = None
+    endless: bool = False
+    times: int | None = 1
+
+    def __post_init__(self) -> None:
+        if self.drop not in (None, "before", "mid_body"):
+            raise ValueError(f"drop must be 'before', 'mid_body' or None, not {self.drop!r}")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be at least 1, or None, not {self.times!r}")
+        if self.status is not None and not 200 <= self.status <= 599:
+            raise ValueError(f"status must be between 200 and 599, not {self.status!r}")
+        if self.path is not None:
+            re.compile(self.path)
+
+    def matches(self, vendor: str, method: str, path: str) -> bool:
+        """Whether a request is hit."""
+        return (
+            self.vendor in (None, vendor)
+            and (self.method is None or self.method.upper() == method)
+            and (self.path is None or re.search(self.path, path) is not None)
+        )
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as bytes."""
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()

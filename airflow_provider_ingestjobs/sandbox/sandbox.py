@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The sandbox as tests use it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ingestjobs.sandbox.adverity import Adverity
+from airflow_provider_ingestjobs.sandbox.amperity import Amperity
+from airflow_provider_ingestjobs.sandbox.control import control_app
+from airflow_provider_ingestjobs.sandbox.narrative import Narrative
+from airflow_provider_ingestjobs.sandbox.polaris import Polaris
+from airflow_provider_ingestjobs.sandbox.server import SandboxApp, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from starlette.types import Scope
+
+    from airflow_provider_ingestjobs.sandbox.fault import Fault
+    from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
+
+VENDORS: tuple[type[VendorApi], ...] = (Amperity, Adverity, Polaris, Narrative)
+
+_RECORDED_REQUESTS = 10_000
+_CANCEL_DELAY = 0.5
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request a vendor got: never its headers or body, and no secret in its query.
+
+    :param status: the answer's status; None if the connection was dropped instead.
+    :param at: when the request came, on the sandbox's clock.
+    """
+
+    vendor: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    at: float
+
+
+class Sandbox:
+    """A stand-in for Amperity, Adverity, Imply Polaris and Narrative on one local port.
+
+    Use it as a context manager, or call ``start`` and ``stop``. Vendors are named ``amperity``,
+    ``adverity``, ``polaris`` (or by its connection type ``imply_polaris``) and ``narrative``.
+
+    :param port: the port on 127.0.0.1; 0 takes a free one.
+    :param clock: seconds since the epoch, for timelines and tokens; tests may simulate it, forward only.
+    :param demo: hold each vendor's ``demo_jobs`` from the start and after each ``reset``.
+    """
+
+    def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, demo: bool = False) -> None:
+        self._clock = clock
+        self._demo = demo
+        self._lock = threading.RLock()
+        self._vendors = {vendor.name: vendor(clock, self._lock) for vendor in VENDORS}
+        self._requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
+        self._app = SandboxApp(
+            list(self._vendors.values()), control_app(self), clock, self._lock, self._record
+        )
+        self._server = Server(self._app, port)
+        self.reset()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The base URL of every vendor, e.g. ``http://127.0.0.1:54321``."""
+        return self._server.url
+
+    @property
+    def latency(self) -> float:
+        """Seconds added to every answer."""
+        return self._app.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._app.latency = seconds
+
+    @property
+    def cancel_delay(self) -> float:
+        """Seconds a job takes to end once it was cancelled."""
+        return next(iter(self._vendors.values())).cancel_delay
+
+    @cancel_delay.setter
+    def cancel_delay(self, seconds: float) -> None:
+        for vendor in self._vendors.values():
+            vendor.cancel_delay = seconds
+
+    def start(self) -> Sandbox:
+        """Start the server in a thread and return once it answers."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop the server, dropping what it is still answering, and wait for its thread."""
+        self._server.stop()
+
+    def add_job(
+        self,
+        vendor: str,
+        job_id: str | int | None = None,
+        timeline: Sequence[tuple[float, str | dict[str, Any]]] = ((0, "running"),),
+        *,
+        rows: dict[str, int] | None = None,
+        failure: str | None = None,
+        starts: str = "now",
+        fields: dict[str, Any] | None = None,
+        cancel_state: str | None = None,
+    ) -> str:
+        """Add a job and return its id.
+
+        :param vendor: the vendor that runs it.
+        :param job_id: its id; None makes one in the vendor's own format.
+        :param timeline: ``(seconds, what)`` in order. ``what`` is a vendor's state word or a dict of changes:
+            ``state``, ``rows``, ``progress``, ``failure``, Adverity's ``stage`` (only ``"fetch"`` can be
+            stopped), Amperity's ``tables`` (a list of changes, one per table); other keys are fields of the
+            vendor's record. Before its first entry the vendor does not know the job.
+        :param rows: the final counts: ``read``, ``inserted``, ``updated``, ``rejected``, ``errors``, or
+            Polaris' own ``numRows…``; shown as far as the vendor shows counts at all.
+        :param failure: the failure's text, shown where the vendor has a place for it.
+        :param starts: when the timeline starts: ``"now"`` or with the ``"first_read"`` of the job or a list.
+        :param fields: merged into the record; also Amperity's ``workflow_id``, ``workflow`` (fields of the
+            run) and ``tables``, Adverity's ``datastream_id``, ``stage`` and ``imported``, Polaris'
+            ``project_id``, Narrative's ``dataset_id`` and ``tags``.
+        :param cancel_state: the word the job ends in when it is cancelled; None: the vendor's usual one.
+        """
+        identifier = None if job_id is None else str(job_id)
+        with self._lock:
+            return self._vendor(vendor).add_job(
+                identifier,
+                timeline,
+                rows=rows,
+                failure=failure,
+                starts=starts,
+                fields=fields,
+                cancel_state=cancel_state,
+            )
+
+    def set_state(self, vendor: str, job_id: str | int, state: str, failure: str | None = None) -> None:
+        """Put a job into a state at once; the rest of its timeline is dropped."""
+        with self._lock:
+            self._with_job(vendor, job_id).set_state(str(job_id), state, failure)
+
+    def remove_job(self, vendor: str, job_id: str | int) -> None:
+        """Let the vendor no longer know a job."""
+        with self._lock:
+            self._with_job(vendor, job_id).store.remove(str(job_id))
+
+    def add_fault(self, fault: Fault) -> None:
+        """Add trouble; of several faults that match a request, the one added first strikes."""
+        if fault.vendor is not None:
+            fault = replace(fault, vendor=self._vendor(fault.vendor).name)
+        self._app.add_fault(fault)
+
+    def clear_faults(self) -> None:
+        """Remove every fault."""
+        self._app.clear_faults()
+
+    def expire_tokens(self, vendor: str | None = None) -> None:
+        """Let every token a vendor, or all of them, handed out be expired; keys stay valid."""
+        with self._lock:
+            for api in self._vendors.values() if vendor is None else [self._vendor(vendor)]:
+                api.expire_tokens()
+
+    def rate_limit(self, vendor: str, per_second: float | None) -> None:
+        """Answer 429 with Retry-After to more requests per second than this; None turns the limit off."""
+        if per_second is not None and per_second <= 0:
+            raise ValueError(f"per_second must be above 0, or None, not {per_second!r}")
+        self._app.limit(self._vendor(vendor), per_second)
+
+    def requests(self, vendor: str | None = None) -> list[RecordedRequest]:
+        """Return the last 10,000 requests, oldest first."""
+        name = None if vendor is None else self._vendor(vendor).name
+        with self._lock:
+            return [request for request in self._requests if name in (None, request.vendor)]
+
+    def reset(self) -> None:
+        """Forget jobs, faults, tokens, limits and requests, and go back to the settings at the start."""
+        with self._lock:
+            for vendor in self._vendors.values():
+                vendor.reset()
+            self._app.reset()
+            self._requests.clear()
+            self.cancel_delay = _CANCEL_DELAY
+            if not self._demo:
+                return
+            for name, vendor in self._vendors.items():
+                for job in vendor.demo_jobs:
+                    self.add_job(name, job.job_id, **job.arguments)
+
+    def connection(self, vendor: str, auth: str = "key") -> dict[str, Any]:
+        """Return the arguments of an Airflow Connection that works against the sandbox.
+
+        :param auth: ``"key"`` for the password alone, ``"login"`` for login and password.
+        """
+        if auth not in ("key", "login"):
+            raise ValueError(f"auth must be 'key' or 'login', not {auth!r}")
+        api = self._vendor(vendor)
+        credentials = api.credentials
+        return {
+            "conn_id": f"{api.conn_type}_default",
+            "conn_type": api.conn_type,
+            "host": self.url,
+            "login": credentials.login if auth == "login" else None,
+            "password": credentials.password if auth == "login" else credentials.key,
+            "extra": api.connection_extra(self.url, auth),
+        }
+
+    def connection_env(self) -> dict[str, str]:
+        """Return the environment variables that give Airflow every vendor's default connection."""
+        variables = {}
+        for vendor in self._vendors:
+            arguments = self.connection(vendor)
+            name = f"AIRFLOW_CONN_{arguments.pop('conn_id').upper()}"
+            variables[name] = json.dumps(
+                {key: value for key, value in arguments.items() if value not in (None, {})}
+            )
+        return variables
+
+    def describe(self) -> dict[str, Any]:
+        """Return what there is: the jobs by vendor and state, the faults, and how to connect."""
+        with self._lock:
+            now = self._clock()
+            held = {}
+            for name, vendor in self._vendors.items():
+                vendor.store.advance(now)
+                states: dict[str, int] = {}
+                for job in vendor.store.all.values():
+                    word = job.state or "not started"
+                    states[word] = states.get(word, 0) + 1
+                held[name] = {
+                    "jobs": len(vendor.store.all),
+                    "states": states,
+                    "first_ids": list(vendor.store.all)[:20],
+                }
+            return {
+                "url": self.url,
+                "vendors": held,
+                "faults": [_fault_as_dict(*entry) for entry in self._app.faults_left()],
+                "latency": self.latency,
+                "cancel_delay": self.cancel_delay,
+                "connections": self.connection_env(),
+            }
+
+    def _vendor(self, name: str) -> VendorApi:
+        for vendor in self._vendors.values():
+            if name in (vendor.name, vendor.conn_type):
+                return vendor
+        raise ValueError(f"vendor must be one of {', '.join(self._vendors)}, not {name!r}")
+
+    def _with_job(self, vendor: str, job_id: str | int) -> VendorApi:
+        api = self._vendor(vendor)
+        if str(job_id) not in api.store.all:
+            raise KeyError(f"the sandbox has no {api.name} job {job_id!r}")
+        return api
+
+    def _record(self, vendor: VendorApi, scope: Scope, at: float, status: int | None) -> None:
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
+        with self._lock:
+            for api in self._vendors.values():
+                known = api.credentials
+                for secret in (known.key, known.password, *(api.tokens if "token" in query else ())):
+                    query = query.replace(secret, "***")
+            self._requests.append(RecordedRequest(vendor.name, scope["method"], path, query, status, at))
+
+
+def _fault_as_dict(fault: Fault, left: int | None) -> dict[str, Any]:
+    content = fault.content
+    return {
+        **asdict(fault),
+        "body": None if content is None else content.decode("utf-8", "replace"),
+        "times": left,
+    }
