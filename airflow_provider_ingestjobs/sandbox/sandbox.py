@@ -50,21 +50,29 @@ class RecordedRequest:
 
 
 class Sandbox:
-    """A stand-in for Amperity, Adverity, Imply Polaris and Narrative on one local port.
+    """A stand-in for vendors on one local port: Amperity, Adverity, Imply Polaris and Narrative, or your own.
 
-    Use it as a context manager, or call ``start`` and ``stop``. Vendors are named ``amperity``,
-    ``adverity``, ``polaris`` (or by its connection type ``imply_polaris``) and ``narrative``.
+    Use it as a context manager, or call ``start`` and ``stop``. Its methods name a vendor by the ``name`` or
+    the ``conn_type`` of its class, e.g. ``polaris`` or ``imply_polaris``.
 
     :param port: the port on 127.0.0.1; 0 takes a free one.
     :param clock: seconds since the epoch, for timelines and tokens; tests may simulate it, forward only.
     :param demo: hold each vendor's ``demo_jobs`` from the start and after each ``reset``.
+    :param vendors: the vendors, each a subclass of ``VendorApi``.
+    :raises ValueError: if two of the vendors would answer the same path or have the same name.
     """
 
-    def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, demo: bool = False) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+        demo: bool = False,
+        vendors: Sequence[type[VendorApi]] = VENDORS,
+    ) -> None:
         self._clock = clock
         self._demo = demo
         self._lock = threading.RLock()
-        self._vendors = {vendor.name: vendor(clock, self._lock) for vendor in VENDORS}
+        self._vendors = _by_name([vendor(clock, self._lock) for vendor in vendors])
         self._requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
         self._app = SandboxApp(
             list(self._vendors.values()), control_app(self), clock, self._lock, self._record
@@ -280,6 +288,31 @@ class Sandbox:
                 for secret in (known.key, known.password, *(api.tokens if "token" in query else ())):
                     query = query.replace(secret, "***")
             self._requests.append(RecordedRequest(vendor.name, scope["method"], path, query, status, at))
+
+
+def _by_name(vendors: list[VendorApi]) -> dict[str, VendorApi]:
+    """Return the vendors by name, each of them sure to get the requests that are meant for it."""
+    if not vendors:
+        raise ValueError("vendors is empty; name at least one VendorApi subclass, or leave it out for ours")
+    named: dict[str, VendorApi] = {}
+    for vendor in vendors:
+        for name in {vendor.name, vendor.conn_type}:
+            other = next((api for api in named.values() if name in (api.name, api.conn_type)), None)
+            if other is not None:
+                classes = f"{type(other).__name__} and {type(vendor).__name__}"
+                raise ValueError(f"{classes} are both called {name!r}; give one of them a sandbox of its own")
+        named[vendor.name] = vendor
+    for vendor in vendors:
+        for path in vendor.sample_paths():
+            if not vendor.owns_path.match(path):
+                raise ValueError(f"{vendor.name} has a route {path} that its owns_path does not match")
+            for other in vendors:
+                if other is not vendor and other.owns_path.match(path):
+                    raise ValueError(
+                        f"{vendor.name} and {other.name} both answer {path}; give one of them a sandbox of "
+                        f"its own, such as Sandbox(vendors=[{type(vendor).__name__}])"
+                    )
+    return named
 
 
 def _fault_as_dict(fault: Fault, left: int | None) -> dict[str, Any]:

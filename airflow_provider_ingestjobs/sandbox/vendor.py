@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """What every vendor of the sandbox is made of: routes, credentials, tokens, jobs.
 
-A further vendor is one module with a ``VendorApi`` subclass.
+A further vendor is one module with a ``VendorApi`` subclass, for ``Sandbox(vendors=[...])``.
 """
 
 from __future__ import annotations
@@ -108,20 +108,29 @@ Handler = Callable[[Call], Response]
 class VendorApi(ABC):
     """One vendor's HTTP API over a store of jobs.
 
+    A subclass' docstring lists the keys of ``Sandbox.add_job``'s ``fields`` and steps that its vendor has for
+    itself.
+
     :param clock: seconds since the epoch; tests may simulate it.
     :param lock: held while a request is answered, as test threads change jobs meanwhile.
     """
 
+    #: What the vendor is called in a sandbox.
     name: ClassVar[str]
+    #: Its Airflow connection type, which names it as well.
     conn_type: ClassVar[str]
+    #: Matches the beginning of every path of the vendor's, and of no other vendor's in the same sandbox.
     owns_path: ClassVar[re.Pattern[str]]
     credentials: ClassVar[Credentials]
+    #: The vendor's words, normalised, for a job that has not started.
     waiting_words: ClassVar[frozenset[str]]
+    #: The vendor's words, normalised, for a job that is over.
     ended_words: ClassVar[frozenset[str]]
     #: The vendor's word a cancelled job ends in, unless the job says otherwise.
     cancel_state: ClassVar[str]
     #: Seconds an exchanged token lives.
     token_lifetime: ClassVar[float]
+    #: What the vendor starts with in ``Sandbox(demo=True)``.
     demo_jobs: ClassVar[tuple[DemoJob, ...]] = ()
 
     def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
@@ -136,6 +145,14 @@ class VendorApi(ABC):
     @abstractmethod
     def routes(self) -> list[Route]:
         """Return the vendor's endpoints."""
+
+    def sample_paths(self) -> list[str]:
+        """Return a path of each route, as a request might name it."""
+        return [
+            route.path_format.format(**dict.fromkeys(route.param_convertors, "1"))
+            for route in self.app.routes
+            if isinstance(route, Route)
+        ]
 
     @abstractmethod
     def authenticate(self, call: Call) -> None:
