@@ -85,10 +85,15 @@ DEMO_JOBS = (
 
 
 class Adverity(VendorApi):
-    """Adverity's Management API, as documented at docs.adverity.com/guides/management-api."""
+    """Adverity's Management API, as documented at docs.adverity.com/guides/management-api.
+
+    Of its own are in ``fields`` ``datastream_id``, ``stage`` and ``imported`` (the answer of that endpoint),
+    and in a step ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
+    """
 
     name = "adverity"
     conn_type = "adverity"
+    step_keys = frozenset({"stage"})
     demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/api/(jobs|auth)(/|$)")
     credentials = Credentials(
@@ -202,7 +207,7 @@ class Adverity(VendorApi):
         job = self._known(call)
         if job.is_ended:
             raise HTTPException(400, f"Job is {job.state} and cannot be stopped.")
-        if (job.stage or FETCH_STAGE) != FETCH_STAGE:
+        if job.own["stage"] != FETCH_STAGE:
             raise HTTPException(400, "Only jobs in the fetch stage can be stopped.")
         # No word for a job that is being stopped is published: it stays as it is until it has stopped.
         self.cancel(job, call.now, {})
@@ -212,7 +217,7 @@ class Adverity(VendorApi):
         """Check the numeric id and complete the datastream."""
         if not job.id.isdigit():
             raise ValueError(f"Adverity's job ids are numbers, not {job.id!r}")
-        job.stage = job.fields.pop("stage", None)
+        job.own["stage"] = job.fields.pop("stage", None) or FETCH_STAGE
         stream_id = job.fields.pop("datastream_id", None)
         given = job.fields.get("datastream", {})
         stream_id = given.get("id", 42 if stream_id is None else int(stream_id))

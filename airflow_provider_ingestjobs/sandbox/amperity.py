@@ -93,10 +93,15 @@ DEMO_JOBS = (
 
 
 class Amperity(VendorApi):
-    """Amperity's API, as documented at docs.amperity.com/api (version 2024-04-01)."""
+    """Amperity's API, as documented at docs.amperity.com/api (version 2024-04-01).
+
+    Of its own are in ``fields`` ``workflow_id``, ``workflow`` (fields of the run) and ``tables`` (a list of
+    fields, one per table), and in a step ``tables`` (a list of changes, one per table).
+    """
 
     name = "amperity"
     conn_type = "amperity"
+    step_keys = frozenset({"tables"})
     demo_jobs = DEMO_JOBS
     owns_path = re.compile(r"/api/(ingest|workflow|v0)(/|$)")
     credentials = Credentials(

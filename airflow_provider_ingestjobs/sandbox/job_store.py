@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ROW_COUNTS = ("read", "inserted", "updated", "rejected", "errors")
 
-#: What a timeline entry may say for the sandbox itself; any other key is a field of the vendor's record.
-STEP_KEYS = frozenset({"state", "rows", "progress", "failure", "stage", "tables"})
+#: What a timeline entry may say for the sandbox itself, of every vendor's jobs.
+STEP_KEYS = frozenset({"state", "rows", "progress", "failure"})
 
 
 def normalised(word: str) -> str:
@@ -38,7 +38,8 @@ class SandboxJob:
     group: str | None = None
 
     state: str = ""
-    stage: str | None = None
+    #: What the last steps said under the keys that only this vendor has.
+    own: dict[str, Any] = field(default_factory=dict)
     progress: float | None = None
     step_rows: dict[str, int] | None = None
     parts: list[dict[str, Any]] = field(default_factory=list)
@@ -78,7 +79,12 @@ class SandboxJob:
         return {name: int(count * share) for name, count in self.rows.items()}
 
     def take_step(
-        self, at: float, step: dict[str, Any], waiting: frozenset[str], ended: frozenset[str]
+        self,
+        at: float,
+        step: dict[str, Any],
+        waiting: frozenset[str],
+        ended: frozenset[str],
+        own_keys: frozenset[str],
     ) -> None:
         """Apply one timeline step.
 
@@ -86,6 +92,7 @@ class SandboxJob:
         :param step: the step, as ``as_step`` returns it.
         :param waiting: the vendor's words for a job that has not started.
         :param ended: the vendor's words for a job that is over.
+        :param own_keys: the keys of a step that only this vendor has; what is left are fields of its record.
         """
         if not self.visible:
             self.visible = True
@@ -105,11 +112,11 @@ class SandboxJob:
         elif self.is_complete and self.rows:
             self.step_rows = None
         self.progress = step.get("progress", self.progress)
-        self.stage = step.get("stage", self.stage)
         self.failure = step.get("failure", self.failure)
-        own = {key: value for key, value in step.items() if key not in STEP_KEYS}
-        if own:
-            self.fields = {**self.fields, **own}
+        self.own = {**self.own, **{key: value for key, value in step.items() if key in own_keys}}
+        fields = {key: value for key, value in step.items() if key not in STEP_KEYS | own_keys}
+        if fields:
+            self.fields = {**self.fields, **fields}
 
 
 class SortedJobs:

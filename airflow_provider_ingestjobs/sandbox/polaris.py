@@ -27,6 +27,7 @@ _METRICS = {
     "numRowsSkippedByFilter": "rejected",
     "numRowsSkippedByError": "errors",
 }
+_ROW_NAMES = frozenset({*_METRICS, "numRowsPersisted", "numRowsProcessedWithWarnings"})
 _USER = {"username": "service-account-sandbox", "userId": "00000000-0000-4000-8000-000000000001"}
 _SOURCE = {
     "type": "uploaded",
@@ -72,7 +73,11 @@ DEMO_JOBS = (
 
 
 class Polaris(VendorApi):
-    """Imply Polaris' Jobs API, as documented at docs.imply.io/api/polaris."""
+    """Imply Polaris' Jobs API, as documented at docs.imply.io/api/polaris.
+
+    Of its own are in ``fields`` ``project_id``, and in ``rows`` the names of its metrics, such as
+    ``numRowsProcessed``, which overrule what it makes of the common ones.
+    """
 
     name = "polaris"
     conn_type = "imply_polaris"
@@ -88,6 +93,7 @@ class Polaris(VendorApi):
     ended_words = frozenset({"completed", "succeeded", "success", "failed", "canceled"})
     cancel_state = "canceled"
     token_lifetime = 300
+    row_names = _ROW_NAMES
 
     def routes(self) -> list[Route]:
         """Return Polaris' endpoints, with the project in the path and without."""
@@ -170,7 +176,7 @@ class Polaris(VendorApi):
         job = self._known(call)
         rows = job.rows_now(job.is_complete)
         totals = {name: rows.get(count, 0) if count else 0 for name, count in _METRICS.items()}
-        totals.update((name, count) for name, count in rows.items() if name.startswith("numRows"))
+        totals.update((name, count) for name, count in rows.items() if name in _ROW_NAMES)
         return json_response({"totals": totals})
 
     def put_job(self, call: Call) -> Response:

@@ -138,16 +138,15 @@ class Sandbox:
         :param vendor: the vendor that runs it.
         :param job_id: its id; None makes one in the vendor's own format.
         :param timeline: ``(seconds, what)`` in order. ``what`` is a vendor's state word or a dict of changes:
-            ``state``, ``rows``, ``progress``, ``failure``, Adverity's ``stage`` (only ``"fetch"`` can be
-            stopped), Amperity's ``tables`` (a list of changes, one per table); other keys are fields of the
-            vendor's record. Before its first entry the vendor does not know the job.
-        :param rows: the final counts: ``read``, ``inserted``, ``updated``, ``rejected``, ``errors``, or
-            Polaris' own ``numRows…``; shown as far as the vendor shows counts at all.
+            ``state``, ``rows``, ``progress``, ``failure`` and those that the docstring of the vendor's class
+            lists; other keys are fields of the vendor's record. Before its first entry the vendor does not
+            know the job.
+        :param rows: the final counts: ``read``, ``inserted``, ``updated``, ``rejected``, ``errors``, or the
+            vendor's own; shown as far as the vendor shows counts at all.
         :param failure: the failure's text, shown where the vendor has a place for it.
         :param starts: when the timeline starts: ``"now"`` or with the ``"first_read"`` of the job or a list.
-        :param fields: merged into the record; also Amperity's ``workflow_id``, ``workflow`` (fields of the
-            run) and ``tables``, Adverity's ``datastream_id``, ``stage`` and ``imported``, Polaris'
-            ``project_id``, Narrative's ``dataset_id`` and ``tags``.
+        :param fields: merged into the record, but for those with a meaning of their own that the docstring of
+            the vendor's class lists.
         :param cancel_state: the word the job ends in when it is cancelled; None: the vendor's usual one.
         """
         identifier = None if job_id is None else str(job_id)

@@ -130,6 +130,10 @@ class VendorApi(ABC):
     cancel_state: ClassVar[str]
     #: Seconds an exchanged token lives.
     token_lifetime: ClassVar[float]
+    #: Keys of a timeline's step that only this vendor has; ``SandboxJob.own`` holds what was last said there.
+    step_keys: ClassVar[frozenset[str]] = frozenset()
+    #: Names of row counts that only this vendor has.
+    row_names: ClassVar[frozenset[str]] = frozenset()
     #: What the vendor starts with in ``Sandbox(demo=True)``.
     demo_jobs: ClassVar[tuple[DemoJob, ...]] = ()
 
@@ -180,7 +184,7 @@ class VendorApi(ABC):
 
     def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
         """Apply a timeline step to a job."""
-        job.take_step(at, step, self.waiting_words, self.ended_words)
+        job.take_step(at, step, self.waiting_words, self.ended_words, self.step_keys)
 
     def state_step(
         self, job: SandboxJob, word: str, failure: str | None = None, unfinished_only: bool = False
@@ -205,11 +209,10 @@ class VendorApi(ABC):
         """Add a job, see ``Sandbox.add_job``."""
         if starts not in ("now", "first_read"):
             raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
-        unknown = [name for name in rows or {} if name not in ROW_COUNTS and not name.startswith("numRows")]
+        known = (*ROW_COUNTS, *sorted(self.row_names))
+        unknown = [name for name in rows or {} if name not in known]
         if unknown:
-            raise ValueError(
-                f"rows has {unknown}; it may have {', '.join(ROW_COUNTS)}, or Polaris' own numRows..."
-            )
+            raise ValueError(f"rows has {unknown}; {self.name}'s may have {', '.join(known)}")
         now = self._clock()
         self.store.advance(now)
         number = self.store.next_number()

@@ -106,7 +106,9 @@ def test_remove_job(sandbox, narrative, clock):
         ({"timeline": [(0, 7)]}, "state word or a dict"),
         ({"starts": "later"}, "first_read"),
         ({"job_id": "twice"}, "there already"),
-        ({"rows": {"reads": 1}}, "rows"),
+        ({"rows": {"reads": 1}}, "narrative's may have read, inserted, updated, rejected, errors$"),
+        ({"rows": {"numRowsPersisted": 1}}, "rows"),
+        ({"vendor": "polaris", "rows": {"numRows": 1}}, "numRowsPersisted"),
     ],
 )
 def test_bad_jobs_are_refused(sandbox, arguments, message):
