@@ -64,6 +64,11 @@ class Fault:
         )
 
     @property
+    def needs_socket(self) -> bool:
+        """Whether it takes time or a connection: without a socket there is neither."""
+        return bool(self.delay or self.drop or self.drip or self.endless)
+
+    @property
     def content(self) -> bytes | None:
         """The body as bytes."""
         if self.body is None or isinstance(self.body, bytes):

@@ -19,12 +19,13 @@ from airflow_provider_ingestjobs.sandbox.polaris import Polaris
 from airflow_provider_ingestjobs.sandbox.server import SandboxApp, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from starlette.types import Scope
 
     from airflow_provider_ingestjobs.sandbox.fault import Fault
+    from airflow_provider_ingestjobs.sandbox.spoil import Response
     from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
 VENDORS: tuple[type[VendorApi], ...] = (Amperity, Adverity, Polaris, Narrative)
@@ -120,6 +121,30 @@ class Sandbox:
     def stop(self) -> None:
         """Stop the server, dropping what it is still answering, and wait for its thread."""
         self._server.stop()
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Response:
+        """Return what a vendor answers, in the thread of the caller: for simulations, without a socket.
+
+        The sandbox need not have been started. Faults, rate limits and ``requests`` are as over a socket, but
+        nothing takes time: ``latency`` is the caller's to spend.
+
+        :param method: the HTTP method.
+        :param path: the URL's path, escaped as in a URL.
+        :param query: the URL's query, without the question mark.
+        :param headers: the request's headers.
+        :param body: the request's body.
+        :raises ValueError: if a fault strikes that needs a socket: one with ``delay``, ``drop``, ``drip`` or
+            ``endless``.
+        """
+        return self._app.respond(method, path, query, headers or {}, body)
 
     def add_job(
         self,

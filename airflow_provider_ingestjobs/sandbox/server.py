@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import unquote
 
 import uvicorn
 from starlette.datastructures import Headers
@@ -21,13 +22,15 @@ from airflow_provider_ingestjobs.sandbox.spoil import Response
 from airflow_provider_ingestjobs.sandbox.vendor import VendorApi, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_ingestjobs.sandbox.fault import Fault
 
     Record = Callable[[VendorApi, Scope, float, int | None], None]
+
+Result = TypeVar("Result")
 
 CONTROL_PATH = "/_sandbox"
 _START_SECONDS = 10
@@ -70,10 +73,9 @@ class SandboxApp:
         if path == CONTROL_PATH or path.startswith(CONTROL_PATH + "/"):
             await self._control(scope, receive, send)
             return
-        vendor = next((api for api in self._vendors if api.owns_path.match(path)), None)
+        vendor = self._owner(path)
         if vendor is None:
-            message = f"No vendor of the sandbox has a path {path}; GET /_sandbox says what there is."
-            await json_response({"message": message}, 404)(scope, receive, send)
+            await _nobodys(path)(scope, receive, send)
             return
         at = self._clock()
         if self.latency > 0:
@@ -84,12 +86,9 @@ class SandboxApp:
                 self._record(vendor, scope, at, message["status"])
             await send(message)
 
-        app: ASGIApp = vendor.app
         fault = self._take_fault(vendor, scope["method"], path)
-        if fault is None and self._over_limit(vendor):
-            app = vendor.refusal(429, "Too many requests", {"Retry-After": "1"})
         if fault is None:
-            await app(scope, receive, recording_send)
+            await self._within_limits(vendor)(scope, receive, recording_send)
             return
 
         transport = scope[_TRANSPORT]
@@ -107,6 +106,35 @@ class SandboxApp:
             await spoil.send_spoiled(response, fault, receive, recording_send, transport)
         finally:
             self._held.discard(transport)
+
+    def respond(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        """Return what would be answered over a socket, without one; see ``Sandbox.respond``."""
+        scope: Scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method.upper(),
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "server": ("127.0.0.1", 80),
+        }
+        vendor = self._owner(scope["path"])
+        if vendor is None:
+            return _at_once(spoil.real_response(_nobodys(scope["path"]), scope, body))
+        at = self._clock()
+        fault = self._take_fault(vendor, scope["method"], scope["path"])
+        if fault is None:
+            response = _at_once(spoil.real_response(self._within_limits(vendor), scope, body))
+        elif fault.needs_socket:
+            raise ValueError(f"{fault} needs a socket; in-process a fault may set status, headers and body")
+        else:
+            response = _at_once(_response(fault, vendor, scope, body))
+        self._record(vendor, scope, at, response.status)
+        return response
 
     def add_fault(self, fault: Fault) -> None:
         """Add trouble behind what was added before.
@@ -149,6 +177,9 @@ class SandboxApp:
         for transport in self._held:
             transport.abort()
 
+    def _owner(self, path: str) -> VendorApi | None:
+        return next((vendor for vendor in self._vendors if vendor.owns_path.match(path)), None)
+
     def _take_fault(self, vendor: VendorApi, method: str, path: str) -> Fault | None:
         with self._lock:
             for index, (fault, left) in enumerate(self._faults):
@@ -161,10 +192,12 @@ class SandboxApp:
                 return fault
         return None
 
-    def _over_limit(self, vendor: VendorApi) -> bool:
+    def _within_limits(self, vendor: VendorApi) -> ASGIApp:
         with self._lock:
             limit = self._limits.get(vendor.name)
-            return limit is not None and not limit.admits(self._clock())
+            if limit is None or limit.admits(self._clock()):
+                return vendor.app
+        return vendor.refusal(429, "Too many requests", {"Retry-After": "1"})
 
 
 class RateLimit:
@@ -290,3 +323,18 @@ async def _response(fault: Fault, vendor: VendorApi, scope: Scope, body: bytes) 
         content = json.dumps(vendor.error(status, f"Sandbox fault {status}")).encode()
     headers = Headers(raw=[(b"content-type", b"application/json")])
     return Response(status, headers, content).with_headers(fault.headers)
+
+
+def _nobodys(path: str) -> ASGIApp:
+    message = f"No vendor of the sandbox has a path {path}; GET /_sandbox says what there is."
+    return json_response({"message": message}, 404)
+
+
+def _at_once(answering: Coroutine[Any, Any, Result]) -> Result:
+    """Return what a coroutine returns that waits for nothing, in any thread and without an event loop."""
+    try:
+        answering.send(None)
+    except StopIteration as done:
+        return cast("Result", done.value)
+    answering.close()
+    raise RuntimeError("an endpoint waited for something, which it can only do behind a socket")

@@ -23,7 +23,12 @@ _ENDLESS_PAUSE = 0.002
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP response held back until the fault has had its way with it."""
+    """An HTTP response read whole.
+
+    :param status: its status.
+    :param headers: its headers, whose names may be looked up in any case.
+    :param body: its body.
+    """
 
     status: int
     headers: Headers
