@@ -16,10 +16,21 @@ From the command line: ``python -m airflow_provider_ingestjobs.sandbox --port 80
 from __future__ import annotations
 
 from airflow_provider_ingestjobs.sandbox.fault import Fault
+from airflow_provider_ingestjobs.sandbox.job_store import Timeline
 from airflow_provider_ingestjobs.sandbox.sandbox import VENDORS, RecordedRequest, Sandbox
+from airflow_provider_ingestjobs.sandbox.spoil import Response
 from airflow_provider_ingestjobs.sandbox.vendor import Credentials
 
 #: The one key, login and password each of these vendors accepts.
 CREDENTIALS: dict[str, Credentials] = {vendor.name: vendor.credentials for vendor in VENDORS}
 
-__all__ = ["CREDENTIALS", "VENDORS", "Credentials", "Fault", "RecordedRequest", "Sandbox"]
+__all__ = [
+    "CREDENTIALS",
+    "VENDORS",
+    "Credentials",
+    "Fault",
+    "RecordedRequest",
+    "Response",
+    "Sandbox",
+    "Timeline",
+]

@@ -30,7 +30,7 @@ ENDPOINTS = {
     "POST /_sandbox/jobs/state": "put a job into a state: vendor, job_id, state, failure",
     "DELETE /_sandbox/jobs?vendor=&job_id=": "remove a job",
     "POST /_sandbox/faults": "add a fault: vendor, method, path, status, headers, body, delay, drop, drip, "
-    "endless, times",
+    "endless, times, skip",
     "DELETE /_sandbox/faults": "remove every fault",
     "GET /_sandbox/requests?vendor=": "the requests the vendors got",
     "POST /_sandbox/tokens/expire": "let tokens be expired: vendor, or everybody's",

@@ -31,6 +31,8 @@ class Fault:
     :param drip: seconds between the bytes of the answer's body.
     :param endless: the answer's body never ends.
     :param times: how many requests it hits; None: until cleared.
+    :param skip: how many matching requests pass before it strikes; one that an earlier fault hits is none of
+        them.
     """
 
     vendor: str | None = None
@@ -44,12 +46,15 @@ class Fault:
     drip: float | None = None
     endless: bool = False
     times: int | None = 1
+    skip: int = 0
 
     def __post_init__(self) -> None:
         if self.drop not in (None, "before", "mid_body"):
             raise ValueError(f"drop must be 'before', 'mid_body' or None, not {self.drop!r}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be at least 1, or None, not {self.times!r}")
+        if self.skip < 0:
+            raise ValueError(f"skip must be 0 or more, not {self.skip!r}")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status must be between 200 and 599, not {self.status!r}")
         if self.path is not None:

@@ -8,10 +8,13 @@ import bisect
 import heapq
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+#: Seconds, and a state word or a dict of changes, in order.
+Timeline: TypeAlias = "Sequence[tuple[float, str | dict[str, Any]]]"
 
 ROW_COUNTS = ("read", "inserted", "updated", "rejected", "errors")
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from airflow_provider_ingestjobs.sandbox.fault import Fault
+    from airflow_provider_ingestjobs.sandbox.job_store import Timeline
+    from airflow_provider_ingestjobs.sandbox.server import ActiveFault
     from airflow_provider_ingestjobs.sandbox.spoil import Response
     from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
@@ -150,7 +152,7 @@ class Sandbox:
         self,
         vendor: str,
         job_id: str | int | None = None,
-        timeline: Sequence[tuple[float, str | dict[str, Any]]] = ((0, "running"),),
+        timeline: Timeline = ((0, "running"),),
         *,
         rows: dict[str, int] | None = None,
         failure: str | None = None,
@@ -286,7 +288,7 @@ class Sandbox:
             return {
                 "url": self.url,
                 "vendors": held,
-                "faults": [_fault_as_dict(*entry) for entry in self._app.faults_left()],
+                "faults": [_fault_as_dict(active) for active in self._app.active_faults()],
                 "latency": self.latency,
                 "cancel_delay": self.cancel_delay,
                 "connections": self.connection_env(),
@@ -339,10 +341,11 @@ def _by_name(vendors: list[VendorApi]) -> dict[str, VendorApi]:
     return named
 
 
-def _fault_as_dict(fault: Fault, left: int | None) -> dict[str, Any]:
-    content = fault.content
+def _fault_as_dict(active: ActiveFault) -> dict[str, Any]:
+    content = active.fault.content
     return {
-        **asdict(fault),
+        **asdict(active.fault),
         "body": None if content is None else content.decode("utf-8", "replace"),
-        "times": left,
+        "times": active.times,
+        "skip": active.skip,
     }

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote
 
@@ -38,6 +39,20 @@ _STOP_SECONDS = 2
 _TRANSPORT = "sandbox.transport"
 
 
+@dataclass(eq=False)
+class ActiveFault:
+    """A fault and how far it has come.
+
+    :param fault: the fault.
+    :param skip: how many matching requests it still lets pass.
+    :param times: how many requests it still hits; None: until cleared.
+    """
+
+    fault: Fault
+    skip: int
+    times: int | None
+
+
 class SandboxApp:
     """The ASGI application: latency first, then the faults, then rate limits, then the vendor.
 
@@ -63,7 +78,7 @@ class SandboxApp:
         self._clock = clock
         self._lock = lock
         self._record = record
-        self._faults: list[tuple[Fault, int | None]] = []
+        self._faults: list[ActiveFault] = []
         self._limits: dict[str, RateLimit] = {}
         self._held: set[asyncio.Transport] = set()
 
@@ -142,17 +157,17 @@ class SandboxApp:
         :param fault: the fault; the vendor it names, if any, by its sandbox name.
         """
         with self._lock:
-            self._faults.append((fault, fault.times))
+            self._faults.append(ActiveFault(fault, fault.skip, fault.times))
 
     def clear_faults(self) -> None:
         """Remove every fault."""
         with self._lock:
             self._faults.clear()
 
-    def faults_left(self) -> list[tuple[Fault, int | None]]:
-        """Return the faults and how many requests each still hits, None: until cleared."""
+    def active_faults(self) -> list[ActiveFault]:
+        """Return the faults that have not struck for the last time, in order."""
         with self._lock:
-            return list(self._faults)
+            return [replace(active) for active in self._faults]
 
     def limit(self, vendor: VendorApi, per_second: float | None) -> None:
         """Let a vendor refuse more requests than this.
@@ -182,14 +197,17 @@ class SandboxApp:
 
     def _take_fault(self, vendor: VendorApi, method: str, path: str) -> Fault | None:
         with self._lock:
-            for index, (fault, left) in enumerate(self._faults):
-                if not fault.matches(vendor.name, method, path):
+            for active in self._faults:
+                if not active.fault.matches(vendor.name, method, path):
                     continue
-                if left == 1:
-                    del self._faults[index]
-                elif left is not None:
-                    self._faults[index] = (fault, left - 1)
-                return fault
+                if active.skip:
+                    active.skip -= 1
+                    continue
+                if active.times is not None:
+                    active.times -= 1
+                    if not active.times:
+                        self._faults.remove(active)
+                return active.fault
         return None
 
     def _within_limits(self, vendor: VendorApi) -> ASGIApp:

@@ -7,19 +7,23 @@ from __future__ import annotations
 import json
 import socket
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
 
 @pytest.fixture
-def job(sandbox) -> str:
+def job(sandbox: Sandbox) -> str:
     return sandbox.add_job("narrative", "2a5b9ad7-dc8f-47bb-8e62-843a38f8054c")
 
 
-def raw_answer(sandbox, path: str, read_at_most: int = 1 << 20) -> bytes:
+def raw_answer(sandbox: Sandbox, path: str, read_at_most: int = 1 << 20) -> bytes:
     """Return what comes over the wire until the server closes the connection."""
     port = int(sandbox.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -32,7 +36,9 @@ def raw_answer(sandbox, path: str, read_at_most: int = 1 << 20) -> bytes:
         return received
 
 
-def test_status_alone_has_the_vendors_error_body(sandbox, narrative, amperity, job):
+def test_status_alone_has_the_vendors_error_body(
+    sandbox: Sandbox, narrative: Client, amperity: Client, job: str
+) -> None:
     sandbox.add_fault(Fault(status=503, headers={"Retry-After": "2"}, times=2))
     refused = narrative.get(f"/jobs/{job}")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
@@ -44,13 +50,15 @@ def test_status_alone_has_the_vendors_error_body(sandbox, narrative, amperity, j
 @pytest.mark.parametrize(
     ("body", "seen"), [({"a": 1}, b'{"a": 1}'), ("<html>", b"<html>"), (b"\xff", b"\xff")]
 )
-def test_body(sandbox, narrative, body, seen):
+def test_body(sandbox: Sandbox, narrative: Client, body: Any, seen: bytes) -> None:
     sandbox.add_fault(Fault(body=body, headers={"content-type": "text/html"}))
     answer = narrative.get("/jobs")
     assert (answer.status_code, answer.content, answer.headers["Content-Type"]) == (200, seen, "text/html")
 
 
-def test_a_fault_hits_only_what_it_names(sandbox, narrative, polaris, job):
+def test_a_fault_hits_only_what_it_names(
+    sandbox: Sandbox, narrative: Client, polaris: Client, job: str
+) -> None:
     sandbox.add_fault(Fault(vendor="narrative", method="get", path=r"/jobs/\w+", status=500, times=None))
     assert narrative.get("/jobs").status_code == 200
     assert narrative.request("POST", f"/jobs/{job}").status_code == 405
@@ -61,12 +69,25 @@ def test_a_fault_hits_only_what_it_names(sandbox, narrative, polaris, job):
     assert narrative.get(f"/jobs/{job}").status_code == 200
 
 
-def test_faults_may_name_the_connection_type(sandbox, polaris):
+def test_a_fault_may_let_requests_pass_first(sandbox: Sandbox, narrative: Client, polaris: Client) -> None:
+    sandbox.add_fault(Fault(vendor="narrative", status=500, skip=2, times=2))
+    assert polaris.get("/v2/jobs").status_code == 200
+    assert [narrative.get("/jobs").status_code for _ in range(5)] == [200, 200, 500, 500, 200]
+
+
+def test_what_an_earlier_fault_hits_has_not_passed(sandbox: Sandbox, narrative: Client) -> None:
+    sandbox.add_fault(Fault(status=500))
+    sandbox.add_fault(Fault(status=503, skip=1))
+    assert [fault["skip"] for fault in sandbox.describe()["faults"]] == [0, 1]
+    assert [narrative.get("/jobs").status_code for _ in range(4)] == [500, 200, 503, 200]
+
+
+def test_faults_may_name_the_connection_type(sandbox: Sandbox, polaris: Client) -> None:
     sandbox.add_fault(Fault(vendor="imply_polaris", status=500))
     assert polaris.get("/v2/jobs").status_code == 500
 
 
-def test_drop_before_closes_without_an_answer(sandbox, narrative, job):
+def test_drop_before_closes_without_an_answer(sandbox: Sandbox, narrative: Client, job: str) -> None:
     sandbox.add_fault(Fault(drop="before", times=2))
     assert raw_answer(sandbox, f"/jobs/{job}") == b""
     with pytest.raises(requests.ConnectionError):
@@ -74,7 +95,9 @@ def test_drop_before_closes_without_an_answer(sandbox, narrative, job):
     assert [request.status for request in sandbox.requests()] == [None, None]
 
 
-def test_drop_mid_body_closes_within_the_declared_length(sandbox, narrative, job):
+def test_drop_mid_body_closes_within_the_declared_length(
+    sandbox: Sandbox, narrative: Client, job: str
+) -> None:
     whole = narrative.get(f"/jobs/{job}").content
     sandbox.add_fault(Fault(drop="mid_body", times=2))
     head, _, body = raw_answer(sandbox, f"/jobs/{job}").partition(b"\r\n\r\n")
@@ -84,7 +107,7 @@ def test_drop_mid_body_closes_within_the_declared_length(sandbox, narrative, job
         narrative.get(f"/jobs/{job}")
 
 
-def test_drop_mid_body_of_a_cancel_still_cancels(sandbox, polaris):
+def test_drop_mid_body_of_a_cancel_still_cancels(sandbox: Sandbox, polaris: Client) -> None:
     job = sandbox.add_job("polaris", timeline=[(0, "running")])
     sandbox.cancel_delay = 0
     sandbox.add_fault(Fault(method="PUT", drop="mid_body"))
@@ -93,7 +116,7 @@ def test_drop_mid_body_of_a_cancel_still_cancels(sandbox, polaris):
     assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "canceled"
 
 
-def test_drip_sends_byte_by_byte(sandbox, narrative):
+def test_drip_sends_byte_by_byte(sandbox: Sandbox, narrative: Client) -> None:
     sandbox.add_fault(Fault(body="0123456789", drip=0.02))
     began = time.monotonic()
     response = narrative.request("GET", "/jobs", stream=True)
@@ -105,20 +128,20 @@ def test_drip_sends_byte_by_byte(sandbox, narrative):
         narrative.session.get(f"{sandbox.url}/jobs", timeout=0.1)
 
 
-def test_delay_then_the_real_answer(sandbox, narrative, job):
+def test_delay_then_the_real_answer(sandbox: Sandbox, narrative: Client, job: str) -> None:
     sandbox.add_fault(Fault(delay=0.15))
     began = time.monotonic()
     assert narrative.get(f"/jobs/{job}").json()["job_id"] == job
     assert time.monotonic() - began >= 0.15
 
 
-def test_endless_streams_until_the_client_goes(sandbox, narrative):
+def test_endless_streams_until_the_client_goes(sandbox: Sandbox, narrative: Client) -> None:
     sandbox.add_fault(Fault(endless=True))
     assert len(raw_answer(sandbox, "/jobs", read_at_most=300_000)) >= 300_000
     assert narrative.get("/jobs").status_code == 200
 
 
-def test_a_fault_underway_does_not_keep_the_server_from_stopping():
+def test_a_fault_underway_does_not_keep_the_server_from_stopping() -> None:
     with Sandbox() as sandbox:
         sandbox.add_fault(Fault(delay=60))
         with pytest.raises(requests.exceptions.ReadTimeout):
@@ -133,14 +156,14 @@ def test_a_fault_underway_does_not_keep_the_server_from_stopping():
     waiting.close()
 
 
-def test_latency(sandbox, narrative):
+def test_latency(sandbox: Sandbox, narrative: Client) -> None:
     sandbox.latency = 0.1
     began = time.monotonic()
     narrative.get("/jobs")
     assert time.monotonic() - began >= 0.1
 
 
-def test_rate_limit(sandbox, amperity, narrative, clock):
+def test_rate_limit(sandbox: Sandbox, amperity: Client, narrative: Client, clock: Clock) -> None:
     sandbox.rate_limit("amperity", 10)
     statuses = [amperity.get("/api/ingest/jobs/x").status_code for _ in range(12)]
     assert statuses == [404] * 10 + [429] * 2
@@ -154,13 +177,13 @@ def test_rate_limit(sandbox, amperity, narrative, clock):
     assert {amperity.get("/api/ingest/jobs/x").status_code for _ in range(12)} == {404}
 
 
-@pytest.mark.parametrize("wrong", [{"drop": "after"}, {"times": 0}, {"status": 99}])
-def test_bad_faults_are_refused(wrong):
+@pytest.mark.parametrize("wrong", [{"drop": "after"}, {"times": 0}, {"status": 99}, {"skip": -1}])
+def test_bad_faults_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Fault(**wrong)
 
 
-def test_faults_over_http(sandbox, narrative, anonymous):
+def test_faults_over_http(sandbox: Sandbox, narrative: Client, anonymous: Client) -> None:
     fault = {"vendor": "narrative", "status": 502, "body": {"oops": True}, "times": None}
     assert anonymous.request("POST", "/_sandbox/faults", json=fault).json() == {"ok": True}
     assert json.loads(anonymous.get("/_sandbox").json()["faults"][0]["body"]) == {"oops": True}
