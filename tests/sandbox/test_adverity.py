@@ -5,10 +5,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
+
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
 
 # The keys of the older help article's sample, help.adverity.com/hc/en-us/articles/360009502939-Jobs.
 SAMPLE = {
@@ -34,11 +40,11 @@ def at(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ids(page) -> list[int]:
+def ids(page: Any) -> list[int]:
     return [job["id"] for job in page["results"]]
 
 
-def test_records_have_the_samples_shape(sandbox, adverity):
+def test_records_have_the_samples_shape(sandbox: Sandbox, adverity: Client) -> None:
     sandbox.add_job("adverity", timeline=[(0, "Running")])
     sandbox.add_job("adverity", timeline=[(0, "Scheduled")])
     page = adverity.read("/api/jobs/")
@@ -54,14 +60,14 @@ def test_records_have_the_samples_shape(sandbox, adverity):
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Basic", ""])
-def test_a_key_of_the_user_interface_is_a_bearer(adverity, scheme):
+def test_a_key_of_the_user_interface_is_a_bearer(adverity: Client, scheme: str) -> None:
     header = f"{scheme} {CREDENTIALS['adverity'].key}".strip()
     response = adverity.request("GET", "/api/jobs/", headers={"Authorization": header})
     assert response.status_code == 401
     assert set(response.json()) == {"detail"}
 
 
-def test_a_token_of_a_login_goes_with_token(sandbox, anonymous):
+def test_a_token_of_a_login_goes_with_token(sandbox: Sandbox, anonymous: Client) -> None:
     known = CREDENTIALS["adverity"]
     refused = anonymous.request("POST", "/api/auth/token/", data={"username": known.login, "password": "no"})
     assert refused.status_code == 401
@@ -80,7 +86,9 @@ def test_a_token_of_a_login_goes_with_token(sandbox, anonymous):
     assert anonymous.request("POST", "/api/auth/token/", data=form).json() != granted
 
 
-def test_the_current_list_holds_running_and_scheduled_jobs_only(sandbox, adverity, clock):
+def test_the_current_list_holds_running_and_scheduled_jobs_only(
+    sandbox: Sandbox, adverity: Client, clock: Clock
+) -> None:
     job = int(sandbox.add_job("adverity", timeline=[(0, "Scheduled"), (2, "Running"), (4, "Success")]))
     assert ids(adverity.read("/api/jobs/")) == [job]
     assert ids(adverity.read("/api/jobs")) == [job]
@@ -91,7 +99,7 @@ def test_the_current_list_holds_running_and_scheduled_jobs_only(sandbox, adverit
     assert adverity.read(f"/api/jobs/{job}/")["state_label"] == "Success"
 
 
-def test_past_jobs_by_date_and_by_time(sandbox, adverity, clock):
+def test_past_jobs_by_date_and_by_time(sandbox: Sandbox, adverity: Client, clock: Clock) -> None:
     done = int(sandbox.add_job("adverity", timeline=[(0, "Running"), (1, "Failed")]))
     sandbox.add_job("adverity", timeline=[(0, "Running")])
     started = clock.now
@@ -105,7 +113,7 @@ def test_past_jobs_by_date_and_by_time(sandbox, adverity, clock):
     assert {"detail", "errors"} <= set(refused.json())
 
 
-def test_datastream_filter_takes_the_documented_trailing_slash(sandbox, adverity):
+def test_datastream_filter_takes_the_documented_trailing_slash(sandbox: Sandbox, adverity: Client) -> None:
     job = int(sandbox.add_job("adverity", fields={"datastream_id": 7}, timeline=[(0, "Running")]))
     sandbox.add_job("adverity", fields={"datastream": {"id": 8}}, timeline=[(0, "Running")])
     for value in ("7", "7/"):
@@ -113,7 +121,7 @@ def test_datastream_filter_takes_the_documented_trailing_slash(sandbox, adverity
     assert adverity.get("/api/jobs/", datastream_id="x").json()["datastream_id"] == ["Enter a number."]
 
 
-def test_pages_link_to_each_other_absolutely(sandbox, adverity):
+def test_pages_link_to_each_other_absolutely(sandbox: Sandbox, adverity: Client) -> None:
     expected = sorted(int(sandbox.add_job("adverity", timeline=[(0, "Running")])) for _ in range(5))
     path, seen, previous = "/api/jobs/?page_size=2&ordering=id&datastream_id=42", [], []
     while path:
@@ -130,8 +138,8 @@ def test_pages_link_to_each_other_absolutely(sandbox, adverity):
     assert adverity.get("/api/jobs/", page=99).json() == {"detail": "Invalid page."}
 
 
-def test_a_job_stops_only_in_the_fetch_stage(sandbox, adverity, clock):
-    timeline = [(0, {"state": "Running", "stage": "fetch"}), (5, {"stage": "load"}), (9, "Success")]
+def test_a_job_stops_only_in_the_fetch_stage(sandbox: Sandbox, adverity: Client, clock: Clock) -> None:
+    timeline: Timeline = [(0, {"state": "Running", "stage": "fetch"}), (5, {"stage": "load"}), (9, "Success")]
     job, late = (sandbox.add_job("adverity", timeline=timeline) for _ in range(2))
     sandbox.cancel_delay = 1
     assert adverity.request("POST", f"/api/jobs/{job}/stop/").status_code == 200
@@ -148,14 +156,14 @@ def test_a_job_stops_only_in_the_fetch_stage(sandbox, adverity, clock):
     assert adverity.request("POST", "/api/jobs/1/stop/").status_code == 404
 
 
-def test_a_stopped_job_may_be_cancelled_instead(sandbox, adverity):
+def test_a_stopped_job_may_be_cancelled_instead(sandbox: Sandbox, adverity: Client) -> None:
     sandbox.cancel_delay = 0
     job = sandbox.add_job("adverity", timeline=[(0, "Running")], cancel_state="Cancelled")
     adverity.request("POST", f"/api/jobs/{job}/stop/")
     assert adverity.read(f"/api/jobs/{job}/")["state_label"] == "Cancelled"
 
 
-def test_single_job_shows_issues(sandbox, adverity):
+def test_single_job_shows_issues(sandbox: Sandbox, adverity: Client) -> None:
     job = sandbox.add_job("adverity", timeline=[(0, "Failed")], failure="Authorization error")
     record = adverity.read(f"/api/jobs/{job}/")
     assert set(record) == {*SAMPLE, "issues", "manual"}
@@ -163,14 +171,14 @@ def test_single_job_shows_issues(sandbox, adverity):
     assert set(record["issues"][0]) == {"message", "type_label", "extraction_state_label", "url"}
 
 
-def test_imported(sandbox, adverity):
+def test_imported(sandbox: Sandbox, adverity: Client) -> None:
     plain = sandbox.add_job("adverity", timeline=[(0, "Running")])
     told = sandbox.add_job("adverity", timeline=[(0, "Running")], fields={"imported": {"rows": 3}})
     assert adverity.read(f"/api/jobs/{plain}/imported/")["id"] == int(plain)
     assert adverity.read(f"/api/jobs/{told}/imported/") == {"rows": 3}
 
 
-def test_ids_are_numbers(sandbox):
+def test_ids_are_numbers(sandbox: Sandbox) -> None:
     assert sandbox.add_job("adverity", 12) == "12"
     with pytest.raises(ValueError, match="numbers"):
         sandbox.add_job("adverity", "twelve")

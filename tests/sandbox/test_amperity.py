@@ -4,13 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
+
 JOBS = "/api/ingest/jobs"
+
+Window = Callable[..., dict[str, str]]
 
 
 def at(seconds: float) -> str:
@@ -18,7 +27,7 @@ def at(seconds: float) -> str:
 
 
 @pytest.fixture
-def window(clock):
+def window(clock: Clock) -> Window:
     def around(before: float = 3600, after: float = 3600) -> dict[str, str]:
         return {"created_from": at(clock.now - before), "created_to": at(clock.now + after)}
 
@@ -37,20 +46,22 @@ def window(clock):
         ({"api-version": "2019-01-01"}, 400),
     ],
 )
-def test_every_call_needs_token_tenant_and_version(amperity, headers, status):
+def test_every_call_needs_token_tenant_and_version(
+    amperity: Client, headers: dict[str, str | None], status: int
+) -> None:
     response = amperity.request("GET", f"{JOBS}/isj-1", headers=headers)
     assert response.status_code == status
     assert response.json()["status"] == status
     assert set(response.json()) == {"status", "message"}
 
 
-def test_version_may_be_a_parameter(sandbox, amperity):
+def test_version_may_be_a_parameter(sandbox: Sandbox, amperity: Client) -> None:
     sandbox.add_job("amperity", "isj-1")
     response = amperity.request("GET", f"{JOBS}/isj-1?api_version=2024-04-01", headers={"api-version": None})
     assert response.status_code == 200
 
 
-def test_token_endpoint(sandbox, amperity, anonymous, clock):
+def test_token_endpoint(sandbox: Sandbox, amperity: Client, anonymous: Client, clock: Clock) -> None:
     known = CREDENTIALS["amperity"]
     form = {
         "grant_type": "client_credentials",
@@ -80,28 +91,30 @@ def test_token_endpoint(sandbox, amperity, anonymous, clock):
         {"created_from": "2026-01-01", "created_to": "2026-01-02", "next_token": "ZVEy1iwsKBs9a6H"},
     ],
 )
-def test_list_refuses_bad_windows(amperity, params):
+def test_list_refuses_bad_windows(amperity: Client, params: dict[str, Any]) -> None:
     assert amperity.get(JOBS, **params).status_code == 400
 
 
-def test_list_takes_a_window_of_exactly_seven_days(amperity):
+def test_list_takes_a_window_of_exactly_seven_days(amperity: Client) -> None:
     assert amperity.read(JOBS, created_from="2026-01-01", created_to="2026-01-08")["data"] == []
 
 
-def test_list_filters_by_started_at_half_open(sandbox, amperity, clock):
+def test_list_filters_by_started_at_half_open(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
     sandbox.add_job("amperity", "isj-1", timeline=[(0, "running")])
     second = clock.now
     assert amperity.read(JOBS, created_from=at(second), created_to=at(second + 1))["data"]
     assert not amperity.read(JOBS, created_from=at(second - 1), created_to=at(second))["data"]
 
 
-def test_list_total_only_when_asked(sandbox, amperity, window):
+def test_list_total_only_when_asked(sandbox: Sandbox, amperity: Client, window: Window) -> None:
     sandbox.add_job("amperity", "isj-1")
     assert "total" not in amperity.read(JOBS, **window())
     assert amperity.read(JOBS, with_total="true", **window())["total"] == 1
 
 
-def test_scheduled_job_is_read_by_id_but_not_listed(sandbox, amperity, window, clock):
+def test_scheduled_job_is_read_by_id_but_not_listed(
+    sandbox: Sandbox, amperity: Client, window: Window, clock: Clock
+) -> None:
     sandbox.add_job("amperity", "isj-1", timeline=[(0, "scheduled"), (5, "running")])
     table = amperity.read(f"{JOBS}/isj-1")["tables"][0]
     assert table["state"] == "scheduled"
@@ -111,9 +124,14 @@ def test_scheduled_job_is_read_by_id_but_not_listed(sandbox, amperity, window, c
     assert [job["id"] for job in amperity.read(JOBS, **window())["data"]] == ["isj-1"]
 
 
-def test_rows_follow_progress_and_end(sandbox, amperity, clock):
+def test_rows_follow_progress_and_end(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
     rows = {"read": 1000, "inserted": 400, "updated": 200, "rejected": 200, "errors": 200}
-    timeline = [(0, "running"), (2, {"progress": 0.5}), (3, {"rows": {"read": 700}}), (4, "succeeded")]
+    timeline: Timeline = [
+        (0, "running"),
+        (2, {"progress": 0.5}),
+        (3, {"rows": {"read": 700}}),
+        (4, "succeeded"),
+    ]
     sandbox.add_job("amperity", "isj-1", timeline=timeline, rows=rows)
     seen = []
     for _ in range(5):
@@ -125,7 +143,7 @@ def test_rows_follow_progress_and_end(sandbox, amperity, clock):
     assert table["files"][0]["errors"] == 200
 
 
-def test_tables_have_their_own_states(sandbox, amperity, clock):
+def test_tables_have_their_own_states(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
     sandbox.add_job(
         "amperity",
         "isj-1",
@@ -145,8 +163,10 @@ def test_tables_have_their_own_states(sandbox, amperity, clock):
     assert states() == ["succeeded"] * 3
 
 
-def test_job_without_tables_gets_them_later(sandbox, amperity, window, clock):
-    timeline = [
+def test_job_without_tables_gets_them_later(
+    sandbox: Sandbox, amperity: Client, window: Window, clock: Clock
+) -> None:
+    timeline: Timeline = [
         (0, "running"),
         (2, {"tables": [{"state": "running", "table_name": "Late"}]}),
         (4, "succeeded"),
@@ -159,7 +179,9 @@ def test_job_without_tables_gets_them_later(sandbox, amperity, window, clock):
     assert len(amperity.read(JOBS, **window())["data"]) == 1
 
 
-def test_stopping_a_workflow_cancels_its_unfinished_jobs(sandbox, amperity, clock):
+def test_stopping_a_workflow_cancels_its_unfinished_jobs(
+    sandbox: Sandbox, amperity: Client, clock: Clock
+) -> None:
     for job_id, timeline in (
         ("isj-1", [(0, "running"), (100, "succeeded")]),
         ("isj-2", [(0, "scheduled")]),
@@ -188,7 +210,9 @@ def test_stopping_a_workflow_cancels_its_unfinished_jobs(sandbox, amperity, cloc
     assert (run["state"], run["error"]["message"]) == ("canceled", "Workflow manually stopped")
 
 
-def test_a_stop_leaves_finished_tables_and_takes_the_word_of_the_job(sandbox, amperity):
+def test_a_stop_leaves_finished_tables_and_takes_the_word_of_the_job(
+    sandbox: Sandbox, amperity: Client
+) -> None:
     sandbox.cancel_delay = 0
     sandbox.add_job(
         "amperity",
@@ -202,10 +226,10 @@ def test_a_stop_leaves_finished_tables_and_takes_the_word_of_the_job(sandbox, am
     assert [table["state"] for table in tables] == ["succeeded", "stopped"]
 
 
-def test_a_stopped_job_shows_the_rows_ingested_until_then(sandbox, amperity):
+def test_a_stopped_job_shows_the_rows_ingested_until_then(sandbox: Sandbox, amperity: Client) -> None:
     sandbox.cancel_delay = 0
 
-    def rows_after_stop(name: str, *timeline) -> list[int]:
+    def rows_after_stop(name: str, *timeline: tuple[float, Any]) -> list[int]:
         sandbox.add_job(
             "amperity",
             f"isj-{name}",
@@ -225,7 +249,7 @@ def test_a_stopped_job_shows_the_rows_ingested_until_then(sandbox, amperity):
     assert [table["read"] for table in amperity.read(f"{JOBS}/isj-none")["tables"]] == [1000, 1000]
 
 
-def test_workflow_shows_its_error_only_when_verbose(sandbox, amperity):
+def test_workflow_shows_its_error_only_when_verbose(sandbox: Sandbox, amperity: Client) -> None:
     sandbox.add_job(
         "amperity",
         "isj-1",
@@ -242,7 +266,7 @@ def test_workflow_shows_its_error_only_when_verbose(sandbox, amperity):
     assert amperity.get("/api/workflow/runs/wf-1", view="all").status_code == 400
 
 
-def test_workflow_list_pages_and_filters(sandbox, amperity, clock):
+def test_workflow_list_pages_and_filters(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
     for number in range(5):
         word = "succeeded" if number % 2 else "running"
         sandbox.add_job("amperity", timeline=[(0, word)], fields={"workflow_id": f"wf-{number}"})
@@ -257,7 +281,7 @@ def test_workflow_list_pages_and_filters(sandbox, amperity, clock):
     assert amperity.get("/api/workflow/runs", next_token="rubbish!").status_code == 400
 
 
-def test_errors_of_unknown_paths_and_methods_have_the_vendors_shape(amperity):
+def test_errors_of_unknown_paths_and_methods_have_the_vendors_shape(amperity: Client) -> None:
     for method, path, status in (("GET", "/api/ingest/nothing", 404), ("DELETE", f"{JOBS}/isj-1", 405)):
         response = amperity.request(method, path)
         assert response.status_code == status

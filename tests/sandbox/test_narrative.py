@@ -5,35 +5,42 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 from airflow_provider_ingestjobs.sandbox.narrative import DATA_PLANE_ID
 
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+
 LOGIN, PASSWORD = CREDENTIALS["narrative"].login, CREDENTIALS["narrative"].password
 
 
-def ids(page) -> list[str]:
+def ids(page: Any) -> list[str]:
     return [job["job_id"] for job in page["records"]]
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", f"Basic {CREDENTIALS['narrative'].key}", ""])
-def test_every_call_needs_a_key(narrative, header):
+def test_every_call_needs_a_key(narrative: Client, header: str) -> None:
     response = narrative.request("GET", "/jobs", headers={"Authorization": header})
     assert response.status_code == 401
     assert response.json()["error"] == "Unauthorized"
     assert set(response.json()) == {"error", "error_description"}
 
 
-def test_a_missing_job_has_the_documented_error_shape(narrative):
+def test_a_missing_job_has_the_documented_error_shape(narrative: Client) -> None:
     response = narrative.get("/jobs/2a5b9ad7-dc8f-47bb-8e62-843a38f8054c")
     assert response.status_code == 404
     assert set(response.json()) == {"error", "error_description"}
 
 
-def test_tokens(sandbox, anonymous):
-    def token(auth=(LOGIN, PASSWORD), **form):
+def test_tokens(sandbox: Sandbox, anonymous: Client) -> None:
+    def token(auth: tuple[str, str] | None = (LOGIN, PASSWORD), **form: str) -> requests.Response:
         return anonymous.request("POST", "/oauth/token", data=form, auth=auth)
 
     assert token().status_code == 400
@@ -62,13 +69,13 @@ def test_tokens(sandbox, anonymous):
         {"dataset_id": "x"},
     ],
 )
-def test_bad_parameters_are_refused(narrative, params):
+def test_bad_parameters_are_refused(narrative: Client, params: dict[str, Any]) -> None:
     response = narrative.get("/jobs", **params)
     assert response.status_code == 400
     assert set(response.json()) == {"error", "error_description"}
 
 
-def test_pages(sandbox, narrative, clock):
+def test_pages(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     expected = []
     for _ in range(5):
         expected.append(sandbox.add_job("narrative"))
@@ -89,11 +96,11 @@ def test_pages(sandbox, narrative, clock):
     assert ids(narrative.read("/jobs", order_by="created_at_asc", per_page=3, offset=1)) == expected[1:4]
 
 
-def test_an_empty_list(narrative):
+def test_an_empty_list(narrative: Client) -> None:
     assert narrative.read("/jobs") == {"current_page": 1, "total_records": 0, "total_pages": 0, "records": []}
 
 
-def test_order_by_update_follows_the_jobs(sandbox, narrative, clock):
+def test_order_by_update_follows_the_jobs(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     slow = sandbox.add_job("narrative", timeline=[(0, "pending"), (3, "running")])
     fast = sandbox.add_job("narrative", timeline=[(0, "pending"), (2, "running")])
     clock.advance(2)
@@ -105,13 +112,13 @@ def test_order_by_update_follows_the_jobs(sandbox, narrative, clock):
     assert ids(narrative.read("/jobs", order_by="updated_at_asc")) == [fast, slow]
 
 
-def test_filters(sandbox, narrative):
+def test_filters(sandbox: Sandbox, narrative: Client) -> None:
     plane = "00000000-0000-4000-8000-000000000000"
     a = sandbox.add_job("narrative", timeline=[(0, "completed")], fields={"dataset_id": 7, "tags": ["x"]})
     b = sandbox.add_job("narrative", timeline=[(0, "failed")], fields={"type": "nql-forecast", "tags": ["y"]})
     c = sandbox.add_job("narrative", timeline=[(0, "pending_cancellation")], fields={"data_plane_id": plane})
 
-    def found(**params) -> set[str]:
+    def found(**params: Any) -> set[str]:
         page = narrative.read("/jobs", **params)
         assert page["total_records"] == len(page["records"])
         return set(ids(page))
@@ -127,7 +134,7 @@ def test_filters(sandbox, narrative):
     assert "tags" not in narrative.read(f"/jobs/{a}")
 
 
-def test_timestamps_have_no_zone_and_failures_a_message(sandbox, narrative):
+def test_timestamps_have_no_zone_and_failures_a_message(sandbox: Sandbox, narrative: Client) -> None:
     job = sandbox.add_job("narrative", timeline=[(0, "failed")], failure="Spark died")
     record = narrative.read(f"/jobs/{job}")
     for name in ("created_at", "updated_at", "ended_at"):
@@ -135,7 +142,7 @@ def test_timestamps_have_no_zone_and_failures_a_message(sandbox, narrative):
     assert record["failures"][0]["message"] == "Spark died"
 
 
-def test_there_is_no_cancel(sandbox, narrative):
+def test_there_is_no_cancel(sandbox: Sandbox, narrative: Client) -> None:
     job = sandbox.add_job("narrative")
     assert narrative.request("POST", f"/jobs/{job}/cancel").status_code == 404
     assert narrative.request("DELETE", f"/jobs/{job}").status_code == 405

@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 from airflow_provider_ingestjobs.sandbox.polaris import ORGANIZATION, PROJECT_ID
+
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
 
 JOBS = f"/v1/projects/{PROJECT_ID}/jobs"
 TOKEN = f"/auth/realms/{ORGANIZATION}/protocol/openid-connect/token"
@@ -38,7 +44,7 @@ def basic(text: str) -> str:
     return f"Basic {base64.b64encode(text.encode()).decode()}"
 
 
-def test_record_has_the_samples_shape(sandbox, polaris):
+def test_record_has_the_samples_shape(sandbox: Sandbox, polaris: Client) -> None:
     job = sandbox.add_job("polaris", timeline=[(0, "pending")])
     record = polaris.read(f"{JOBS}/{job}")
     assert {name: type(value) for name, value in record.items()} == SAMPLE
@@ -63,13 +69,13 @@ def test_record_has_the_samples_shape(sandbox, polaris):
         ("", 401),
     ],
 )
-def test_a_key_is_raw_or_a_user_name(polaris, header, status):
+def test_a_key_is_raw_or_a_user_name(polaris: Client, header: str, status: int) -> None:
     response = polaris.request("GET", f"{JOBS}/none", headers={"Authorization": header})
     assert response.status_code == status
     assert set(response.json()) == {"message"}
 
 
-def test_tokens_live_five_minutes(polaris, clock):
+def test_tokens_live_five_minutes(polaris: Client, clock: Clock) -> None:
     known = CREDENTIALS["polaris"]
     form = {
         "grant_type": "client_credentials",
@@ -91,7 +97,7 @@ def test_tokens_live_five_minutes(polaris, clock):
     assert expired.json() == {"message": 'Token claims invalid: ["exp"]="token expired"'}
 
 
-def test_jobs_belong_to_projects(sandbox, polaris):
+def test_jobs_belong_to_projects(sandbox: Sandbox, polaris: Client) -> None:
     here, there = sandbox.add_job("polaris"), sandbox.add_job("polaris", fields={"project_id": "other"})
     assert [job["id"] for job in polaris.read(JOBS)["values"]] == [here]
     assert [job["id"] for job in polaris.read("/v1/projects/other/jobs")["values"]] == [there]
@@ -101,12 +107,12 @@ def test_jobs_belong_to_projects(sandbox, polaris):
     assert polaris.get("/v1/projects/none/jobs").status_code == 404
 
 
-def test_a_repeated_filter_means_or(sandbox, polaris):
+def test_a_repeated_filter_means_or(sandbox: Sandbox, polaris: Client) -> None:
     batch = sandbox.add_job("polaris", timeline=[(0, "running")])
     failed = sandbox.add_job("polaris", timeline=[(0, "failed")])
     stream = sandbox.add_job("polaris", timeline=[(0, "running")], fields={"type": "streaming"})
 
-    def found(**params) -> set[str]:
+    def found(**params: Any) -> set[str]:
         return {job["id"] for job in polaris.read(JOBS, **params)["values"]}
 
     assert found(healthStatus="error") == {failed}
@@ -115,7 +121,7 @@ def test_a_repeated_filter_means_or(sandbox, polaris):
     assert found(healthStatus=["ok", "error"], type="streaming") == {stream}
 
 
-def test_metrics(sandbox, polaris):
+def test_metrics(sandbox: Sandbox, polaris: Client) -> None:
     rows = {"read": 99999, "errors": 2, "rejected": 40}
     job = sandbox.add_job("polaris", timeline=[(0, "completed")], rows=rows)
     assert polaris.read(f"{JOBS}/{job}/metrics") == {
@@ -130,16 +136,16 @@ def test_metrics(sandbox, polaris):
     assert polaris.read(f"{JOBS}/{own}/metrics")["totals"]["numRowsProcessedWithWarnings"] == 5
 
 
-def test_metrics_of_a_cancelled_job_count_the_rows_until_then(sandbox, polaris):
+def test_metrics_of_a_cancelled_job_count_the_rows_until_then(sandbox: Sandbox, polaris: Client) -> None:
     sandbox.cancel_delay = 0
-    timeline = [(0, {"state": "running", "progress": 0.1}), (100, "completed")]
+    timeline: Timeline = [(0, {"state": "running", "progress": 0.1}), (100, "completed")]
     job = sandbox.add_job("polaris", timeline=timeline, rows={"read": 500})
     polaris.request("PUT", f"{JOBS}/{job}", json={"desiredExecutionStatus": "canceled"})
     assert polaris.read(f"{JOBS}/{job}")["executionStatus"] == "canceled"
     assert polaris.read(f"{JOBS}/{job}/metrics")["totals"]["numRowsProcessed"] == 50
 
 
-def test_cancel(sandbox, polaris, clock):
+def test_cancel(sandbox: Sandbox, polaris: Client, clock: Clock) -> None:
     job = sandbox.add_job("polaris", timeline=[(0, "running"), (100, "completed")])
     done = sandbox.add_job("polaris", timeline=[(0, "completed")])
     sandbox.cancel_delay = 3
@@ -157,5 +163,6 @@ def test_cancel(sandbox, polaris, clock):
     assert polaris.request("PUT", f"{JOBS}/{job}", json=wish).status_code == 200
     assert polaris.request("PUT", f"{JOBS}/{done}", json=wish).status_code == 400
     assert polaris.request("PUT", f"{JOBS}/none", json=wish).status_code == 404
-    for body in ({"desiredExecutionStatus": "paused"}, [], None):
+    bodies: list[Any] = [{"desiredExecutionStatus": "paused"}, [], None]
+    for body in bodies:
         assert polaris.request("PUT", f"{JOBS}/{job}", json=body).status_code == 400

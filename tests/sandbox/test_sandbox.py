@@ -12,21 +12,25 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Sandbox
 
+if TYPE_CHECKING:
+    from conftest import Client, Clock
+
 ROOT = Path(__file__).parents[2]
 VENDORS = ("amperity", "adverity", "polaris", "narrative")
 
 
-def state(narrative, job: str) -> str:
-    return narrative.read(f"/jobs/{job}")["state"]
+def state(narrative: Client, job: str) -> str:
+    return str(narrative.read(f"/jobs/{job}")["state"])
 
 
-def test_a_timeline_runs_with_the_clock(sandbox, narrative, clock):
+def test_a_timeline_runs_with_the_clock(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     job = sandbox.add_job("narrative", timeline=[(0, "pending"), (1.5, "running"), (3, "completed")])
     seen = []
     for _ in range(4):
@@ -35,12 +39,12 @@ def test_a_timeline_runs_with_the_clock(sandbox, narrative, clock):
     assert seen == ["pending", "pending", "running", "completed"]
 
 
-def test_entries_at_the_same_second_all_happen_in_order(sandbox, narrative):
+def test_entries_at_the_same_second_all_happen_in_order(sandbox: Sandbox, narrative: Client) -> None:
     job = sandbox.add_job("narrative", timeline=[(0, "pending"), (0, "running"), (0, "completed")])
     assert state(narrative, job) == "completed"
 
 
-def test_a_job_is_unknown_before_its_first_entry(sandbox, narrative, clock):
+def test_a_job_is_unknown_before_its_first_entry(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     job = sandbox.add_job("narrative", timeline=[(5, "running")])
     assert narrative.get(f"/jobs/{job}").status_code == 404
     assert narrative.read("/jobs")["total_records"] == 0
@@ -48,14 +52,14 @@ def test_a_job_is_unknown_before_its_first_entry(sandbox, narrative, clock):
     assert state(narrative, job) == "running"
 
 
-def test_a_timeline_may_lie_in_the_past(sandbox, narrative):
+def test_a_timeline_may_lie_in_the_past(sandbox: Sandbox, narrative: Client) -> None:
     job = sandbox.add_job("narrative", timeline=[(-100, "running"), (-10, "completed")])
     record = narrative.read(f"/jobs/{job}")
     assert record["state"] == "completed"
     assert record["created_at"] < record["ended_at"]
 
 
-def test_a_job_may_wait_for_its_first_read(sandbox, narrative, clock):
+def test_a_job_may_wait_for_its_first_read(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     timeline = [(0, "pending"), (2, "running")]
     by_id = sandbox.add_job("narrative", timeline=timeline, starts="first_read")
     clock.advance(100)
@@ -66,13 +70,13 @@ def test_a_job_may_wait_for_its_first_read(sandbox, narrative, clock):
     assert {job["state"] for job in narrative.read("/jobs")["records"]} == {"pending", "running"}
 
 
-def test_a_timeline_may_change_fields(sandbox, narrative):
+def test_a_timeline_may_change_fields(sandbox: Sandbox, narrative: Client) -> None:
     executor = {"state": "running", "executor": "late"}
     job = sandbox.add_job("narrative", timeline=[(0, "pending"), (0, executor)], fields={"executor": "early"})
     assert narrative.read(f"/jobs/{job}")["executor"] == "late"
 
 
-def test_set_state_overrules_the_timeline(sandbox, narrative, clock):
+def test_set_state_overrules_the_timeline(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     job = sandbox.add_job("narrative", timeline=[(0, "pending"), (5, "running")])
     sandbox.set_state("narrative", job, "failed", failure="broken")
     assert narrative.read(f"/jobs/{job}")["failures"][0]["message"] == "broken"
@@ -82,7 +86,7 @@ def test_set_state_overrules_the_timeline(sandbox, narrative, clock):
     assert "ended_at" not in narrative.read(f"/jobs/{job}")
 
 
-def test_remove_job(sandbox, narrative, clock):
+def test_remove_job(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
     jobs = [sandbox.add_job("narrative", timeline=[(0, "pending"), (1, "running")]) for _ in range(3)]
     sandbox.remove_job("narrative", jobs[1])
     clock.advance(1)
@@ -111,20 +115,22 @@ def test_remove_job(sandbox, narrative, clock):
         ({"vendor": "polaris", "rows": {"numRows": 1}}, "numRowsPersisted"),
     ],
 )
-def test_bad_jobs_are_refused(sandbox, arguments, message):
+def test_bad_jobs_are_refused(sandbox: Sandbox, arguments: dict[str, Any], message: str) -> None:
     sandbox.add_job("narrative", "twice")
     with pytest.raises(ValueError, match=message):
         sandbox.add_job(**{"vendor": "narrative", **arguments})
 
 
-def test_ids_look_like_the_vendors(sandbox):
+def test_ids_look_like_the_vendors(sandbox: Sandbox) -> None:
     ids = {vendor: sandbox.add_job(vendor) for vendor in VENDORS}
     assert ids["amperity"].startswith("isj-20")
     assert ids["adverity"].isdigit()
     assert [len(ids[vendor]) for vendor in ("polaris", "narrative")] == [36, 36]
 
 
-def test_requests_are_recorded_without_secrets(sandbox, narrative, anonymous):
+def test_requests_are_recorded_without_secrets(
+    sandbox: Sandbox, narrative: Client, anonymous: Client
+) -> None:
     key = CREDENTIALS["narrative"].key
     narrative.get("/jobs", per_page=5)
     narrative.get("/jobs", key=key)
@@ -136,7 +142,7 @@ def test_requests_are_recorded_without_secrets(sandbox, narrative, anonymous):
     assert key not in repr(sandbox.requests())
 
 
-def test_reset_forgets_everything(sandbox, narrative):
+def test_reset_forgets_everything(sandbox: Sandbox, narrative: Client) -> None:
     sandbox.add_job("narrative")
     sandbox.latency = 5
     sandbox.rate_limit("narrative", 0.001)
@@ -148,7 +154,7 @@ def test_reset_forgets_everything(sandbox, narrative):
 
 
 @pytest.mark.parametrize("auth", ["key", "login"])
-def test_connections_name_what_airflow_needs(sandbox, auth):
+def test_connections_name_what_airflow_needs(sandbox: Sandbox, auth: str) -> None:
     for vendor in VENDORS:
         connection = sandbox.connection(vendor, auth)
         assert set(connection) == {"conn_id", "conn_type", "host", "login", "password", "extra"}
@@ -158,7 +164,7 @@ def test_connections_name_what_airflow_needs(sandbox, auth):
     assert sandbox.connection("imply_polaris", "login")["extra"]["token_url"].startswith(sandbox.url)
 
 
-def test_connection_env(sandbox):
+def test_connection_env(sandbox: Sandbox) -> None:
     variables = sandbox.connection_env()
     assert set(variables) == {
         "AIRFLOW_CONN_AMPERITY_DEFAULT",
@@ -169,13 +175,13 @@ def test_connection_env(sandbox):
     assert json.loads(variables["AIRFLOW_CONN_AMPERITY_DEFAULT"])["extra"] == {"tenant": "sandbox-tenant"}
 
 
-def test_paths_of_no_vendor(anonymous):
+def test_paths_of_no_vendor(anonymous: Client) -> None:
     response = anonymous.get("/v3/jobs")
     assert response.status_code == 404
     assert "/_sandbox" in response.json()["message"]
 
 
-def test_jobs_over_http(sandbox, narrative, anonymous):
+def test_jobs_over_http(sandbox: Sandbox, narrative: Client, anonymous: Client) -> None:
     job = {"vendor": "narrative", "job_id": "a", "timeline": [[0, "pending"], [900, "completed"]]}
     assert anonymous.request("POST", "/_sandbox/jobs", json=job).json() == {"job_ids": ["a"]}
     more = [{**job, "job_id": "b"}, {**job, "job_id": "c"}]
@@ -196,7 +202,9 @@ def test_jobs_over_http(sandbox, narrative, anonymous):
     assert narrative.read("/jobs")["total_records"] == 0
 
 
-def test_tokens_requests_and_settings_over_http(sandbox, anonymous, narrative):
+def test_tokens_requests_and_settings_over_http(
+    sandbox: Sandbox, anonymous: Client, narrative: Client
+) -> None:
     form, auth = {"grant_type": "client_credentials"}, CREDENTIALS["narrative"]
     login = (auth.login, auth.password)
     token = anonymous.request("POST", "/oauth/token", data=form, auth=login).json()["access_token"]
@@ -212,7 +220,7 @@ def test_tokens_requests_and_settings_over_http(sandbox, anonymous, narrative):
     assert [narrative.get("/jobs").status_code for _ in range(2)] == [401, 429]
 
 
-def test_the_server_comes_and_goes():
+def test_the_server_comes_and_goes() -> None:
     sandbox = Sandbox()
     with pytest.raises(RuntimeError, match="not running"):
         _ = sandbox.url
@@ -228,13 +236,15 @@ def test_the_server_comes_and_goes():
         requests.get(url, timeout=1)
 
 
-def test_a_taken_port_is_told(sandbox):
+def test_a_taken_port_is_told(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
         Sandbox(port=port).start()
 
 
-def test_ten_thousand_jobs_are_listed_fast(sandbox, narrative, amperity, clock):
+def test_ten_thousand_jobs_are_listed_fast(
+    sandbox: Sandbox, narrative: Client, amperity: Client, clock: Clock
+) -> None:
     for number in range(10_000):
         sandbox.add_job("narrative", timeline=[(-number / 100, "pending"), (0, "running")])
         sandbox.add_job("amperity", timeline=[(0, "running")])
@@ -252,7 +262,7 @@ def test_ten_thousand_jobs_are_listed_fast(sandbox, narrative, amperity, clock):
     assert time.perf_counter() - began < 1
 
 
-def test_threads_may_change_jobs_while_others_read(sandbox, narrative):
+def test_threads_may_change_jobs_while_others_read(sandbox: Sandbox, narrative: Client) -> None:
     done = threading.Event()
     troubles = []
 
@@ -281,14 +291,14 @@ class TestFixture:
     urls: list[str] = []  # noqa: RUF012 shared between the tests on purpose
 
     @pytest.mark.parametrize("turn", [1, 2])
-    def test_each_test_finds_it_empty(self, ingest_sandbox, turn):
+    def test_each_test_finds_it_empty(self, ingest_sandbox: Sandbox, turn: int) -> None:
         assert ingest_sandbox.requests() == []
         assert ingest_sandbox.add_job("polaris", "only") == "only"
         self.urls.append(ingest_sandbox.url)
         assert len(set(self.urls)) == 1
 
 
-def test_demo_jobs_cover_every_vendor_and_start_anew():
+def test_demo_jobs_cover_every_vendor_and_start_anew() -> None:
     with Sandbox(demo=True) as sandbox:
         for _ in range(2):
             held = {name: held["jobs"] for name, held in sandbox.describe()["vendors"].items()}
@@ -300,7 +310,7 @@ def test_demo_jobs_cover_every_vendor_and_start_anew():
             sandbox.reset()
 
 
-def test_command_line():
+def test_command_line() -> None:
     command = [sys.executable, "-m", "airflow_provider_ingestjobs.sandbox", "--port", "0", "--demo"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
@@ -319,7 +329,7 @@ def test_command_line():
             assert process.wait(timeout=10) == 0
 
 
-def test_command_line_says_when_the_port_is_taken(sandbox):
+def test_command_line_says_when_the_port_is_taken(sandbox: Sandbox) -> None:
     command = [sys.executable, "-m", "airflow_provider_ingestjobs.sandbox"]
     port = sandbox.url.rpartition(":")[2]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -330,7 +340,7 @@ def test_command_line_says_when_the_port_is_taken(sandbox):
     assert "cannot listen" in ended.stderr
 
 
-def test_the_sandbox_needs_no_airflow():
+def test_the_sandbox_needs_no_airflow() -> None:
     code = (
         "import sys; import airflow_provider_ingestjobs.sandbox.__main__; "
         "sys.exit(any(name.partition('.')[0] == 'airflow' for name in sys.modules))"

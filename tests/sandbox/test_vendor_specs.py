@@ -7,10 +7,17 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from airflow_provider_ingestjobs.sandbox import CREDENTIALS
+
+if TYPE_CHECKING:
+    from conftest import Client
+
+    from airflow_provider_ingestjobs.sandbox import Sandbox
 
 SPECS = Path(__file__).parent.parent / "vendor_specs"
 
@@ -23,12 +30,13 @@ def validator(document: dict[str, Any], name: str) -> Draft202012Validator:
 
 @pytest.fixture(scope="module")
 def amperity_spec() -> dict[str, Any]:
-    return json.loads((SPECS / "amperity-openapi.json").read_text())
+    document: dict[str, Any] = json.loads((SPECS / "amperity-openapi.json").read_text())
+    return document
 
 
 @pytest.fixture(scope="module")
 def narrative_spec() -> dict[str, Any]:
-    document = json.loads((SPECS / "narrative-openapi.json").read_text())
+    document: dict[str, Any] = json.loads((SPECS / "narrative-openapi.json").read_text())
     schemas = document["components"]["schemas"]
     # Narrative's own sample contradicts its schema: the cluster is spelled differently where it is required,
     # and the kinds of input and of result overlap, so that oneOf accepts neither.
@@ -49,7 +57,7 @@ def unfinished(document: dict[str, Any], schema: str, *absent: str) -> dict[str,
     return loose
 
 
-def test_amperity_jobs(sandbox, amperity, amperity_spec):
+def test_amperity_jobs(sandbox: Sandbox, amperity: Client, amperity_spec: dict[str, Any]) -> None:
     rows = {"read": 1000, "inserted": 400, "updated": 200, "rejected": 200, "errors": 200}
     for word in ("succeeded", "failed", "canceled", "skipped", "stopped"):
         sandbox.add_job("amperity", f"isj-{word}", timeline=[(-10, "running"), (0, word)], rows=rows)
@@ -65,7 +73,9 @@ def test_amperity_jobs(sandbox, amperity, amperity_spec):
         validator(loose, "IngestJobDetails").validate(amperity.read(f"/api/ingest/jobs/isj-{word}"))
 
 
-def test_amperity_workflows_and_errors(sandbox, amperity, amperity_spec):
+def test_amperity_workflows_and_errors(
+    sandbox: Sandbox, amperity: Client, amperity_spec: dict[str, Any]
+) -> None:
     for word in ("succeeded", "failed", "running"):
         sandbox.add_job("amperity", timeline=[(0, word)], fields={"workflow_id": f"wf-{word}"})
         for view in ("overview", "verbose"):
@@ -78,7 +88,7 @@ def test_amperity_workflows_and_errors(sandbox, amperity, amperity_spec):
     validator(amperity_spec, "ErrorResponse").validate(amperity.get("/api/ingest/jobs").json())
 
 
-def test_narrative_jobs(sandbox, narrative, narrative_spec):
+def test_narrative_jobs(sandbox: Sandbox, narrative: Client, narrative_spec: dict[str, Any]) -> None:
     for kind in ("materialize-view", "nql-forecast"):
         job = sandbox.add_job("narrative", timeline=[(0, "completed")], fields={"type": kind})
         validator(narrative_spec, "JobResponse").validate(narrative.read(f"/jobs/{job}"))
@@ -90,7 +100,9 @@ def test_narrative_jobs(sandbox, narrative, narrative_spec):
         validator(loose, "JobResponse").validate(narrative.read(f"/jobs/{job}"))
 
 
-def test_narrative_record_has_the_fields_of_the_documented_sample(sandbox, narrative, narrative_spec):
+def test_narrative_record_has_the_fields_of_the_documented_sample(
+    sandbox: Sandbox, narrative: Client, narrative_spec: dict[str, Any]
+) -> None:
     sample = narrative_spec["components"]["schemas"]["JobResponse"]["example"]
     job = sandbox.add_job("narrative", timeline=[(0, "completed")])
     record = narrative.read(f"/jobs/{job}")
@@ -101,9 +113,7 @@ def test_narrative_record_has_the_fields_of_the_documented_sample(sandbox, narra
             assert set(record[name]) == set(value), name
 
 
-def test_narrative_token(anonymous, narrative_spec):
-    from airflow_provider_ingestjobs.sandbox import CREDENTIALS
-
+def test_narrative_token(anonymous: Client, narrative_spec: dict[str, Any]) -> None:
     known = CREDENTIALS["narrative"]
     form = {"grant_type": "client_credentials"}
     granted = anonymous.request("POST", "/oauth/token", data=form, auth=(known.login, known.password)).json()
