@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 import secrets
 import string
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 TENANT = "sandbox-tenant"
 API_VERSION = "2024-04-01"
+_ALPHABET = string.ascii_letters + string.digits
 LIST_WINDOW_SECONDS = 7 * 24 * 3600
 #: The list's answer carries a token that no request can use.
 UNUSABLE_NEXT_TOKEN = "ZVEy1iwsKBs9a6H"  # noqa: S105 a page token
@@ -213,7 +215,7 @@ class Amperity(VendorApi):
         state, kind = call.query.get("state"), call.query.get("type")
         found = []
         for workflow_id in self.store.groups:
-            run = self._workflow(workflow_id)
+            run = self._workflow(workflow_id, in_lists=True)
             if run is None or not _within(run["_created"], bounds["created_from"], bounds["created_to"]):
                 continue
             if not _within(run["_ended"], bounds["ended_from"], bounds["ended_to"]):
@@ -323,7 +325,7 @@ class Amperity(VendorApi):
         pinned = own.pop("state", None)
         number = len(job.parts) + 1
         own.setdefault("table_name", "Customers" if number == 1 else f"Customers {number}")
-        own.setdefault("feed_id", f"df-{_letters(8)}")
+        own.setdefault("feed_id", _feed_id(job.id, number))
         return {
             "fields": own,
             "pinned": pinned,
@@ -352,8 +354,9 @@ class Amperity(VendorApi):
             )
         return record
 
-    def _workflow(self, workflow_id: str) -> dict[str, Any] | None:
-        jobs = [job for job in self.store.groups.get(workflow_id, {}).values() if job.visible]
+    def _workflow(self, workflow_id: str, in_lists: bool = False) -> dict[str, Any] | None:
+        held = self.store.groups.get(workflow_id, {}).values()
+        jobs = [job for job in (job.as_listed if in_lists else job for job in held) if job.visible]
         return workflow_run(workflow_id, TENANT, jobs) if jobs else None
 
     def _time(self, call: Call, name: str) -> float | None:
@@ -380,5 +383,11 @@ def _vendor_id(prefix: str, number: int, now: float) -> str:
     return f"{prefix}-{time.strftime('%Y%m%d', time.gmtime(now))}-{number:05d}-{_letters(6)}"
 
 
+def _feed_id(job_id: str, table: int) -> str:
+    # Not by chance: a table that comes later is made once for reads by id, and once for lists that lag.
+    digest = hashlib.sha256(f"{job_id}/{table}".encode()).digest()
+    return "df-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:8])
+
+
 def _letters(count: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +20,7 @@ Timeline: TypeAlias = "Sequence[tuple[float, str | dict[str, Any]]]"
 ROW_COUNTS = ("read", "inserted", "updated", "rejected", "errors")
 
 #: What a timeline entry may say for the sandbox itself, of every vendor's jobs.
-STEP_KEYS = frozenset({"state", "rows", "progress", "failure"})
+STEP_KEYS = frozenset({"state", "rows", "progress", "failure", "cancel_asked"})
 
 
 def normalised(word: str) -> str:
@@ -52,12 +53,21 @@ class SandboxJob:
     ended_at: float | None = None
     cancel_asked: bool = False
 
+    #: Seconds by which the lists show each step later; only on ``in_lists``.
+    lag: float = 0.0
+    #: The job as the lists show it, if that is not what reads by id see.
+    in_lists: SandboxJob | None = None
     waits_for_read: bool = False
     visible: bool = False
     removed: bool = False
     ahead: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     plan: int = 0
     rendered: tuple[str, bytes] | None = None
+
+    @property
+    def as_listed(self) -> SandboxJob:
+        """The job as the lists show it: another object if they lag behind."""
+        return self.in_lists or self
 
     @property
     def is_ended(self) -> bool:
@@ -102,6 +112,7 @@ class SandboxJob:
             self.created_at = at
         self.updated_at = at
         self.rendered = None
+        self.cancel_asked = step.get("cancel_asked", self.cancel_asked)
         self.state = step.get("state", self.state)
         word = normalised(self.state)
         if word not in waiting and self.started_at is None:
@@ -156,6 +167,8 @@ class SortedJobs:
 class JobStore:
     """The jobs of one vendor.
 
+    ``all`` and ``groups`` hold them as reads by id see them, ``by_created`` and ``by_updated`` as lists do.
+
     Jobs move in the order their steps fall due, and only when somebody looks: ``advance`` costs nothing while
     no step is due, whatever the number of jobs.
 
@@ -178,11 +191,18 @@ class JobStore:
         self._numbers += 1
         return self._numbers
 
-    def add(self, job: SandboxJob, now: float) -> None:
-        """Add a job; its timeline runs from now, or from the first read if it waits for that."""
+    def add(self, job: SandboxJob, now: float, list_lag: float = 0.0) -> None:
+        """Add a job; its timeline runs from now, or from the first read if it waits for that.
+
+        :param job: the job.
+        :param now: seconds since the epoch.
+        :param list_lag: seconds by which the lists show each of its steps later.
+        """
         if job.id in self.all:
             raise ValueError(f"job {job.id!r} is there already; remove_job it first")
         self.all[job.id] = job
+        if list_lag:
+            job.in_lists = replace(job, lag=list_lag, parts=deepcopy(job.parts))
         if job.group is not None:
             self.groups.setdefault(job.group, {})[job.id] = job
         if job.waits_for_read:
@@ -193,15 +213,16 @@ class JobStore:
     def remove(self, job_id: str) -> None:
         """Remove a job for good: the vendor no longer knows it."""
         job = self.all.pop(job_id)
-        job.removed = True
+        job.removed = job.as_listed.removed = True
         self._unread.pop(job_id, None)
         if job.group is not None:
             self.groups[job.group].pop(job_id)
             if not self.groups[job.group]:
                 del self.groups[job.group]
-        if job.visible:
-            self.by_created.remove(job.created_at, job)
-            self.by_updated.remove(job.updated_at, job)
+        listed = job.as_listed
+        if listed.visible:
+            self.by_created.remove(listed.created_at, listed)
+            self.by_updated.remove(listed.updated_at, listed)
 
     def get(self, job_id: str, now: float) -> SandboxJob | None:
         """Return a job the vendor knows of, or None; a job that waited for its first read starts."""
@@ -222,6 +243,12 @@ class JobStore:
         job.plan += 1
         job.ahead = steps[::-1]
         self._push(job)
+        if job.in_lists is not None:
+            # What the job has been through already is still to come in the lists.
+            missed = [step for step in job.in_lists.ahead if step[0] <= now]
+            job.in_lists.plan += 1
+            job.in_lists.ahead = [*job.ahead, *missed]
+            self._push(job.in_lists)
         self.advance(now)
 
     def advance(self, now: float) -> None:
@@ -231,13 +258,14 @@ class JobStore:
             if plan != job.plan or job.removed:
                 continue
             at, step = job.ahead.pop()
-            if job.visible:
-                self.by_updated.remove(job.updated_at, job)
-                self._apply(job, at, step)
-            else:
-                self._apply(job, at, step)
-                self.by_created.add(job.created_at, job)
-            self.by_updated.add(job.updated_at, job)
+            was_visible, updated_at = job.visible, job.updated_at
+            self._apply(job, at, step)
+            if job.in_lists is None:
+                if was_visible:
+                    self.by_updated.remove(updated_at, job)
+                else:
+                    self.by_created.add(job.created_at, job)
+                self.by_updated.add(job.updated_at, job)
             self._push(job)
 
     def _start(self, job: SandboxJob, now: float) -> None:
@@ -246,7 +274,7 @@ class JobStore:
     def _push(self, job: SandboxJob) -> None:
         if job.ahead:
             self._pushes += 1
-            heapq.heappush(self._due, (job.ahead[-1][0], self._pushes, job.plan, job))
+            heapq.heappush(self._due, (job.ahead[-1][0] + job.lag, self._pushes, job.plan, job))
 
 
 def as_step(entry: Any) -> dict[str, Any]:

@@ -159,6 +159,7 @@ class Sandbox:
         starts: str = "now",
         fields: dict[str, Any] | None = None,
         cancel_state: str | None = None,
+        list_lag: float = 0.0,
     ) -> str:
         """Add a job and return its id.
 
@@ -175,6 +176,8 @@ class Sandbox:
         :param fields: merged into the record, but for those with a meaning of their own that the docstring of
             the vendor's class lists.
         :param cancel_state: the word the job ends in when it is cancelled; None: the vendor's usual one.
+        :param list_lag: seconds by which the vendor's lists show what happens to this job later than reads by
+            id do. A list may then show first what happened last: its order is by the time of what it shows.
         """
         identifier = None if job_id is None else str(job_id)
         with self._lock:
@@ -186,6 +189,7 @@ class Sandbox:
                 starts=starts,
                 fields=fields,
                 cancel_state=cancel_state,
+                list_lag=list_lag,
             )
 
     def set_state(self, vendor: str, job_id: str | int, state: str, failure: str | None = None) -> None:

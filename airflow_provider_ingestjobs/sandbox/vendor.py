@@ -205,8 +205,11 @@ class VendorApi(ABC):
         starts: str,
         fields: dict[str, Any] | None,
         cancel_state: str | None,
+        list_lag: float,
     ) -> str:
         """Add a job, see ``Sandbox.add_job``."""
+        if not 0 <= list_lag < math.inf:
+            raise ValueError(f"list_lag must be seconds, 0 or more, not {list_lag!r}")
         if starts not in ("now", "first_read"):
             raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
         known = (*ROW_COUNTS, *sorted(self.row_names))
@@ -227,7 +230,7 @@ class VendorApi(ABC):
             waits_for_read=starts == "first_read",
         )
         self.prepare(job, now)
-        self.store.add(job, now)
+        self.store.add(job, now, list_lag)
         return job.id
 
     def set_state(self, job_id: str, word: str, failure: str | None) -> None:
@@ -235,16 +238,15 @@ class VendorApi(ABC):
         now = self._clock()
         self.store.advance(now)
         job = self.store.all[job_id]
-        job.cancel_asked = False
-        self.store.replan(job, [(now, self.state_step(job, word, failure))], now)
+        step = {**self.state_step(job, word, failure), "cancel_asked": False}
+        self.store.replan(job, [(now, step)], now)
 
     def cancel(self, job: SandboxJob, now: float, first: dict[str, Any]) -> None:
         """Take a job to its cancelled state: ``first`` now, the end after ``cancel_delay``."""
         if job.cancel_asked:
             return
-        job.cancel_asked = True
         last = self.state_step(job, job.cancel_state or self.cancel_state, unfinished_only=True)
-        self.store.replan(job, [(now, first), (now + self.cancel_delay, last)], now)
+        self.store.replan(job, [(now, {**first, "cancel_asked": True}), (now + self.cancel_delay, last)], now)
 
     def rendered(self, job: SandboxJob, base_url: str) -> bytes:
         """Return a job's record as JSON, made once per change: lists of thousands of jobs join these."""
