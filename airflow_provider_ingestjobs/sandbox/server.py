@@ -92,9 +92,9 @@ class SandboxApp:
         if vendor is None:
             await _nobodys(path)(scope, receive, send)
             return
-        at = self._clock()
-        if self.latency > 0:
-            await asyncio.sleep(self.latency)
+        latency, at = self.latency, self._clock()
+        if latency > 0:
+            await asyncio.sleep(latency)
 
         async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start":
