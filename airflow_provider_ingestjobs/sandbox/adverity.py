@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.exceptions import HTTPException
 
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
-from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
@@ -184,7 +185,7 @@ class Adverity(VendorApi):
         job = self._known(call)
         # issues and manual were seen on the single job only.
         issues = []
-        if normalised(job.state) == "failed":
+        if normalise_word(job.state) == "failed":
             message = job.failure or "The fetch failed."
             issue_url = f"{call.base_url}/api/issues/{job.number}/"
             issues = [
@@ -231,9 +232,9 @@ class Adverity(VendorApi):
 
     def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
         """Return a job as the list shows it."""
-        number, color = _STATE_NUMBERS.get(normalised(job.state), (None, None))
+        number, color = _STATE_NUMBERS.get(normalise_word(job.state), (None, None))
         seconds = (job.ended_at - job.started_at) if job.ended_at and job.started_at is not None else 0
-        done = 1.0 if normalised(job.state) == "success" else 0.0
+        done = 1.0 if normalise_word(job.state) == "success" else 0.0
         record: dict[str, Any] = {
             "id": int(job.id),
             "url": f"{base_url}/api/jobs/{job.id}/",

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.amperity_workflow import overview, verbose, workflow_run
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
-from airflow_provider_ingestjobs.sandbox.job_store import ROW_COUNTS, SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.job_store import ROW_COUNTS, SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
@@ -279,9 +280,9 @@ class Amperity(VendorApi):
             part["fields"].update(own)
             part["state"] = word
             # A table cancelled before it ran gets a start as well: their schema requires one of every table.
-            if normalised(word) not in self.waiting_words and part["started_at"] is None:
+            if normalise_word(word) not in self.waiting_words and part["started_at"] is None:
                 part["started_at"] = at
-            if normalised(word) not in self.ended_words:
+            if normalise_word(word) not in self.ended_words:
                 part["ended_at"], part["complete"] = None, False
                 continue
             if part["ended_at"] is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.sandbox.job_store import normalised
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.vendor import iso
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def workflow_run(workflow_id: str, tenant: str, jobs: Sequence[SandboxJob]) -> d
     :param tenant: the tenant it belongs to.
     :param jobs: its ingest jobs, one at least.
     """
-    words = [[normalised(part["state"]) for part in job.parts] or [normalised(job.state)] for job in jobs]
+    words = [
+        [normalise_word(part["state"]) for part in job.parts] or [normalise_word(job.state)] for job in jobs
+    ]
     state = _folded([word for of_job in words for word in of_job], all(job.is_ended for job in jobs))
     created = min(job.created_at for job in jobs)
     ends = [job.ended_at for job in jobs]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_ingestjobs.job import normalise_word
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -21,11 +23,6 @@ ROW_COUNTS = ("read", "inserted", "updated", "rejected", "errors")
 
 #: What a timeline entry may say for the sandbox itself, of every vendor's jobs.
 STEP_KEYS = frozenset({"state", "rows", "progress", "failure", "cancel_asked"})
-
-
-def normalised(word: str) -> str:
-    """Return a state word as the sandbox compares it: vendors' pages disagree on case and separators."""
-    return word.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +111,7 @@ class SandboxJob:
         self.rendered = None
         self.cancel_asked = step.get("cancel_asked", self.cancel_asked)
         self.state = step.get("state", self.state)
-        word = normalised(self.state)
+        word = normalise_word(self.state)
         if word not in waiting and self.started_at is None:
             self.started_at = at
         if word in ended:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
-from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ class Narrative(VendorApi):
             "created_at": _naive(job.created_at),
             "updated_at": _naive(job.updated_at),
         }
-        word = normalised(job.state)
+        word = normalise_word(job.state)
         if word == "failed":
             message = job.failure or "The job failed."
             record["failures"] = [

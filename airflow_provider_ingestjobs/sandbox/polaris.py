@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
-from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob, normalised
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Polaris(VendorApi):
         wanted = call.json()
         if not isinstance(wanted, dict) or wanted.get("desiredExecutionStatus") != "canceled":
             raise HTTPException(400, 'desiredExecutionStatus must be "canceled"')
-        if job.is_ended and normalised(job.state) != "canceled":
+        if job.is_ended and normalise_word(job.state) != "canceled":
             # What cancelling a finished job answers is not documented; 400 is a client error of theirs.
             raise HTTPException(400, f"Job {job.id} is {job.state} and can no longer be canceled")
         if not job.is_ended:
@@ -249,7 +250,7 @@ def _health(job: SandboxJob) -> str:
     given = job.fields.get("health")
     if isinstance(given, dict):
         return str(given.get("status"))
-    return "error" if normalised(job.state) == "failed" else "ok"
+    return "error" if normalise_word(job.state) == "failed" else "ok"
 
 
 def _nanoseconds(at: float) -> str:

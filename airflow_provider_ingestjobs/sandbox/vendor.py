@@ -25,12 +25,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.job_store import (
     ROW_COUNTS,
     JobStore,
     SandboxJob,
     as_timeline,
-    normalised,
 )
 
 if TYPE_CHECKING:
@@ -333,4 +333,4 @@ def parse_time(text: str) -> float:
 
 def same_word(one: str, other: str) -> bool:
     """Whether two state words mean the same."""
-    return normalised(one) == normalised(other)
+    return normalise_word(one) == normalise_word(other)
