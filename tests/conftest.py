@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
 import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Airflow reads these when it is first imported; nothing of the user's own Airflow is read or written.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
@@ -26,8 +23,6 @@ os.environ |= {
     # Triggers hold their event back until a worker must have reported the end of the task that deferred.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0",
 }
-# Tests are imported by path, without a package around them.
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest  # noqa: E402
 
@@ -36,11 +31,16 @@ from airflow_provider_ingestjobs.sandbox.fixtures import (  # noqa: E402, F401 u
     _ingest_sandbox_server,
     ingest_sandbox,
 )
+from support.connections import Connections  # noqa: E402
+from support.logs import Logs  # noqa: E402
+from support.recorder import Recorder  # noqa: E402
+from support.task_runs import FIRST_RESCHEDULES  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recorder import Recorder
+
+pytest_plugins = ["support.matrix_report"]
 
 
 @pytest.fixture
@@ -49,71 +49,9 @@ def sandbox(ingest_sandbox: Sandbox) -> Sandbox:  # noqa: F811 a fixture
     return ingest_sandbox
 
 
-class Connections:
-    """Makes Airflow connections; as environment variables, so that no database is needed."""
-
-    def __init__(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._sandbox = sandbox
-        self._monkeypatch = monkeypatch
-
-    def write(self, conn_id: str, fields: dict[str, Any]) -> str:
-        given = {key: value for key, value in fields.items() if value is not None and key != "conn_id"}
-        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(given))
-        return conn_id
-
-    def add(
-        self,
-        vendor: str,
-        auth: str = "key",
-        conn_id: str | None = None,
-        extra: dict[str, Any] | None = None,
-        **changes: Any,
-    ) -> str:
-        """Connect to the sandbox.
-
-        :param extra: extras to add; a value of ``None`` takes one away.
-        :param changes: fields that shall be otherwise.
-        """
-        fields = {**self._sandbox.connection(vendor, auth), **changes}
-        # Tests do not wait for Amperity's published rate.
-        pace = {"requests_per_second": 10_000} if vendor == "amperity" else {}
-        extras = {**fields["extra"], **pace, **(extra or {})}
-        fields["extra"] = {key: value for key, value in extras.items() if value is not None}
-        return self.write(conn_id or fields["conn_id"], fields)
-
-
 @pytest.fixture
 def connections(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connections:
     return Connections(sandbox, monkeypatch)
-
-
-class Logs(logging.Handler):
-    """What was logged, by tasks and by the package; ``caplog`` does not see Airflow's own loggers."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    def from_structlog(self, logger: Any, level: str, event: dict[str, Any]) -> Any:
-        """Take in what newer versions of Airflow log; a structlog processor."""
-        import structlog
-
-        event = structlog.stdlib.PositionalArgumentsFormatter()(logger, level, event)
-        number = logging.getLevelName(level.upper())
-        self.emit(logging.LogRecord("structlog", number, "", 0, "%s", (str(event),), None))
-        raise structlog.DropEvent
-
-    @property
-    def text(self) -> str:
-        formatter = logging.Formatter("%(levelname)s %(name)s %(message)s")
-        return "\n".join(formatter.format(record) for record in self.records)
-
-    @property
-    def warnings(self) -> list[str]:
-        return [record.getMessage() for record in self.records if record.levelno >= logging.WARNING]
 
 
 @pytest.fixture
@@ -151,8 +89,6 @@ def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     """A server that keeps what it gets, headers and bodies too, and answers what it is told to."""
-    from recorder import Recorder
-
     with Recorder() as running:
         yield running
 
@@ -173,8 +109,6 @@ def quick_watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def reschedules_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow 2 asks its database when a sensor was first rescheduled, Airflow 3 the task instance."""
     import importlib
-
-    from task_runs import FIRST_RESCHEDULES
 
     with suppress(ImportError, AttributeError):
         base = importlib.import_module("airflow.sensors.base")

@@ -15,15 +15,15 @@ from airflow import __version__ as airflow_version
 from airflow.exceptions import AirflowException
 from airflow.providers.common.compat.sdk import Asset
 from airflow.providers_manager import ProvidersManager
-from task_runs import TaskInstance, defer, fire
-from vendor_cases import AMPERITY, VENDORS
 
 from airflow_provider_ingestjobs import get_provider_info
 from airflow_provider_ingestjobs.assets import ADDRESSES, check_uri
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from support.task_runs import TaskInstance, defer, fire
+from support.vendors import AMPERITY, VENDORS
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 AIRFLOW_2 = airflow_version.startswith("2.")
 VALID = (

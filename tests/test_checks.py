@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from task_runs import Outcome, run_deferred, run_in_worker
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.checks import CHECKS, check_checks, failed_checks
 from airflow_provider_ingestjobs.exceptions import InvalidInput, JobCheckFailed, JobFailed, VendorUnavailable
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.task_runs import Outcome, run_deferred, run_in_worker
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 ALL_COUNTS = frozenset({"read", "inserted", "updated", "rejected", "errors", "issues"})
 

@@ -15,10 +15,10 @@ from typing import Any
 import jsonschema
 import pytest
 from airflow.triggers import base as triggers
-from vendor_cases import VENDORS, VendorCase
 
 import airflow_provider_ingestjobs
 from airflow_provider_ingestjobs import get_provider_info
+from support.vendors import VENDORS, VendorCase
 
 INFO = get_provider_info()
 SCHEMA = json.loads((resources.files("airflow") / "provider_info.schema.json").read_text())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The control of ``real_triggerer.py``: the least that a trigger can do."""
+"""The control of :mod:`benchmarks.real_triggerer`: the least that a trigger can do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BareTrigger(BaseTrigger):
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "bare_trigger.BareTrigger", {"moment": self.moment}
+        return "benchmarks.bare_trigger.BareTrigger", {"moment": self.moment}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         await asyncio.sleep(self.moment - time.time())

@@ -18,13 +18,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from rows import MOST_AIRBYTE, OURS, PEERS
+from benchmarks.rows import MOST_AIRBYTE, OURS, PEERS
 
 NAMES = {
     "amperity": "Amperity",
@@ -65,7 +62,7 @@ def run(row: str, waits: int, interval: float, intervals: int) -> Figures:
     measured = min(waits, MOST_AIRBYTE) if row == "airbyte" else waits
     with tempfile.TemporaryDirectory(prefix="ingestjobs-bench-") as home:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        command = [sys.executable, str(Path(__file__).parent / "triggerer.py"), "--row", row]
+        command = [sys.executable, "-m", "benchmarks.triggerer", "--row", row]
         command += ["--waits", str(measured), "--interval", str(interval), "--intervals", str(intervals)]
         done = subprocess.run(
             command,

@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """One run inside a real Airflow: many deferred tasks on one connection, and what the triggerer costs.
 
-``python tests/benchmarks/real_triggerer.py --tasks 10000`` starts Airflow and the sandbox, makes that many
+``python -m benchmarks.real_triggerer --tasks 10000`` starts Airflow and the sandbox, makes that many
 deferred tasks, lets the triggerer take them up, watches it for a while, ends all jobs at once, and prints a
 table. The tasks are written to Airflow's database as workers leave them, since starting a worker process for
 each would take an hour, and the scheduler is ended before, so that what is measured has the machine to
@@ -27,11 +27,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
-
-from airflow_instance import AirflowInstance
-
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from support.airflow_instance import AirflowInstance
 
 DAG_ID, POOL = "benchmark_deferred", "nobody_runs"
 DAG = """
@@ -145,8 +142,6 @@ def running(tasks: int) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
             **sandbox.connection_env(),
             "AIRFLOW__CORE__MAX_MAP_LENGTH": str(tasks),
             "AIRFLOW__TRIGGERER__CAPACITY": str(tasks),
-            # Where the control's trigger is.
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).parent), *sys.path))),
         }
         with AirflowInstance(Path(folder, "airflow"), dags, environment) as airflow:
             airflow.api("POST", "pools", json={"name": POOL, "slots": 0})
@@ -168,7 +163,7 @@ def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment:
         path = "airflow_provider_ingestjobs.triggers.job.IngestJobTrigger"
         arguments = {**ours, "job_ids": [job_id]}
         if moment:
-            path, arguments = "bare_trigger.BareTrigger", {"moment": moment.timestamp()}
+            path, arguments = "benchmarks.bare_trigger.BareTrigger", {"moment": moment.timestamp()}
         lines.append(json.dumps([path, arguments]))
     subprocess.run(
         [sys.executable, "-c", DEFER, DAG_ID], input="\n".join(lines), text=True, check=True, env=airflow.env

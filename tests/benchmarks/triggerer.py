@@ -21,9 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from rows import OTHER_JOBS, OURS, ended_well, peer_environment, speak_plain_http, trigger_for
+from benchmarks.rows import OTHER_JOBS, OURS, ended_well, peer_environment, speak_plain_http, trigger_for
 
 LATENCY = 0.05
 #: Jobs that end, and jobs that change without ending, in each interval.
@@ -38,8 +36,7 @@ class Server:
     """The vendor in its own process."""
 
     def __init__(self, row: str, jobs: int) -> None:
-        here = Path(__file__).parent
-        command = [sys.executable, str(here / "vendor_server.py"), "--row", row]
+        command = [sys.executable, "-m", "benchmarks.vendor_server", "--row", row]
         command += ["--jobs", str(jobs), "--latency", str(LATENCY)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         said = self._read()

@@ -11,14 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from peer_vendors import PeerVendors
-from rows import OTHER_JOBS, OURS, job_id_of
 
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from benchmarks.peer_vendors import PeerVendors
+from benchmarks.rows import OTHER_JOBS, OURS, job_id_of
 
 ENDS = {"amperity": "succeeded", "adverity": "Success", "polaris": "completed", "narrative": "completed"}
 RUNS = {"adverity": "Running"}

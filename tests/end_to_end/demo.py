@@ -20,9 +20,8 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_instance import FINISHED_RUN_STATES, LOGIN, AirflowInstance, AirflowInstanceError
-
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from support.airflow_instance import FINISHED_RUN_STATES, LOGIN, AirflowInstance, AirflowInstanceError
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_instance import AirflowInstanceError
-from vendor_jobs import (
+
+from airflow_provider_ingestjobs.sandbox import Fault
+from support.airflow_instance import AirflowInstanceError
+from support.vendor_jobs import (
     CANCELLED,
     RUNNING,
     STOPPING,
@@ -27,15 +29,12 @@ from vendor_jobs import (
     cancel_requests,
 )
 
-from airflow_provider_ingestjobs.sandbox import Fault
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from airflow_instance import AirflowInstance
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.airflow_instance import AirflowInstance
 
 pytestmark = pytest.mark.end_to_end
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vendor_jobs import (
+
+from airflow_provider_ingestjobs.sandbox import Fault
+from support.vendor_jobs import (
     CANCELLING,
     FAILED,
     RUNNING,
@@ -21,13 +23,10 @@ from vendor_jobs import (
     cancel_requests,
 )
 
-from airflow_provider_ingestjobs.sandbox import Fault
-
 if TYPE_CHECKING:
-    from airflow_instance import AirflowInstance
-    from conftest import MetricsServer
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.airflow_instance import AirflowInstance
+    from support.metrics_server import MetricsServer
 
 pytestmark = pytest.mark.end_to_end
 

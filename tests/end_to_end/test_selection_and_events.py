@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from vendor_jobs import RUNNING, SUCCEEDED, VENDORS, add_job
+
+from support.vendor_jobs import RUNNING, SUCCEEDED, VENDORS, add_job
 
 if TYPE_CHECKING:
-    from airflow_instance import AirflowInstance
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.airflow_instance import AirflowInstance
 
 pytestmark = pytest.mark.end_to_end
 

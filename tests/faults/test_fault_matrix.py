@@ -12,13 +12,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import fault_matrix
-import fault_servers
 import pytest
-from fault_matrix import CELL, MATRIX, MATRIX_PAGE, OPERATIONS, Lab, Outcome, Trouble, expected
-from fault_servers import RawServer
-from task_runs import TaskInstance, fire, in_time, until
-from vendor_cases import VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import JobNotFound, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -26,13 +20,18 @@ from airflow_provider_ingestjobs.sandbox import Fault
 from airflow_provider_ingestjobs.triggers import watch as watch_module
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.watch import watch_for
+from support import fault_matrix, fault_servers
+from support.fault_matrix import MATRIX, MATRIX_PAGE, OPERATIONS, Lab, Outcome, Trouble, expected
+from support.fault_servers import RawServer
+from support.matrix_report import CELL
+from support.task_runs import TaskInstance, fire, in_time, until
+from support.vendors import VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from recorder import Recorder
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.recorder import Recorder
 
 HTTP = "airflow_provider_ingestjobs.hooks.http"
 CELLS = [

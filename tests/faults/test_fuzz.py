@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from vendor_cases import VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.adverity import _query_of
@@ -32,6 +31,7 @@ from airflow_provider_ingestjobs.job import (
     path_part,
 )
 from airflow_provider_ingestjobs.triggers.job import jobs_from_event
+from support.vendors import VENDORS, VendorCase
 
 # Whatever is found is found by everybody: the same inputs in each run, and no deadline on a busy machine.
 settings.register_profile(

@@ -17,12 +17,12 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
-from vendor_cases import VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, jobs_from_event
 from airflow_provider_ingestjobs.triggers.watch import watch_for
+from support.vendors import VENDORS, VendorCase
 
 T = TypeVar("T")
 HOUR = 3600.0

@@ -17,12 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
-import fault_matrix
 import pytest
-from fault_matrix import REQUESTS
-from fault_servers import closed_port_url
-from task_runs import TaskInstance, fire, in_time, revived
-from vendor_cases import CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -37,13 +32,17 @@ from airflow_provider_ingestjobs.hooks.settings import check_url
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+from support import fault_matrix
+from support.fault_matrix import REQUESTS
+from support.fault_servers import closed_port_url
+from support.task_runs import TaskInstance, fire, in_time, revived
+from support.vendors import CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from recorder import Recorder
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.recorder import Recorder
 
 INJECTED = "first\r\n2026-01-01 00:00:00 ERROR root forged\u2028line\x1b[31m\x85\u202e"
 

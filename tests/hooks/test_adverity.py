@@ -24,8 +24,8 @@ from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Connections
-    from recorder import Recorder
+    from support.connections import Connections
+    from support.recorder import Recorder
 
 RECORD: dict[str, Any] = {
     "id": 4711,

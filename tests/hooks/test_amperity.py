@@ -18,8 +18,8 @@ from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Connections
-    from recorder import Recorder
+    from support.connections import Connections
+    from support.recorder import Recorder
 
 #: The 200 of https://docs.amperity.com/api/endpoint_get_ingest_jobs.html, one job of it.
 SAMPLE: dict[str, Any] = {

@@ -10,15 +10,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vendor_cases import (
-    ADVERITY,
-    AMPERITY,
-    CANCELLING_VENDORS,
-    NARRATIVE,
-    POLARIS,
-    VENDORS,
-    VendorCase,
-)
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -33,10 +24,20 @@ from airflow_provider_ingestjobs.hooks import base
 from airflow_provider_ingestjobs.hooks.base import Memory
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.vendors import (
+    ADVERITY,
+    AMPERITY,
+    CANCELLING_VENDORS,
+    NARRATIVE,
+    POLARIS,
+    VENDORS,
+    VendorCase,
+)
 
 if TYPE_CHECKING:
-    from conftest import Connections, Logs
-    from recorder import Recorder
+    from support.connections import Connections
+    from support.logs import Logs
+    from support.recorder import Recorder
 
 each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)
 each_cancelling_vendor = pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from recorder import Recorder
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs import __version__
 from airflow_provider_ingestjobs.exceptions import (
@@ -26,12 +24,15 @@ from airflow_provider_ingestjobs.exceptions import (
 from airflow_provider_ingestjobs.hooks.http import read_retry_after
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
+from support.recorder import Recorder
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Connections, Logs
+    from support.connections import Connections
+    from support.logs import Logs
 
 CANARY = "canary-6f1c9e7a"
 

@@ -19,8 +19,8 @@ from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Connections
-    from recorder import Recorder
+    from support.connections import Connections
+    from support.recorder import Recorder
 
 PLANE = "11111111-2222-4333-8444-555555555555"
 #: From the sample of https://docs.narrative.io/ (GET /jobs)

@@ -18,8 +18,8 @@ from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Connections
-    from recorder import Recorder
+    from support.connections import Connections
+    from support.recorder import Recorder
 
 KEY = CREDENTIALS["polaris"].key
 JOB_ID = "efb35e3e-406e-4127-ad2e-280fede4f431"

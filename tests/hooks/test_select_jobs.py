@@ -10,7 +10,6 @@ from urllib.parse import parse_qs
 
 import pendulum
 import pytest
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
@@ -19,11 +18,12 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Connections
+    from support.connections import Connections
 
 #: The sandbox's clock stands still here, so that jobs start at exact times; the hooks' is the real one.
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -8,18 +8,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Connections, Logs
-
     from airflow_provider_ingestjobs.hooks.settings import Settings
+    from support.connections import Connections
+    from support.logs import Logs
 
 CANARY = "canary-6f1c9e7a"
 

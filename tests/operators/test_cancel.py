@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-from task_runs import Outcome, TaskInstance, run_deferred, run_in_worker
-from vendor_cases import ADVERITY, AMPERITY, CANCELLING_VENDORS, POLARIS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -22,11 +20,14 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.task_runs import Outcome, TaskInstance, run_deferred, run_in_worker
+from support.vendors import ADVERITY, AMPERITY, CANCELLING_VENDORS, POLARIS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Connections, Logs
+    from support.connections import Connections
+    from support.logs import Logs
 
     RunOperator = Callable[..., Outcome]
 

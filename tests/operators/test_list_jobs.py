@@ -12,8 +12,6 @@ from urllib.parse import parse_qs
 
 import pendulum
 import pytest
-from task_runs import TaskInstance
-from vendor_cases import VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import AuthenticationFailed, InvalidInput
 from airflow_provider_ingestjobs.job import JobState
@@ -22,9 +20,11 @@ from airflow_provider_ingestjobs.operators.amperity import AmperityListJobsOpera
 from airflow_provider_ingestjobs.operators.narrative import NarrativeListJobsOperator
 from airflow_provider_ingestjobs.operators.polaris import PolarisListJobsOperator
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from support.task_runs import TaskInstance
+from support.vendors import VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 OPERATORS: dict[str, Any] = {
     "amperity": AmperityListJobsOperator,

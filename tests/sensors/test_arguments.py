@@ -8,15 +8,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from task_runs import TaskInstance, defer, run_in_worker
-from vendor_cases import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from support.task_runs import TaskInstance, defer, run_in_worker
+from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)
 

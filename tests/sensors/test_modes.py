@@ -15,8 +15,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
 )
-from task_runs import PATIENCE, Outcome, run_deferred, run_in_worker, run_rescheduled
-from vendor_cases import AMPERITY, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -29,11 +27,14 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.task_runs import PATIENCE, Outcome, run_deferred, run_in_worker, run_rescheduled
+from support.vendors import AMPERITY, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Connections, Logs
+    from support.connections import Connections
+    from support.logs import Logs
 
     RunSensor = Callable[..., Outcome]
 

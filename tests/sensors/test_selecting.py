@@ -15,8 +15,6 @@ import pendulum
 import pytest
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
-from task_runs import Outcome, run_deferred, run_in_worker, run_rescheduled
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     InvalidInput,
@@ -27,9 +25,11 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.task_runs import Outcome, run_deferred, run_in_worker, run_rescheduled
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 AIRFLOW_2 = airflow_version.startswith("2.")
 HOUR = timedelta(hours=1)

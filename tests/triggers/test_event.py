@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.triggers import base
-from task_runs import in_time, revived, until
+
+from support.task_runs import in_time, revived, until
 
 if not hasattr(base, "BaseEventTrigger"):
     pytest.skip("asset watchers came with Airflow 3", allow_module_level=True)
@@ -30,7 +31,8 @@ from airflow_provider_ingestjobs.triggers.event import LONGEST_KEY, IngestJobEve
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from conftest import Connections, Logs
+    from support.connections import Connections
+    from support.logs import Logs
 
 FEED = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}
 

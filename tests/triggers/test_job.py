@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from task_runs import defer, fire, in_time, revived, until
-from vendor_cases import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -24,9 +22,11 @@ from airflow_provider_ingestjobs.exceptions import (
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, hook_class_from, jobs_from_event
+from support.task_runs import defer, fire, in_time, revived, until
+from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 pytestmark = pytest.mark.usefixtures("quick_watch", "one_try")
 each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from task_runs import in_time, revived, until
 
 from airflow_provider_ingestjobs.exceptions import JobNotFound, VendorError, WaitTimeout
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
@@ -21,9 +20,10 @@ from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, JobSelectionTrigger, jobs_from_event
+from support.task_runs import in_time, revived, until
 
 if TYPE_CHECKING:
-    from conftest import Connections
+    from support.connections import Connections
 
 HOUR = timedelta(hours=1)
 

@@ -12,8 +12,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from task_runs import in_time, until
-from vendor_cases import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -25,9 +23,12 @@ from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import watch as watch_module
 from airflow_provider_ingestjobs.triggers.watch import News, Wait, Watch, watch_for
+from support.task_runs import in_time, until
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
-    from conftest import Connections, Logs
+    from support.connections import Connections
+    from support.logs import Logs
 
 pytestmark = pytest.mark.usefixtures("quick_watch", "one_try")
 each_vendor = pytest.mark.parametrize("case", VENDORS, ids=str)

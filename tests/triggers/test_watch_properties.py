@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_vendors import SimulatedJob, SimulatedVendor, World
 
 from airflow_provider_ingestjobs.hooks.adverity import MOST_PAST_PAGES
 from airflow_provider_ingestjobs.hooks.base import MOST_READS, Memory
 from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers.watch import BATCH, GATHER, JITTER, LONGEST_BACKOFF
+from support.simulated_vendors import SimulatedJob, SimulatedVendor, World
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.triggers.watch import Watch

@@ -13,11 +13,6 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import fault_servers
-from fault_servers import RawServer
-from recorder import Recorder
-from vendor_cases import VENDORS, VendorCase
-
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
     CancelRefused,
@@ -28,10 +23,12 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support import fault_servers
+from support.fault_servers import RawServer
+from support.recorder import Recorder
+from support.vendors import VENDORS, VendorCase
 
 MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
-#: The name under which a test's report carries its cell.
-CELL = "fault_matrix_cell"
 
 OPERATIONS = ("get", "list", "cancel", "token", "wait")
 #: The longest a request may sleep for a Retry-After in these tests, in seconds.
