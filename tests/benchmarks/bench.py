@@ -22,12 +22,10 @@ from statistics import quantiles
 from typing import Any
 
 from benchmarks.rows import MOST_AIRBYTE, OURS, PEERS
+from support.vendors import VENDORS
 
 NAMES = {
-    "amperity": "Amperity",
-    "adverity": "Adverity",
-    "polaris": "Imply Polaris",
-    "narrative": "Narrative",
+    **{case.name: case.vendor for case in VENDORS},
     "airbyte": "peer: Airbyte",
     "dbt_cloud": "peer: dbt Cloud",
     "databricks": "peer: Databricks",

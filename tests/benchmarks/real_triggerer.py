@@ -27,8 +27,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from support.airflow_instance import AirflowInstance
+from support.vendors import NARRATIVE
 
 DAG_ID, POOL = "benchmark_deferred", "nobody_runs"
 DAG = """
@@ -98,7 +100,7 @@ def main() -> None:
                 )
             time.sleep(left)
         for job_id in job_ids:
-            sandbox.set_state("narrative", job_id, "completed")
+            sandbox.set_state("narrative", job_id, NARRATIVE.words[JobState.SUCCEEDED])
         ended = time.monotonic()
         airflow.wait_for(lambda: count(airflow, run_id, "deferred") == 0, 1800, "all triggers have fired")
         fired_after = time.monotonic() - ended
@@ -133,7 +135,7 @@ def running(tasks: int) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
         job_ids = []
         for number in range(tasks):
             age = 7200.0 * (1 - number / tasks)
-            job_ids.append(sandbox.add_job("narrative", timeline=[(0, "running")]))
+            job_ids.append(sandbox.add_job("narrative", timeline=[(0, NARRATIVE.words[JobState.RUNNING])]))
         age = 0.0
         dags = Path(folder, "dags")
         dags.mkdir()
@@ -152,8 +154,8 @@ def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment:
     """Write the triggers to Airflow's database: ours, or with a moment the control's."""
     now = datetime.now(UTC)
     ours: dict[str, Any] = {
-        "hook": "airflow_provider_ingestjobs.hooks.narrative.NarrativeHook",
-        "conn_id": "narrative_default",
+        "hook": NARRATIVE.hook_path,
+        "conn_id": NARRATIVE.default_conn_id,
         "poll_interval": interval,
         "started_at": now.isoformat(),
         "deadline": (now + timedelta(days=1)).isoformat(),

@@ -10,10 +10,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from support.vendors import BY_NAME
+
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
-OURS = ("amperity", "adverity", "polaris", "narrative")
+OURS = tuple(BY_NAME)
 PEERS = ("airbyte", "dbt_cloud", "databricks")
 #: Jobs of the vendor that nobody waits for.
 OTHER_JOBS = 500
@@ -67,14 +69,12 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
             int(job_id), "databricks_default", polling_period_seconds=int(interval)
         )
 
-    from airflow_provider_ingestjobs.connections import CONNECTION_TYPES
     from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
-    kind = next(kind for kind in CONNECTION_TYPES.values() if kind.module == row)
     now = datetime.now(UTC)
     return IngestJobTrigger(
-        hook=kind.hook,
-        conn_id=kind.default_conn_id,
+        hook=BY_NAME[row].hook_path,
+        conn_id=BY_NAME[row].default_conn_id,
         job_ids=[job_id],
         poll_interval=interval,
         started_at=now.isoformat(),

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from benchmarks.peer_vendors import PeerVendors
 from benchmarks.rows import OTHER_JOBS, OURS, job_id_of
+from support.vendors import words_for
 
-ENDS = {"amperity": "succeeded", "adverity": "Success", "polaris": "completed", "narrative": "completed"}
-RUNS = {"adverity": "Running"}
+ENDS, RUNS = words_for(JobState.SUCCEEDED), words_for(JobState.RUNNING)
 
 
 class Vendor:
@@ -38,7 +39,7 @@ class Vendor:
             self._sandbox = Sandbox(clock=lambda: time.time() - age).start()
             for number in range(jobs + OTHER_JOBS):
                 age = 7200.0 * (1 - number / (jobs + OTHER_JOBS))
-                self._sandbox.add_job(row, job_id_of(row, number), [(0, RUNS.get(row, "running"))])
+                self._sandbox.add_job(row, job_id_of(row, number), [(0, RUNS[row])])
             age = 0.0
             self._sandbox.latency = latency
             self.environment = self._sandbox.connection_env()
@@ -74,7 +75,7 @@ class Vendor:
 
     def _touch(self, number: int) -> None:
         if self.row in OURS:
-            self._sandbox.set_state(self.row, job_id_of(self.row, number), RUNS.get(self.row, "running"))
+            self._sandbox.set_state(self.row, job_id_of(self.row, number), RUNS[self.row])
 
 
 def main() -> None:

@@ -13,15 +13,14 @@ import pytest
 
 from airflow_provider_ingestjobs.sandbox import Fault
 from support.vendor_jobs import (
-    CANCELLING,
     FAILED,
     RUNNING,
     SUCCEEDED,
-    VENDORS,
     add_job,
     asked_to_cancel,
     cancel_requests,
 )
+from support.vendors import BY_NAME, CANCELLING_VENDORS, VENDORS
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
@@ -31,18 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 PACKAGE = "airflow-provider-ingestjobs"
-VENDOR_NAMES = {
-    "amperity": "Amperity",
-    "adverity": "Adverity",
-    "polaris": "Imply Polaris",
-    "narrative": "Narrative",
-}
-CONN_TYPES = {
-    "amperity": "amperity",
-    "adverity": "adverity",
-    "polaris": "imply_polaris",
-    "narrative": "narrative",
-}
+CANCELLING = tuple(case.name for case in CANCELLING_VENDORS)
 #: Published nowhere: Polaris names no field for the text of a failure.
 FAILURE_TEXT_SHOWN = ("amperity", "adverity", "narrative")
 FAILURE_TEXT = "the files have no header"
@@ -68,7 +56,7 @@ class Case:
 def cases() -> list[Case]:
     """All tasks of the DAG ``waits``."""
     found = []
-    for vendor in VENDORS:
+    for vendor in BY_NAME:
         succeeding = [(0.0, RUNNING[vendor]), (5.0, SUCCEEDED[vendor])]
         failing = [(0.0, RUNNING[vendor]), (5.0, FAILED[vendor])]
         texts = [FAILURE_TEXT] if vendor in FAILURE_TEXT_SHOWN else []
@@ -81,7 +69,7 @@ def cases() -> list[Case]:
                 "failed",
                 None,
                 True,
-                in_log=[VENDOR_NAMES[vendor], FAILED[vendor], *texts],
+                in_log=[BY_NAME[vendor].vendor, FAILED[vendor], *texts],
                 options={"failure": FAILURE_TEXT},
             ),
             Case(f"{vendor}_poke", vendor, succeeding, "success", "succeeded", False),
@@ -187,7 +175,7 @@ def test_wait(case: Case, waits: Run, airflow: AirflowInstance, sandbox: Sandbox
         assert job_id in log
     else:
         assert (job["vendor"], job["id"], job["state"]) == (
-            VENDOR_NAMES[case.vendor],
+            BY_NAME[case.vendor].vendor,
             job_id,
             case.job_state,
         )
@@ -196,12 +184,12 @@ def test_wait(case: Case, waits: Run, airflow: AirflowInstance, sandbox: Sandbox
     assert cancel_requests(sandbox, case.vendor, job_id) == case.cancel_requests
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", BY_NAME)
 def test_metrics(
     vendor: str, waits: Run, airflow: AirflowInstance, sandbox: Sandbox, metrics: MetricsServer
 ) -> None:
     """Tasks and the triggerer report what they ask of a vendor to wherever Airflow sends its metrics."""
-    connection = f"{CONN_TYPES[vendor]}_default"
+    connection = BY_NAME[vendor].default_conn_id
     for name in ("polls", "poll_duration", "waits", "jobs_seen"):
         assert sum(metrics.values[name, connection]) > 0, name
     airflow.wait_for(
@@ -231,7 +219,7 @@ def test_extra_link(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> N
 
 def test_no_secret_in_logs(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
     """No log of any task or component shows a vendor's key."""
-    keys = {str(sandbox.connection(vendor)["password"]).encode() for vendor in VENDORS}
+    keys = {str(sandbox.connection(vendor)["password"]).encode() for vendor in BY_NAME}
     logs = [path for path in airflow.home.rglob("*.log*") if path.is_file()]
     assert logs
     for path in logs:
@@ -250,7 +238,7 @@ def test_a_hanging_vendor_does_not_block_the_triggerer(waits: Run, airflow: Airf
 @pytest.fixture(scope="session")
 def interrupted(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> Run:
     """A run of the DAG ``interrupted`` whose tasks are all deferred."""
-    tasks = [(f"{vendor}_survives", vendor) for vendor in VENDORS]
+    tasks = [(f"{vendor}_survives", vendor) for vendor in BY_NAME]
     tasks += [(f"{vendor}_{case}", vendor) for vendor in CANCELLING for case in ("marked", "marked_plain")]
     jobs = {task_id: add_job(sandbox, vendor) for task_id, vendor in tasks}
     run_id = airflow.trigger("interrupted", jobs)
@@ -292,7 +280,7 @@ def test_task_ends_right_after_triggerer_restart(
     interrupted: Run, airflow: AirflowInstance, sandbox: Sandbox
 ) -> None:
     """What was deferred when the triggerer was killed still sees its job's end."""
-    survivors = {vendor: f"{vendor}_survives" for vendor in VENDORS}
+    survivors = {vendor: f"{vendor}_survives" for vendor in BY_NAME}
     for vendor, task_id in survivors.items():
         sandbox.set_state(vendor, interrupted.jobs[task_id], SUCCEEDED[vendor])
     for task_id in survivors.values():
@@ -338,16 +326,16 @@ def test_provider_info(airflow: AirflowInstance) -> None:
         ours = [line for line in said if "ingestjobs" in line.lower().replace("-", "").replace("_", "")]
         assert not [line for line in ours if "warn" in line.lower() or "error" in line.lower()], name
     assert PACKAGE in answers["get"].stdout
-    for conn_type in CONN_TYPES.values():
-        assert conn_type in answers["hooks"].stdout
+    for vendor in VENDORS:
+        assert vendor.conn_type in answers["hooks"].stdout
     assert "airflow_provider_ingestjobs.links." in answers["links"].stdout
 
 
 def test_connection_forms(airflow: AirflowInstance) -> None:
     """The UI's form for a new connection knows our types and their extra fields."""
     forms = {form["connection_type"]: form for form in airflow.api("GET", "connections/hook_meta", root="ui")}
-    for conn_type in CONN_TYPES.values():
-        assert "read_timeout" in forms[conn_type]["extra_fields"]
+    for vendor in VENDORS:
+        assert "read_timeout" in forms[vendor.conn_type]["extra_fields"]
     assert "tenant" in forms["amperity"]["extra_fields"]
     assert "project_id" in forms["imply_polaris"]["extra_fields"]
 

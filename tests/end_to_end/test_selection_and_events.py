@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.vendor_jobs import RUNNING, SUCCEEDED, VENDORS, add_job
+from support.vendor_jobs import RUNNING, SUCCEEDED, add_job
+from support.vendors import BY_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
@@ -38,11 +39,11 @@ def test_selections_and_checks(airflow: AirflowInstance, sandbox: Sandbox) -> No
         timeline = [(begin, RUNNING[vendor]), (end, SUCCEEDED[vendor])]
         return add_job(sandbox, vendor, timeline, starts="now", fields=LOADS[vendor])
 
-    for vendor in VENDORS:
+    for vendor in BY_NAME:
         add(vendor, 0, 1)
     time.sleep(2.5)
     began = datetime.now(UTC) - timedelta(seconds=1)
-    expected = {vendor: [add(vendor, 0, 8), add(vendor, 12, 15)] for vendor in VENDORS}
+    expected = {vendor: [add(vendor, 0, 8), add(vendor, 12, 15)] for vendor in BY_NAME}
     bad = {"read": 1000, "inserted": 600, "rejected": 300, "errors": 100}
     checked = {name: add_job(sandbox, "amperity", rows=bad) for name in ("check_fails", "check_skips")}
     for job_id in checked.values():

@@ -300,7 +300,7 @@ def test_an_id_that_comes_back_in_capital_letters(
     conn_id = connections.add(case.name)
     job_id = sandbox.add_job(case.name, case.job_id, timeline=[(0, case.words[JobState.SUCCEEDED])])
     record = dict(case.hook(conn_id).get_job(job_id).raw)
-    record[fault_matrix.ID_FIELD[case.name]] = job_id.upper()
+    record[case.id_field] = job_id.upper()
     sandbox.add_fault(Fault(vendor=case.name, path=case.job_path, body=record, times=None))
     sensor = case.sensor(task_id="wait", job_id=job_id, **{case.hook.conn_name_attr: conn_id})
     assert sensor.poke({"ti": TaskInstance()}).xcom_value["state"] == "succeeded"

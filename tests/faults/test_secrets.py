@@ -32,8 +32,6 @@ from airflow_provider_ingestjobs.hooks.settings import check_url
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
-from support import fault_matrix
-from support.fault_matrix import REQUESTS
 from support.fault_servers import closed_port_url
 from support.task_runs import TaskInstance, fire, in_time, revived
 from support.vendors import CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
@@ -236,11 +234,9 @@ def run_tasks(case: VendorCase, conn_id: str, job_id: str, sandbox: Sandbox) -> 
 def test_half_a_token_is_not_shown(case: VendorCase, sandbox: Sandbox, connections: Any) -> None:
     """A token's answer that breaks off has the token in it."""
     conn_id = connections.add(case.name, "login")
-    method, path = REQUESTS[case.name]["token"]
-    field = "token" if case.name == "adverity" else "access_token"
-    sandbox.add_fault(
-        Fault(vendor=case.name, method=method, path=path, body=f'{{"{field}": "new-secret-token", "expi')
-    )
+    method, path = case.requests["token"]
+    half = f'{{"{case.token_field}": "new-secret-token", "expi'
+    sandbox.add_fault(Fault(vendor=case.name, method=method, path=path, body=half))
     with pytest.raises(VendorUnavailable, match="not JSON") as caught:
         case.hook(conn_id).get_job(case.job_id)
     assert all("new-secret" not in text for text in shown(caught.value))
@@ -589,7 +585,7 @@ def test_a_vendor_cannot_write_log_lines_with_ids(
     record = dict(hook.get_job(case.job_id).raw)
     for odd in (INJECTED, "", "x" * 1000, "\u202e123"):
         with pytest.raises(VendorUnavailable) as caught:
-            hook.job_from({**record, fault_matrix.ID_FIELD[case.name]: odd})
+            hook.job_from({**record, case.id_field: odd})
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 500
 
@@ -650,7 +646,7 @@ def test_refusals_of_a_token_are_not_taken_for_missing_jobs(sandbox: Sandbox, co
     """A wrong realm or host answers 404: the job is not what is unknown."""
     for case in VENDORS:
         conn_id = connections.add(case.name, "login")
-        method, path = REQUESTS[case.name]["token"]
+        method, path = case.requests["token"]
         sandbox.add_fault(Fault(vendor=case.name, method=method, path=path, status=404))
         with pytest.raises(AuthenticationFailed, match="answered 404"):
             case.hook(conn_id).get_job(case.job_id)

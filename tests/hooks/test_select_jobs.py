@@ -18,7 +18,7 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
+from support.vendors import ADVERITY, AMPERITY, BY_NAME, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,9 +59,8 @@ def case(request: pytest.FixtureRequest, connections: Connections) -> VendorCase
 
 def add(sandbox: Sandbox, vendor: str, started: datetime, job_id: str | None = None, **fields: Any) -> str:
     """Add a job that ran for a minute."""
-    case = next(case for case in VENDORS if case.name == vendor)
     begin = (started - NOW).total_seconds()
-    words = case.words
+    words = BY_NAME[vendor].words
     timeline = [(begin, words[JobState.RUNNING]), (begin + 60, words[JobState.SUCCEEDED])]
     return sandbox.add_job(vendor, job_id, timeline, fields=fields or NOUNS[vendor][2])
 

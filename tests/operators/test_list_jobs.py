@@ -15,23 +15,13 @@ import pytest
 
 from airflow_provider_ingestjobs.exceptions import AuthenticationFailed, InvalidInput
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.operators.adverity import AdverityListJobsOperator
-from airflow_provider_ingestjobs.operators.amperity import AmperityListJobsOperator
-from airflow_provider_ingestjobs.operators.narrative import NarrativeListJobsOperator
-from airflow_provider_ingestjobs.operators.polaris import PolarisListJobsOperator
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from support.task_runs import TaskInstance
-from support.vendors import VENDORS, VendorCase
+from support.vendors import BY_NAME, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from support.connections import Connections
 
-OPERATORS: dict[str, Any] = {
-    "amperity": AmperityListJobsOperator,
-    "adverity": AdverityListJobsOperator,
-    "polaris": PolarisListJobsOperator,
-    "narrative": NarrativeListJobsOperator,
-}
 HOUR = timedelta(hours=1)
 
 
@@ -43,7 +33,7 @@ def _connections(connections: Connections) -> None:
 
 def run(vendor: str, context: dict[str, Any] | None = None, **arguments: Any) -> list[dict[str, Any]]:
     """Return what Airflow stores as the task's XCom."""
-    task = OPERATORS[vendor](task_id="list", **arguments)
+    task = BY_NAME[vendor].list_operator(task_id="list", **arguments)
     given = {"ti": TaskInstance(), **(context or {})}
     task.render_template_fields(given)
     found: list[dict[str, Any]] = json.loads(json.dumps(task.execute(given)))
@@ -56,7 +46,7 @@ def listed(vendor: str, **arguments: Any) -> set[str]:
 
 def ran(sandbox: Sandbox, vendor: str, started: datetime, **fields: Any) -> str:
     begin = started.timestamp() - time.time()
-    words = next(case.words for case in VENDORS if case.name == vendor)
+    words = BY_NAME[vendor].words
     timeline = [(begin, words[JobState.RUNNING]), (begin + 5, words[JobState.SUCCEEDED])]
     return sandbox.add_job(vendor, timeline=timeline, fields=fields)
 
@@ -96,7 +86,7 @@ class TestEveryVendor:
     @pytest.mark.parametrize("most", [0, -1, 1.5, True, "9"])
     def test_a_limit_that_is_none(self, case: VendorCase, most: Any) -> None:
         with pytest.raises(InvalidInput, match="max_jobs"):
-            OPERATORS[case.name](task_id="list", max_jobs=most)
+            case.list_operator(task_id="list", max_jobs=most)
 
     def test_what_the_vendor_refuses_fails_the_task(self, connections: Connections, case: VendorCase) -> None:
         connections.add(case.name, password="wrong")

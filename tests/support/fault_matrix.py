@@ -26,7 +26,7 @@ from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support import fault_servers
 from support.fault_servers import RawServer
 from support.recorder import Recorder
-from support.vendors import VENDORS, VendorCase
+from support.vendors import ADVERITY, AMPERITY, POLARIS, VENDORS, VendorCase
 
 MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
@@ -36,39 +36,6 @@ LONGEST_SLEEP = 0.02
 #: The largest answer that is read in the rows on size.
 MOST_BYTES = 12 * 2**20
 TIMEOUT = 0.1
-
-REQUESTS = {
-    "amperity": {
-        "get": ("GET", r"^/api/ingest/jobs/."),
-        "list": ("GET", r"^/api/ingest/jobs$"),
-        "cancel": ("POST", r"/stop$"),
-        "token": ("POST", r"/oauth2/token$"),
-    },
-    "adverity": {
-        "get": ("GET", r"^/api/jobs/\d+/$"),
-        "list": ("GET", r"^/api/jobs/$"),
-        "cancel": ("POST", r"/stop/$"),
-        "token": ("POST", r"^/api/auth/token/$"),
-    },
-    "polaris": {
-        "get": ("GET", r"/jobs/[^/]+$"),
-        "list": ("GET", r"/jobs$"),
-        "cancel": ("PUT", r"/jobs/[^/]+$"),
-        "token": ("POST", r"/token$"),
-    },
-    "narrative": {
-        "get": ("GET", r"^/jobs/."),
-        "list": ("GET", r"^/jobs$"),
-        "cancel": ("DELETE", r"^no such request$"),
-        "token": ("POST", r"^/oauth/token$"),
-    },
-}
-OTHER_IDS = {
-    "amperity": "isj-20240701-00002-other2",
-    "adverity": "4712",
-    "polaris": "other",
-    "narrative": "other",
-}
 
 
 class Lab:
@@ -95,14 +62,14 @@ class Lab:
         self._connections = connections
         self.job_id = sandbox.add_job(case.name, case.job_id, timeline=[(0, case.words[JobState.RUNNING])])
         self.other_id = sandbox.add_job(
-            case.name, OTHER_IDS[case.name], timeline=[(0, case.words[JobState.RUNNING])]
+            case.name, case.other_id, timeline=[(0, case.words[JobState.RUNNING])]
         )
         sandbox.cancel_delay = 0
 
     @property
     def request(self) -> tuple[str, str]:
         """Method and path of the request that the fault hits."""
-        return REQUESTS[self.case.name]["get" if self.operation == "wait" else self.operation]
+        return self.case.requests["get" if self.operation == "wait" else self.operation]
 
     def connect(self) -> str:
         """Write the connection as the fault wants it, and return its id."""
@@ -139,17 +106,16 @@ class Lab:
 
     def token_answer(self) -> dict[str, Any]:
         token = self.sandbox._vendor(self.case.name).issue_token()
-        name = "token" if self.case.name == "adverity" else "access_token"
-        return {name: token, "expires_in": 300, "access_token_expires_in": 300, "token_type": "Bearer"}
+        return {
+            self.case.token_field: token,
+            "expires_in": 300,
+            "access_token_expires_in": 300,
+            "token_type": "Bearer",
+        }
 
     def page(self, *records: Any) -> dict[str, Any]:
         """Return records in the envelope of the vendor's list."""
-        return {
-            "amperity": {"data": list(records), "next_token": "unusable"},
-            "adverity": {"count": len(records), "next": None, "previous": None, "results": list(records)},
-            "polaris": {"values": list(records)},
-            "narrative": {"current_page": 1, "total_records": len(records), "records": list(records)},
-        }[self.case.name]
+        return self.case.page(list(records))
 
     def answer(self) -> dict[str, Any]:
         """Return what the vendor would rightly answer."""
@@ -159,9 +125,9 @@ class Lab:
             return self.page(self.record(), self.record(self.other_id))
         return self.record()
 
-    def change_record(self, change: Callable[[str, dict[str, Any]], Any]) -> None:
+    def change_record(self, change: Callable[[VendorCase, dict[str, Any]], Any]) -> None:
         """Answer with a changed record, in a list beside one that is as it should be."""
-        changed = change(self.case.name, self.record())
+        changed = change(self.case, self.record())
         if self.operation == "list":
             changed = self.page(changed, self.record(self.other_id))
         self.spoil(body=json.dumps(changed))
@@ -275,7 +241,7 @@ def body(name: str, content: Callable[[Lab], Any], outcome: Outcome, **more: Any
 
 
 def record(
-    name: str, change: Callable[[str, dict[str, Any]], Any], get: Outcome, listed: Outcome, **more: Any
+    name: str, change: Callable[[VendorCase, dict[str, Any]], Any], get: Outcome, listed: Outcome, **more: Any
 ) -> Trouble:
     """Return a row of a record that is not as it should be."""
     return Trouble(
@@ -359,42 +325,37 @@ def _wrong_list(lab: Lab) -> Any:
 
 # ---------------------------------------------------------------------- records
 
-STATE_FIELD = {
-    "amperity": "tables",
-    "adverity": "state_label",
-    "polaris": "executionStatus",
-    "narrative": "state",
-}
-ID_FIELD = {"amperity": "id", "adverity": "id", "polaris": "id", "narrative": "job_id"}
 
-
-def _without_state(vendor: str, job: dict[str, Any]) -> Any:
-    del job[STATE_FIELD[vendor]]
+def _without_state(case: VendorCase, job: dict[str, Any]) -> Any:
+    del job[case.state_field]
     return job
 
 
-def _bare(vendor: str, job: dict[str, Any]) -> Any:
+def _bare(case: VendorCase, job: dict[str, Any]) -> Any:
     """Return nothing but id and state."""
-    bare = {ID_FIELD[vendor]: job[ID_FIELD[vendor]], STATE_FIELD[vendor]: job[STATE_FIELD[vendor]]}
-    if vendor == "amperity":
+    bare = {
+        case.id_field: job[case.id_field],
+        case.state_field: job[case.state_field],
+    }
+    if case is AMPERITY:
         bare["tables"] = [{"state": table["state"]} for table in job["tables"]]
     return bare
 
 
-def _with_more(vendor: str, job: dict[str, Any]) -> Any:
+def _with_more(case: VendorCase, job: dict[str, Any]) -> Any:
     return {**job, "new_in_2027": {"a": [1, {"b": None}]}, "": 1, "state_reason": "because"}
 
 
-def _state_is_object(vendor: str, job: dict[str, Any]) -> Any:
+def _state_is_object(case: VendorCase, job: dict[str, Any]) -> Any:
     state = {"word": "running"}
-    job[STATE_FIELD[vendor]] = [{"state": state}] if vendor == "amperity" else state
+    job[case.state_field] = [{"state": state}] if case is AMPERITY else state
     return job
 
 
-def _wrong_types(vendor: str, job: dict[str, Any]) -> Any:
+def _wrong_types(case: VendorCase, job: dict[str, Any]) -> Any:
     """Give everything but id and state another type."""
-    kept = {ID_FIELD[vendor], STATE_FIELD[vendor]}
-    if vendor == "amperity":
+    kept = {case.id_field, case.state_field}
+    if case is AMPERITY:
         job["tables"] = [
             {key: value if key == "state" else _other_type(value) for key, value in table.items()}
             for table in job["tables"]
@@ -406,31 +367,31 @@ def _other_type(value: Any) -> Any:
     return {"is": ["no", {"text": 1}]} if isinstance(value, str | int | float) else 5
 
 
-def _texts_for_objects(vendor: str, job: dict[str, Any]) -> Any:
+def _texts_for_objects(case: VendorCase, job: dict[str, Any]) -> Any:
     return {
-        key: "text" if isinstance(value, dict | list) and key != STATE_FIELD[vendor] else value
+        key: "text" if isinstance(value, dict | list) and key != case.state_field else value
         for key, value in job.items()
     }
 
 
-def _nulls(vendor: str, job: dict[str, Any]) -> Any:
-    if vendor == "amperity":
+def _nulls(case: VendorCase, job: dict[str, Any]) -> Any:
+    if case is AMPERITY:
         job["tables"] = [dict.fromkeys(table) | {"state": table["state"]} for table in job["tables"]]
-    kept = {ID_FIELD[vendor], STATE_FIELD[vendor]}
+    kept = {case.id_field, case.state_field}
     return {key: value if key in kept else None for key, value in job.items()}
 
 
-def _no_tables(vendor: str, job: dict[str, Any]) -> Any:
+def _no_tables(case: VendorCase, job: dict[str, Any]) -> Any:
     return {**job, "tables": None}
 
 
-def _state(word: str) -> Callable[[str, dict[str, Any]], Any]:
-    def change(vendor: str, job: dict[str, Any]) -> Any:
-        if vendor == "amperity":
+def _state(word: str) -> Callable[[VendorCase, dict[str, Any]], Any]:
+    def change(case: VendorCase, job: dict[str, Any]) -> Any:
+        if case is AMPERITY:
             for table in job["tables"]:
                 table["state"] = word
         else:
-            job[STATE_FIELD[vendor]] = word
+            job[case.state_field] = word
         return job
 
     return change
@@ -443,61 +404,61 @@ TIME_FIELDS = {
 }
 
 
-def _times(value: Any) -> Callable[[str, dict[str, Any]], Any]:
-    def change(vendor: str, job: dict[str, Any]) -> Any:
-        if vendor == "amperity":
+def _times(value: Any) -> Callable[[VendorCase, dict[str, Any]], Any]:
+    def change(case: VendorCase, job: dict[str, Any]) -> Any:
+        if case is AMPERITY:
             for table in job["tables"]:
                 table |= {"started_at": value, "ended_at": value}
             return job
-        return {**job, **dict.fromkeys(TIME_FIELDS[vendor], value)}
+        return {**job, **dict.fromkeys(TIME_FIELDS[case.name], value)}
 
     return change
 
 
-def _numbers_for_ids(vendor: str, job: dict[str, Any]) -> Any:
+def _numbers_for_ids(case: VendorCase, job: dict[str, Any]) -> Any:
     """Give every id but the job's own the other type; an Adverity job's own is a number, and becomes text."""
-    if vendor == "amperity":
+    if case is AMPERITY:
         job["workflow_id"] = 5
         for table in job["tables"]:
             table |= {"feed_id": 7, "table_name": 8, "job_id": 9}
-    elif vendor == "adverity":
+    elif case is ADVERITY:
         job |= {"id": str(job["id"]), "datastream": {**job["datastream"], "id": "42"}}
-    elif vendor == "polaris":
+    elif case is POLARIS:
         job["target"] = {"type": "table", "tableName": 5}
     else:
         job["input"] = {**job["input"], "dataset_id": "10674"}
     return job
 
 
-def _another(vendor: str, job: dict[str, Any]) -> Any:
-    return {**job, ID_FIELD[vendor]: OTHER_IDS[vendor]}
+def _another(case: VendorCase, job: dict[str, Any]) -> Any:
+    return {**job, case.id_field: case.other_id}
 
 
-def _other_case(vendor: str, job: dict[str, Any]) -> Any:
-    return {**job, ID_FIELD[vendor]: str(job[ID_FIELD[vendor]]).upper()}
+def _other_case(case: VendorCase, job: dict[str, Any]) -> Any:
+    return {**job, case.id_field: str(job[case.id_field]).upper()}
 
 
-def _odd_texts(vendor: str, job: dict[str, Any]) -> Any:
+def _odd_texts(case: VendorCase, job: dict[str, Any]) -> Any:
     odd = "a\x00b\ud800c\u202e\x1b[31m\r\nAIRFLOW_CTX=1"
-    if vendor == "amperity":
+    if case is AMPERITY:
         for table in job["tables"]:
             table |= {"table_name": odd, "feed_id": odd}
-    elif vendor == "adverity":
+    elif case is ADVERITY:
         job |= {"datastream": {"id": odd, "name": odd}, "range_start": odd, "issues": [{"message": odd}]}
-    elif vendor == "polaris":
+    elif case is POLARIS:
         job |= {"target": {"tableName": odd}, "type": odd, "health": {"status": odd}}
     else:
         job |= {"type": odd, "data_plane_id": odd, "failures": [{"message": odd}]}
     return job
 
 
-def _huge_numbers(vendor: str, job: dict[str, Any]) -> Any:
-    if vendor == "amperity":
+def _huge_numbers(case: VendorCase, job: dict[str, Any]) -> Any:
+    if case is AMPERITY:
         for table in job["tables"]:
             table |= {"read": 10**30, "errors": -(10**30)}
-    elif vendor == "adverity":
+    elif case is ADVERITY:
         job |= {"progress": 10**30, "datastream": {"id": 10**30}}
-    elif vendor == "polaris":
+    elif case is POLARIS:
         job |= {"progress": 10**30}
     else:
         job["input"] = {"dataset_id": 10**30}
@@ -514,7 +475,7 @@ def _backwards(lab: Lab) -> None:
 
 def _ended_once(lab: Lab) -> None:
     """Let the job have ended in the next answer, and in those after it run again."""
-    done = _state(lab.case.words[JobState.SUCCEEDED])(lab.case.name, lab.record())
+    done = _state(lab.case.words[JobState.SUCCEEDED])(lab.case, lab.record())
     if lab.operation == "list":
         done = lab.page(done, lab.record(lab.other_id))
     lab.spoil(body=json.dumps(done), times=1)
@@ -687,7 +648,7 @@ MATRIX: tuple[Trouble, ...] = (
     record("null for objects", _nulls, WORKS, WORKS),
     record(
         "no record at all in the list, but null",
-        lambda vendor, job: None,
+        lambda case, job: None,
         unavailable("no JSON object"),
         LEFT_OUT,
     ),

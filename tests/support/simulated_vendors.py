@@ -30,12 +30,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.connections import CONNECTION_TYPES
 from airflow_provider_ingestjobs.exceptions import VendorUnavailable
 from airflow_provider_ingestjobs.hooks import base, http, narrative
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers import job as job_triggers
 from airflow_provider_ingestjobs.triggers import watch as watches
+from support.vendors import BY_NAME, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, MutableSequence, Sequence
@@ -43,37 +43,6 @@ if TYPE_CHECKING:
 #: The moment at which every simulation starts, as a UNIX time.
 START = 1_793_000_000.0
 
-S = JobState
-WORDS: dict[str, dict[JobState, str]] = {
-    "amperity": {
-        S.PENDING: "scheduled",
-        S.RUNNING: "running",
-        S.SUCCEEDED: "succeeded",
-        S.FAILED: "failed",
-        S.CANCELLED: "stopped",
-    },
-    "adverity": {
-        S.PENDING: "Scheduled",
-        S.RUNNING: "Running",
-        S.SUCCEEDED: "Success",
-        S.FAILED: "Failed",
-        S.CANCELLED: "Cancelled",
-    },
-    "polaris": {
-        S.PENDING: "pending",
-        S.RUNNING: "running",
-        S.SUCCEEDED: "completed",
-        S.FAILED: "failed",
-        S.CANCELLED: "canceled",
-    },
-    "narrative": {
-        S.PENDING: "pending",
-        S.RUNNING: "running",
-        S.SUCCEEDED: "completed",
-        S.FAILED: "failed",
-        S.CANCELLED: "cancelled",
-    },
-}
 EXTRAS = {"amperity": {"tenant": "acme"}, "polaris": {"project_id": "p"}}
 
 
@@ -224,11 +193,11 @@ class SimulatedVendor:
 
     @property
     def conn_id(self) -> str:
-        return self._kind.default_conn_id
+        return self._case.default_conn_id
 
     @property
-    def _kind(self) -> Any:
-        return next(kind for kind in CONNECTION_TYPES.values() if kind.module == self.name)
+    def _case(self) -> VendorCase:
+        return BY_NAME[self.name]
 
     def id_of(self, job: SimulatedJob) -> str:
         return str(job.id) if self.name == "adverity" else f"job-{job.id:05d}"
@@ -314,7 +283,7 @@ class SimulatedVendor:
         return records
 
     def _record(self, seen: SeenJob) -> dict[str, Any]:
-        word, job_id = WORDS[self.name][seen.state], self.id_of(seen.job)
+        word, job_id = self._case.words[seen.state], self.id_of(seen.job)
         if seen.state.is_terminal:
             word = seen.job.word or word
         created, changed = _iso(seen.job.steps[0][0]), _iso(seen.stamp)
@@ -378,12 +347,12 @@ class SimulatedVendor:
 
     def watch(self) -> watches.Watch:
         """Return the watch on this vendor, in a coroutine of the simulation."""
-        return watches.watch_for(job_triggers.hook_class_from(self._kind.hook), self.conn_id, {})
+        return watches.watch_for(self._case.hook, self.conn_id, {})
 
     def trigger(self, job: SimulatedJob, poll_interval: float) -> job_triggers.IngestJobTrigger:
         """Return a trigger that waits for a job from now on, for a day."""
         trigger = job_triggers.IngestJobTrigger(
-            hook=self._kind.hook,
+            hook=self._case.hook_path,
             conn_id=self.conn_id,
             job_ids=[self.id_of(job)],
             poll_interval=poll_interval,

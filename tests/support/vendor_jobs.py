@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The sandbox's jobs as the end-to-end tests use them: each vendor's words, and what was asked of it."""
+"""The sandbox's jobs as the end-to-end tests use them: what they are told, and what was asked of them."""
 
 from __future__ import annotations
 
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ingestjobs.job import JobState
+from support.vendors import AMPERITY, words_for
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_ingestjobs.sandbox import Sandbox
 
-VENDORS = ("amperity", "adverity", "polaris", "narrative")
-CANCELLING = ("amperity", "adverity", "polaris")
-RUNNING = {"amperity": "running", "adverity": "Running", "polaris": "running", "narrative": "running"}
-SUCCEEDED = {"amperity": "succeeded", "adverity": "Success", "polaris": "completed", "narrative": "completed"}
-FAILED = {"amperity": "failed", "adverity": "Failed", "polaris": "failed", "narrative": "failed"}
-CANCELLED = {"amperity": "canceled", "adverity": "Cancelled", "polaris": "canceled"}
-#: What a job shows that was asked to stop; Adverity and Polaris have no word for it.
-STOPPING = {"amperity": "stopping", "adverity": "Running", "polaris": "running"}
+RUNNING = words_for(JobState.RUNNING)
+SUCCEEDED = words_for(JobState.SUCCEEDED)
+FAILED = words_for(JobState.FAILED)
+CANCELLED = words_for(JobState.CANCELLED)
+#: What a job shows that was asked to stop; Adverity has no word for it, and Polaris publishes none.
+STOPPING = RUNNING | {"amperity": AMPERITY.words[JobState.CANCELLING]}
 
 _numbers = count(1)
 
@@ -36,15 +37,10 @@ def add_job(
 
 
 def cancel_requests(sandbox: Sandbox, vendor: str, job_id: str) -> int:
-    """How often the vendor was asked to stop a job."""
-    method, path = {
-        "amperity": ("POST", f"/wf-{job_id}/stop"),
-        "adverity": ("POST", f"/jobs/{job_id}/stop/"),
-        "polaris": ("PUT", f"/jobs/{job_id}"),
-        "narrative": ("POST", job_id),
-    }[vendor]
+    """How often the vendor was asked to stop a job: nothing else that is asked of a job changes it."""
     return sum(
-        request.method == method and request.path.endswith(path) for request in sandbox.requests(vendor)
+        request.method != "GET" and not {job_id, f"wf-{job_id}"}.isdisjoint(request.path.split("/"))
+        for request in sandbox.requests(vendor)
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from airflow.triggers import base
 
 from support.task_runs import in_time, revived, until
+from support.vendors import VENDORS
 
 if not hasattr(base, "BaseEventTrigger"):
     pytest.skip("asset watchers came with Airflow 3", allow_module_level=True)
@@ -40,8 +41,8 @@ FEED = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}
 @pytest.fixture(autouse=True)
 def _connections(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.KEPT_AFTER", 0.05)
-    for vendor in ("amperity", "adverity", "imply_polaris", "narrative"):
-        connections.add(vendor, extra={"requests_per_second": 1000})
+    for vendor in VENDORS:
+        connections.add(vendor.name, extra={"requests_per_second": 1000})
 
 
 def trigger(**changes: Any) -> IngestJobEventTrigger:

@@ -23,11 +23,12 @@ from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers.watch import BATCH, GATHER, JITTER, LONGEST_BACKOFF
 from support.simulated_vendors import SimulatedJob, SimulatedVendor, World
+from support.vendors import BY_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.triggers.watch import Watch
 
-VENDORS = ("amperity", "adverity", "polaris", "narrative")
+VENDORS = tuple(BY_NAME)
 each_vendor = pytest.mark.parametrize("vendor", VENDORS)
 ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 #: The last end of a job, in seconds.
