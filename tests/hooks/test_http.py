@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +21,7 @@ from airflow_provider_ingestjobs.exceptions import (
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.hooks import http
 from airflow_provider_ingestjobs.hooks.http import read_retry_after
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
@@ -110,8 +111,12 @@ class TestWhatIsSent:
 
     @pytest.mark.usefixtures("one_try")
     def test_requests_per_second_hold_for_all_hooks_of_a_connection(
-        self, sandbox: Sandbox, connections: Connections
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        http.pace_of.cache_clear()
+        slept: list[float] = []
+        # A clock that stands still: each request sleeps for as long as its turn is away from the first one's.
+        monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
         connections.add("narrative", extra={"requests_per_second": 20})
         sandbox.add_job("narrative", NARRATIVE.job_id)
         hooks = [NARRATIVE.hook() for _ in range(4)]
@@ -119,13 +124,12 @@ class TestWhatIsSent:
             threading.Thread(target=lambda hook=hook: [hook.get_job(NARRATIVE.job_id) for _ in range(2)])
             for hook in hooks
         ]
-        began = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(10)
         assert len(sandbox.requests("narrative")) == 8
-        assert time.monotonic() - began >= 7 / 20
+        assert sorted(slept) == pytest.approx([turn / 20 for turn in range(1, 8)])
 
 
 class TestRedirects:
@@ -384,8 +388,6 @@ class TestSlowAnswers:
         assert running.get_job(NARRATIVE.job_id).state is JobState.RUNNING
 
     def test_the_cap(self) -> None:
-        from airflow_provider_ingestjobs.hooks import http
-
         assert http.MOST_BYTES == 64 * 1024 * 1024
 
 
@@ -413,13 +415,19 @@ class TestRetries:
         sandbox.add_fault(Fault(method="PUT" if case is POLARIS else "POST", status=503))
         assert hook.cancel_job(case.job_id).state is JobState.CANCELLED
 
-    def test_retry_after_is_waited_for(self, running: Any, sandbox: Sandbox) -> None:
-        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "1"}))
-        began = time.monotonic()
+    def test_retry_after_is_waited_for(
+        self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests_before: list[tuple[float, int]] = []
+
+        def sleep(seconds: float) -> None:
+            requests_before.append((seconds, len(sandbox.requests())))
+
+        monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=sleep))
+        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "7"}))
         assert running.get_job(NARRATIVE.job_id).state is JobState.RUNNING
-        assert time.monotonic() - began >= 1
-        first, second = sandbox.requests()
-        assert second.at - first.at >= 0.9
+        assert requests_before == [(7, 1)]
+        assert len(sandbox.requests()) == 2
 
     def test_a_long_retry_after_does_not_hold_the_request_but_reaches_the_waiter(
         self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch

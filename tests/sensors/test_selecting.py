@@ -401,15 +401,14 @@ class TestEnough:
     def test_settle_takes_in_a_late_starter(self, sandbox: Sandbox, wait: Wait) -> None:
         early = sandbox.add_job("amperity", timeline=[(0, "succeeded")], fields=FEED)
         late = sandbox.add_job("amperity", timeline=[(0.3, "running"), (0.5, "succeeded")], fields=FEED)
-        began = time.time()
-        assert ids(wait(AMPERITY, feed_id="df-1", settle=0.6)) == [early, late]
-        assert 1.0 <= time.time() - began < 4
+        # Too late for the first one's end, but not for the second one's.
+        later = sandbox.add_job("amperity", timeline=[(0.85, "running"), (0.9, "succeeded")], fields=FEED)
+        assert ids(wait(AMPERITY, feed_id="df-1", settle=0.8)) == [early, late, later]
 
     def test_settle_is_over_once_it_has_passed(self, sandbox: Sandbox, wait: Wait) -> None:
         job_id = ran(sandbox, datetime.now(UTC) - HOUR)
-        began = time.time()
         assert ids(wait(AMPERITY, feed_id="df-1", settle=timedelta(minutes=50))) == [job_id]
-        assert time.time() - began < 3
+        assert len(sandbox.requests("amperity")) == 1
 
     def test_settle_of_a_job_without_an_end_is_no_endless_wait(
         self, sandbox: Sandbox, connections: Connections, wait: Wait
@@ -460,12 +459,12 @@ class TestHopeless:
 
     def test_a_window_that_is_over_and_has_too_few_jobs(self, sandbox: Sandbox, wait: Wait) -> None:
         ran(sandbox, datetime(2026, 2, 3, 12, tzinfo=UTC))
-        began = time.time()
         outcome = wait(AMPERITY, self.run(), feed_id="df-1", min_jobs=2, missing_grace=0.5, timeout=60)
         assert isinstance(outcome.error, JobNotFound)
         assert "Only 1 of at least 2 jobs with feed_id='df-1'" in str(outcome.error)
         assert "2026-02-03T00:00:00+00:00 to 2026-02-04T00:00:00+00:00" in str(outcome.error)
-        assert 0.5 <= time.time() - began < 4
+        # Not before the grace is over.
+        assert len(sandbox.requests("amperity")) >= 2
 
     def test_the_grace_is_for_jobs_that_are_listed_late(self, sandbox: Sandbox, wait: Wait) -> None:
         started_at = "2026-02-03T12:00:00Z"

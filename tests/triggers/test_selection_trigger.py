@@ -221,11 +221,9 @@ class TestEnds:
     def test_a_hopeless_window_takes_two_looks_and_not_a_poll_each_moment(self, sandbox: Sandbox) -> None:
         window = (datetime(2026, 2, 3, tzinfo=UTC), datetime(2026, 2, 4, tzinfo=UTC))
         waiting = trigger({"feed_id": "df-1"}, window, missing_grace=0.5, poll_interval=20)
-        began = time.monotonic()
         with pytest.raises(JobNotFound, match="Only 0 of at least 1"):
             jobs_from_event(in_time(first(waiting)))
-        assert 0.4 <= time.monotonic() - began < 4
-        assert len(sandbox.requests("amperity")) <= 3
+        assert 2 <= len(sandbox.requests("amperity")) <= 3
 
     def test_settle_needs_no_poll_each_moment_either(self, sandbox: Sandbox) -> None:
         job_id = sandbox.add_job("amperity", timeline=[(0, "succeeded")], fields=feed("df-1"))
