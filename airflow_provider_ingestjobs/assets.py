@@ -7,26 +7,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ingestjobs.vendors import VENDORS, Vendor
+
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
     from airflow_provider_ingestjobs.job import Job
 
+
 #: What the two parts of an asset's address are, by scheme: ``amperity://acme/df-5L6d1veh``.
-ADDRESSES = {
-    "amperity": ("tenant", "feed id or table name"),
-    "adverity": ("instance's host", "datastream id"),
-    "imply-polaris": ("project id", "table name"),
-    "narrative": ("company or host", "data set id"),
-}
+ADDRESSES = {row.scheme: row.asset for row in VENDORS}
 
 
 def check_uri(uri: SplitResult) -> SplitResult:
     """Return an asset's address, if it names what a vendor's job loads; called while a DAG is read.
 
+    :param uri: the address, split.
     :raises ValueError: saying what the address must look like.
     """
-    owner, target = ADDRESSES[uri.scheme]
+    # A vendor of another package has a scheme of its own.
+    owner, target = ADDRESSES.get(uri.scheme, Vendor.asset)
     if not uri.netloc or not uri.path.strip("/"):
         raise ValueError(f"{uri.geturl()!r} is no asset here: write {uri.scheme}://<{owner}>/<{target}>")
     return uri
@@ -36,7 +36,7 @@ def tell_outlets(context: Any, outlets: Sequence[Any], jobs: Sequence[Job]) -> N
     """Add a summary of the jobs to the events of the task's outlets, for the DAGs that they start.
 
     :param context: the task's context.
-    :param outlets: its outlets.
+    :param outlets: the task's outlets.
     :param jobs: the ended jobs.
     """
     events = context.get("outlet_events") if outlets else None

@@ -4,59 +4,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
+    from airflow_provider_ingestjobs.vendors import Vendor
 
-#: Each check: the count it looks at, what that is divided by if it is a ratio, and whether it is a minimum.
-CHECKS: Mapping[str, tuple[str, str | None, bool]] = {
-    "max_error_rows": ("errors", None, False),
-    "max_error_ratio": ("errors", "read", False),
-    "max_rejected_rows": ("rejected", None, False),
-    "max_rejected_ratio": ("rejected", "read", False),
-    "min_rows": ("read", None, True),
-    "max_issues": ("issues", None, False),
+
+class Check(NamedTuple):
+    """What a check looks at.
+
+    :param number: one of the job's row counts, or the key of its details that has the number.
+    :param of: the row count that it is divided by, if it is a ratio.
+    :param is_minimum: whether the number must not be lower, rather than not higher.
+    """
+
+    number: str
+    of: str | None = None
+    is_minimum: bool = False
+
+
+#: The checks of rows; a vendor's row may add limits of its own.
+CHECKS: Mapping[str, Check] = {
+    "max_error_rows": Check("errors"),
+    "max_error_ratio": Check("errors", of="read"),
+    "max_rejected_rows": Check("rejected"),
+    "max_rejected_ratio": Check("rejected", of="read"),
+    "min_rows": Check("read", is_minimum=True),
 }
 
 
-def check_checks(checks: Mapping[str, Any], vendor: str, counts: Collection[str]) -> dict[str, float]:
+def checks_of(vendor: Vendor) -> dict[str, Check]:
+    """Return the checks that can be made with a vendor, by name.
+
+    :param vendor: the vendor, whose row says what it counts.
+    """
+    of_rows = {
+        name: check for name, check in CHECKS.items() if {check.number, check.of} - {None} <= vendor.counts
+    }
+    return of_rows | {name: Check(key) for name, key in vendor.limits.items()}
+
+
+def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float]:
     """Return the checks of a task, if they can be made with this vendor.
 
     :param checks: such as ``{"max_error_ratio": 0.01, "min_rows": 1}``.
-    :param vendor: the vendor's name.
-    :param counts: what the vendor counts.
+    :param vendor: the vendor.
     :raises InvalidInput: for a check that does not exist, has no sensible limit, or needs a count that the
         vendor does not give.
     """
-    possible = [name for name, (count, of, _) in CHECKS.items() if {count, of} - {None} <= set(counts)]
+    possible = checks_of(vendor)
+    use = f"use {', '.join(possible)}, or check=" if possible else "use check="
     for name, limit in checks.items():
-        if name not in CHECKS:
-            raise InvalidInput("checks", name, f"use some of {', '.join(CHECKS)}")
+        if name in CHECKS and name not in possible:
+            raise InvalidInput("checks", name, f"{vendor.name} gives no such count: {use}")
         if name not in possible:
-            use = f"use {', '.join(possible)}, or check=" if possible else "use check="
-            raise InvalidInput("checks", name, f"{vendor} gives no such count: {use}")
+            known = ", ".join([*CHECKS, *vendor.limits])
+            raise InvalidInput("checks", name, f"use some of {known}")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
             raise InvalidInput(f"checks {name}", limit, "give a number of zero or more")
-        if name.endswith("_ratio") and limit > 1:
+        if possible[name].of and limit > 1:
             raise InvalidInput(f"checks {name}", limit, "give a part of the rows read, from 0 to 1")
     return {name: float(limit) for name, limit in checks.items()}
 
 
-def failed_checks(job: Job, checks: Mapping[str, float]) -> list[str]:
+def failed_checks(job: Job, checks: Mapping[str, float], vendor: Vendor) -> list[str]:
     """Return what is wrong with a job's numbers, one sentence a failed check.
 
     A count that the vendor left out fails its check: what nobody counted is not zero.
+
+    :param job: the ended job.
+    :param checks: the limits, as :func:`check_checks` returns them.
+    :param vendor: the job's vendor.
     """
-    found = (_failure(job, name, limit) for name, limit in checks.items())
+    possible = checks_of(vendor)
+    found = (_failure(job, name, possible[name], limit) for name, limit in checks.items())
     return [sentence for sentence in found if sentence]
 
 
-def _failure(job: Job, name: str, limit: float) -> str | None:
-    count_name, of_name, is_minimum = CHECKS[name]
+def _failure(job: Job, name: str, check: Check, limit: float) -> str | None:
+    count_name, of_name, is_minimum = check
     count = _count(job, count_name)
     of = _count(job, of_name) if of_name else None
     if count is None or (of_name and of is None):
@@ -75,5 +105,5 @@ def _failure(job: Job, name: str, limit: float) -> str | None:
 
 
 def _count(job: Job, name: str) -> int | None:
-    count = job.details.get(name) if name == "issues" else getattr(job.rows, name)
+    count = getattr(job.rows, name) if hasattr(job.rows, name) else job.details.get(name)
     return count if isinstance(count, int) else None

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from typing import Any
-from urllib.parse import quote
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput
+#: The fields of a job that are moments.
+TIMESTAMPS = ("created_at", "started_at", "ended_at", "updated_at")
+#: The largest whole number that databases and JSON readers take.
+MAX_INT = 2**63 - 1
 
 
 class JobState(StrEnum):
@@ -64,7 +66,14 @@ def fold_states(states: Collection[JobState]) -> JobState:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows as the vendor counts them; ``None`` where it gives no such count."""
+    """Rows as the vendor counts them; ``None`` where it gives no such count.
+
+    :param read: rows that the job took in.
+    :param inserted: rows that are new at the target.
+    :param updated: rows that were there before.
+    :param rejected: rows left out on purpose, such as duplicates.
+    :param errors: rows that could not be loaded.
+    """
 
     read: int | None = None
     inserted: int | None = None
@@ -72,20 +81,20 @@ class RowCounts:
     rejected: int | None = None
     errors: int | None = None
 
-    def __add__(self, other: RowCounts) -> RowCounts:
-        return RowCounts(*(_add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
-
     def __str__(self) -> str:
         known = {f.name: getattr(self, f.name) for f in fields(self)}
         return (
             ", ".join(f"{value} {name}" for name, value in known.items() if value is not None) or "no counts"
         )
 
+    @classmethod
+    def from_dict(cls, data: Any) -> RowCounts:
+        """Return the counts of :meth:`Job.to_dict`; what another release counts beyond these is left out.
 
-def _add(left: int | None, right: int | None) -> int | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right
+        :param data: counts by name.
+        """
+        given = data if isinstance(data, Mapping) else {}
+        return cls(**{f.name: given.get(f.name) for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +177,25 @@ class Job:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
-        """Return the job that :meth:`to_dict` wrote.
+        """Return the job that :meth:`to_dict` wrote, in this release or another one.
 
+        :param data: a dict of at least vendor, id, state and vendor_state; unknown keys are left out.
         :raises KeyError, ValueError, TypeError: where the data is not such a job.
         """
         values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         for name in TIMESTAMPS:
             values[name] = parse_timestamp(values.get(name))
         values["state"] = JobState(values["state"])
-        values["rows"] = RowCounts(**values.get("rows", {}))
+        values["rows"] = RowCounts.from_dict(values.get("rows"))
+        details = values.get("details")
+        values["details"] = details if isinstance(details, Mapping) else {}
         return cls(**values)
-
-
-TIMESTAMPS = ("created_at", "started_at", "ended_at", "updated_at")
 
 
 def parse_timestamp(value: object) -> datetime | None:
     """Return a vendor's timestamp in UTC; one without a zone is read as UTC.
 
-    Anything that is not a timestamp is ``None``: a wait must not end over a decoration of the record.
+    Anything that is not a timestamp is ``None``: a wait must not end over an optional field.
 
     :param value: ISO 8601 text, as every vendor sends it.
     """
@@ -214,55 +223,9 @@ def as_plain(value: Any) -> Any:
         return [as_plain(one) for one in value]
     if isinstance(value, float):
         return value if isfinite(value) else None
-    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+    if isinstance(value, int) and abs(value) > MAX_INT:
         return None
     return value
-
-
-def as_object(value: object) -> Mapping[str, Any]:
-    """Return a field that should be an object; an empty one for anything else.
-
-    With :func:`as_objects`, :func:`as_text` and :func:`as_count`, for all fields that a job can do without: a
-    wait must not end, or never end, over a decoration of the record.
-    """
-    return value if isinstance(value, Mapping) else {}
-
-
-def as_objects(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a field that should be an array of them."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def as_text(value: object) -> str | None:
-    """Return a field that should be a text or an id, which may also come as a number."""
-    if isinstance(value, str):
-        return value or None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def as_count(value: object) -> int | None:
-    """Return a field that should be a count."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_NUMBER
-    return value if is_count else None  # type: ignore[return-value]  # it is an int
-
-
-LARGEST_NUMBER = 2**63 - 1
-
-
-def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
-    """Return the job states that a user named.
-
-    :param field_name: what the user called the argument, for the error.
-    :param states: states or their names, in any case.
-    :raises InvalidInput: for a name that is no state, or none at all.
-    """
-    names = [states] if isinstance(states, str) else list(states)
-    if not names:
-        raise InvalidInput(field_name, states, f"name at least one of {_names(JobState)}")
-    try:
-        return frozenset(JobState(normalise_word(str(name))) for name in names)
-    except ValueError:
-        raise InvalidInput(field_name, states, f"use some of {_names(JobState)}") from None
 
 
 def duration_in_words(seconds: float) -> str:
@@ -270,46 +233,3 @@ def duration_in_words(seconds: float) -> str:
     import pendulum
 
     return pendulum.duration(seconds=max(round(seconds), 0)).in_words() or "no time"
-
-
-def _names(states: Iterable[JobState]) -> str:
-    return ", ".join(state.value for state in states)
-
-
-def check_job_id(value: object) -> str:
-    """Return a job id that fits into a vendor's address.
-
-    :param value: the id; a number, as an upstream task's XCom may hold it, becomes text.
-    :raises InvalidInput: if it is empty, no id, or has a character that no vendor's id has.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value}"')
-    if not value.strip():
-        raise InvalidInput(
-            "job_id", value, "it is empty: was the template or the upstream task's XCom empty?"
-        )
-    if (
-        value in (".", "..")
-        or len(value) > LONGEST_JOB_ID
-        or not value.isprintable()
-        or set(value) & NOT_IN_JOB_IDS
-    ):
-        raise InvalidInput("job_id", value[:80], "give the vendor's job id alone, not an address or a path")
-    return value
-
-
-def path_part(field_name: str, value: str) -> str:
-    """Return an id percent-encoded, as one part of a vendor's address.
-
-    :param field_name: what it is, for the error.
-    :raises InvalidInput: if it would be another part of the address, or none: ``..``, or nothing.
-    """
-    if not isinstance(value, str) or value in ("", ".", ".."):
-        raise InvalidInput(field_name, value, "give the vendor's id alone, not an address or a path")
-    return quote(value, safe="")
-
-
-LONGEST_JOB_ID = 256
-NOT_IN_JOB_IDS = frozenset(" /\\?#%&")

@@ -21,9 +21,7 @@ from airflow_provider_ingestjobs.job import Job
 if TYPE_CHECKING:
     from openlineage.client.generated.base import OutputDatasetFacet
 
-#: The vendors' nouns that rows come from, and go to.
-INPUTS = ("feed_ids", "datastream_id")
-OUTPUTS = ("table_names", "table_name", "dataset_id")
+    from airflow_provider_ingestjobs.vendors import Vendor
 
 
 @attrs.define
@@ -36,18 +34,19 @@ class IngestJobsRunFacet(RunFacet):
     jobs: list[dict[str, Any]]
 
 
-def lineage_of(jobs: Sequence[Job], namespace: str) -> OperatorLineage[Any, Any]:
+def lineage_of(jobs: Sequence[Job], vendor: Vendor, namespace: str) -> OperatorLineage[Any, Any]:
     """Return the data sets that jobs read and wrote, and the jobs themselves as a run facet.
 
     Row counts are given to a data set where the job wrote no other: vendors' counts are the job's.
 
     :param jobs: ended jobs.
+    :param vendor: whose row says which details name what a job read and wrote.
     :param namespace: where the data sets live, such as ``amperity://app.amperity.com``.
     """
-    inputs = {name for job in jobs for name in _names(job, INPUTS)}
+    inputs = {name for job in jobs for name in _names(job, vendor.reads)}
     outputs: dict[str, OutputDataset] = {}
     for job in jobs:
-        names = list(_names(job, OUTPUTS))
+        names = list(_names(job, vendor.writes))
         written = (
             (job.rows.inserted or 0) + (job.rows.updated or 0) if job.rows.inserted is not None else None
         )
@@ -63,9 +62,9 @@ def lineage_of(jobs: Sequence[Job], namespace: str) -> OperatorLineage[Any, Any]
     )
 
 
-def _names(job: Job, nouns: Sequence[str]) -> Iterator[str]:
-    for noun in nouns:
-        value = job.details.get(noun)
+def _names(job: Job, keys: Sequence[str]) -> Iterator[str]:
+    for key in keys:
+        value = job.details.get(key)
         for name in value if isinstance(value, list) else [value]:
             if name is not None:
                 yield str(name)

@@ -11,11 +11,14 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskInstanceKey
 
+#: The XCom that keeps the address.
+XCOM_KEY = "_link_VendorJobLink"
+
 
 class VendorJobLink(BaseOperatorLink):
     """A button that opens the job at its vendor.
 
-    Only Adverity documents an address of a job; with the other vendors the button stays off.
+    With a vendor that documents no address of a job the button stays off.
     """
 
     name = "Vendor job"
@@ -26,8 +29,9 @@ class VendorJobLink(BaseOperatorLink):
         return XCOM_KEY
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address that the task has stored, or nothing."""
+        """Return the address that the task has stored, or nothing.
+
+        :param operator: the task.
+        :param ti_key: which run of it.
+        """
         return XCom.get_value(ti_key=ti_key, key=XCOM_KEY) or ""
-
-
-XCOM_KEY = "_link_VendorJobLink"

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.exceptions import JobNotFound
-
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
+
+#: For each of a vendor's filters the key of a job's details that it is about.
+Keys = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,13 @@ class Selection:
     settle: float = 0.0
     latest_only: bool = False
 
-    def pick(self, jobs: Iterable[Job]) -> list[Job]:
-        """Return the jobs that are selected, by their start."""
-        picked = [job for job in jobs if self._takes(job)]
+    def pick(self, jobs: Iterable[Job], keys: Keys) -> list[Job]:
+        """Return the jobs that are selected, by their start.
+
+        :param jobs: what the vendor lists.
+        :param keys: the vendor's :attr:`~airflow_provider_ingestjobs.vendors.Vendor.filters`.
+        """
+        picked = [job for job in jobs if self._takes(job, keys)]
         picked.sort(key=lambda job: (_start(job), job.id))
         if self.latest_only:
             latest = {job.target: job for job in picked}
@@ -56,27 +61,27 @@ class Selection:
         return now >= self._last_end(picked, now) + timedelta(seconds=self.settle)
 
     def next_look(self, picked: Sequence[Job], began: datetime, grace: float) -> datetime | None:
-        """Return when :meth:`is_done` or :meth:`check_hope` may change its mind though no job has."""
+        """Return when :meth:`is_done` or :meth:`is_hopeless` may change its mind though no job has.
+
+        :param picked: what :meth:`pick` returned.
+        :param began: when the wait began.
+        :param grace: seconds in which the vendor may not list a job yet.
+        """
         if len(picked) < self.min_jobs:
-            return self._hopeless_from(began, grace)
+            return self._gives_up_at(began, grace)
         if all(job.state.is_terminal for job in picked):
             return self._last_end(picked, began) + timedelta(seconds=self.settle)
         return None
 
-    def check_hope(
-        self, picked: Sequence[Job], now: datetime, began: datetime, grace: float, conn_id: str
-    ) -> None:
-        """Refuse to wait for what cannot come any more: no job starts in a window that is over.
+    def is_hopeless(self, picked: Sequence[Job], now: datetime, began: datetime, grace: float) -> bool:
+        """Whether too few jobs have appeared, and no more can: none starts in a window that is over.
 
+        :param picked: what :meth:`pick` returned.
+        :param now: the time of reading them.
         :param began: when the wait began.
         :param grace: seconds in which the vendor may not list a job yet.
-        :raises JobNotFound: if too few jobs have appeared.
         """
-        if len(picked) < self.min_jobs and now >= self._hopeless_from(began, grace):
-            raise JobNotFound(
-                f"Only {len(picked)} of at least {self.min_jobs} {self.describe()} are listed on connection "
-                f"{conn_id!r}, and that window is over. Vendors list old jobs for a while only."
-            )
+        return len(picked) < self.min_jobs and now >= self._gives_up_at(began, grace)
 
     def describe(self) -> str:
         """Return what is selected, for logs and errors."""
@@ -99,11 +104,16 @@ class Selection:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Selection:
-        """Return the selection that :meth:`to_dict` wrote."""
-        window = {name: datetime.fromisoformat(data[name]) for name in ("started_from", "started_to")}
-        return cls(**{**data, **window, "filters": freeze_filters(data["filters"])})
+        """Return the selection that :meth:`to_dict` wrote, in this release or another one.
 
-    def _hopeless_from(self, began: datetime, grace: float) -> datetime:
+        :param data: its dict; unknown keys are left out.
+        :raises KeyError, ValueError, TypeError: where the data is no selection.
+        """
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        window = {name: datetime.fromisoformat(data[name]) for name in ("started_from", "started_to")}
+        return cls(**{**values, **window, "filters": freeze_filters(data["filters"])})
+
+    def _gives_up_at(self, began: datetime, grace: float) -> datetime:
         return max(self.started_to, began) + timedelta(seconds=grace)
 
     @staticmethod
@@ -111,12 +121,12 @@ class Selection:
         # Jobs that never ran may end without a time.
         return max((job.ended_at or job.updated_at or _start(job) for job in picked), default=default)
 
-    def _takes(self, job: Job) -> bool:
+    def _takes(self, job: Job, keys: Keys) -> bool:
         start = _start(job)
         return (
             start is not None
             and self.started_from <= start < self.started_to
-            and all(fits(job, name, value) for name, value in self.filters)
+            and all(matches(job, keys[name], value) for name, value in self.filters)
         )
 
 
@@ -130,29 +140,40 @@ def freeze_filters(filters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def fits(job: Job, name: str, value: Any) -> bool:
-    """Whether a job has a value (or any of several) for one of its vendor's nouns."""
-    details = job.details
-    if name not in details and f"{name}s" not in details:
-        # Only the vendor can tell, and has: the job comes from a list with this filter.
+def matches(job: Job, key: str | None, value: Any) -> bool:
+    """Whether a job has a value (or any of several) under a key of its details.
+
+    :param job: the job.
+    :param key: the key; ``None`` where only the vendor can judge, and has: the job comes from a list with
+        this filter.
+    :param value: a text, or a tuple of texts.
+    """
+    if key is None:
         return True
-    has = details[f"{name}s"] if f"{name}s" in details else [details[name]]
     wanted = value if isinstance(value, tuple) else (value,)
-    return any(str(one) in wanted for one in has)
+    return any(one in wanted for one in _values(job, key))
 
 
-def pick_all(selections: Iterable[Selection], jobs: list[Job]) -> dict[Selection, list[Job]]:
-    """Return what each of many selections picks, without comparing every job with every selection."""
-    by_noun: dict[str, dict[str, list[Job]]] = {}
+def pick_all(selections: Iterable[Selection], jobs: list[Job], keys: Keys) -> dict[Selection, list[Job]]:
+    """Return what each of many selections picks, without comparing every job with every selection.
+
+    :param selections: the selections.
+    :param jobs: what the vendor lists.
+    :param keys: the vendor's :attr:`~airflow_provider_ingestjobs.vendors.Vendor.filters`.
+    """
+    indexes: dict[str, dict[str, list[Job]]] = {}
     picked = {}
     for selection in selections:
         name, value = selection.filters[0]
-        if name not in by_noun:
-            by_noun[name] = _index(jobs, name)
-        index = by_noun[name]
+        key = keys[name]
+        if key is None:
+            picked[selection] = selection.pick(jobs, keys)
+            continue
+        if key not in indexes:
+            indexes[key] = _index(jobs, key)
         values = value if isinstance(value, tuple) else (value,)
-        candidates = {job.id: job for one in (*values, _ANY) for job in index.get(one, ())}
-        picked[selection] = selection.pick(candidates.values())
+        candidates = {job.id: job for one in values for job in indexes[key].get(one, ())}
+        picked[selection] = selection.pick(candidates.values(), keys)
     return picked
 
 
@@ -167,21 +188,17 @@ def merge_windows(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[da
     return merged
 
 
-_ANY = ""
-
-
-def _index(jobs: list[Job], name: str) -> dict[str, list[Job]]:
+def _index(jobs: list[Job], key: str) -> dict[str, list[Job]]:
     index: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        details = job.details
-        if f"{name}s" in details:
-            for value in details[f"{name}s"]:
-                index[str(value)].append(job)
-        elif name in details:
-            index[str(details[name])].append(job)
-        else:
-            index[_ANY].append(job)
+        for value in _values(job, key):
+            index[value].append(job)
     return index
+
+
+def _values(job: Job, key: str) -> list[str]:
+    has = job.details.get(key)
+    return [str(value) for value in (has if isinstance(has, list) else [has]) if value is not None]
 
 
 def _start(job: Job) -> Any:

@@ -1,33 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""What sensors and operators share: a vendor's hook, and checking arguments while the DAG is parsed."""
+"""What sensors and operators share: a vendor's hook, a look at its jobs, and what their triggers take."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput
-from airflow_provider_ingestjobs.job import check_job_id
+from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.hooks.class_path import class_path
 from airflow_provider_ingestjobs.links import XCOM_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_ingestjobs.follow import FollowJob
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+
+H = TypeVar("H", bound="IngestJobHook")
 
 #: What Airflow's own timeout of a deferral has over the trigger's, so that the trigger can say how it stood.
 TIMEOUT_SLACK = timedelta(minutes=2)
+#: How long a vendor may not know a job (yet), unless the task says otherwise.
+MISSING_GRACE = timedelta(minutes=5)
 
 
-class VendorTask:
+class VendorTask(Generic[H]):
     """A task on one vendor's connection.
 
-    A subclass sets ``hook_class``, and an attribute named as the hook's ``conn_name_attr``.
+    A subclass sets ``hook_class``, and an attribute named as the vendor's ``conn_name_attr``.
     """
 
-    hook_class: ClassVar[type[IngestJobHook]]
+    hook_class: ClassVar[type[Any]]
 
     @property
     def conn_id(self) -> str:
@@ -41,21 +47,30 @@ class VendorTask:
         return {}
 
     @cached_property
-    def hook(self) -> IngestJobHook:
+    def hook(self) -> H:
         """The vendor's hook; nothing is looked up before its first request."""
-        return self.hook_class(self.conn_id, **self.hook_params)
+        hook: H = self.hook_class(self.conn_id, **self.hook_params)
+        return hook
 
     @property
     def vendor(self) -> str:
         """The vendor's name."""
-        return self.hook_class.kind.vendor
+        name: str = self.hook_class.vendor.name
+        return name
 
     def trigger_arguments(
         self, started_at: datetime, timeout: timedelta, poll_interval: float, missing_grace: float
     ) -> dict[str, Any]:
-        """Return what every trigger of this package takes."""
+        """Return what every trigger of this package takes.
+
+        :param started_at: when the wait begins.
+        :param timeout: how long it lasts at most.
+        :param poll_interval: seconds between two looks.
+        :param missing_grace: seconds in which the vendor may not know a job.
+        :raises InvalidInput: if the triggerer could not import the task's hook.
+        """
         return {
-            "hook": self.hook_class.kind.hook,
+            "hook": class_path(self.hook_class),
             "conn_id": self.conn_id,
             "poll_interval": poll_interval,
             "started_at": started_at.isoformat(),
@@ -64,37 +79,35 @@ class VendorTask:
             "hook_params": self.hook_params,
         }
 
+    def look_at(self, follows: Mapping[str, FollowJob]) -> None:
+        """Read once the jobs that are followed and have not ended.
+
+        :param follows: what follows each job, by the job's id.
+        :raises JobNotFound: if the vendor has not known one for too long.
+        :raises VendorError: if the vendor refuses.
+        """
+        left = [job_id for job_id, follow in follows.items() if not follow.has_ended]
+        try:
+            read = self.hook.read_jobs(left)
+        except VendorUnavailable as error:
+            for job_id in left:
+                follows[job_id].note_trouble(error)
+            return
+        now = datetime.now(UTC)
+        for job_id, trouble in read.errors.items():
+            if not isinstance(trouble, VendorUnavailable):
+                raise trouble
+            follows[job_id].note_trouble(trouble)
+        for job_id, job in read.jobs.items():
+            follows[job_id].see(job, now)
+        for job_id in read.missing:
+            follows[job_id].miss(now)
+
     def keep_link(self, context: Context, job_id: str) -> None:
-        """Store the job's address, so that the task's extra link works while it waits."""
+        """Store the job's address, so that the task's extra link works while it waits.
+
+        :param context: the task's context.
+        :param job_id: the vendor's id of the job.
+        """
         if url := self.hook.job_url(job_id):
             context["ti"].xcom_push(key=XCOM_KEY, value=url)
-
-
-def check_argument_id(job_id: Any) -> Any:
-    """Check a job id as early as possible: templates and upstream results are only known when the task runs.
-
-    :raises InvalidInput: for an id that cannot be one.
-    """
-    if is_template(job_id):
-        return job_id
-    if isinstance(job_id, str):
-        return check_job_id(job_id)
-    if job_id is None or isinstance(job_id, int | float | bytes | list | tuple | dict | set):
-        raise InvalidInput("job_id", job_id, f'write the id as text, such as job_id="{job_id!s}"')
-    return job_id
-
-
-def is_template(value: Any) -> bool:
-    """Whether a value only becomes known when its template is rendered."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
-def to_seconds(field_name: str, value: timedelta | float) -> float:
-    """Return a duration in seconds.
-
-    :raises InvalidInput: if it is negative or no duration.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise InvalidInput(field_name, value, "give seconds, or a timedelta, of zero or more")
-    return float(seconds)

@@ -96,7 +96,7 @@ class TestOutlets:
     def run(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         """Run a sensor and return the events of its outlets, as Airflow keeps them with the asset's event."""
         monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.GATHER", 0.02)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.NEW_WAITS_DELAY", 0.02)
         deferred = request.param == "deferred"
 
         def run(sensor: Any, events: Any) -> Any:

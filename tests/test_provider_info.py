@@ -132,7 +132,7 @@ class TestForms:
     @each_vendor
     def test_fields_are_the_extras_that_the_hook_knows(self, case: VendorCase) -> None:
         fields = self.row(case)["conn-fields"]
-        assert fields.keys() == case.hook.kind.all_extras.keys()
+        assert fields.keys() == case.hook.vendor.all_extras.keys()
         assert {"connect_timeout", "read_timeout", "requests_per_second"} <= fields.keys()
         assert {"state_map", "ca_bundle"} <= fields.keys()
         for field in fields.values():
@@ -165,11 +165,11 @@ class TestForms:
         assert behaviour["relabeling"] == self.row(case)["ui-field-behaviour"]["relabeling"]
         pytest.importorskip("flask_appbuilder", reason="Airflow 3 comes without it, and does not ask")
         widgets = case.hook.get_connection_form_widgets()
-        assert widgets.keys() == case.hook.kind.all_extras.keys()
+        assert widgets.keys() == case.hook.vendor.all_extras.keys()
         from wtforms import Form
 
         form = type("ConnectionForm", (Form,), widgets)()
-        for name, extra in case.hook.kind.all_extras.items():
+        for name, extra in case.hook.vendor.all_extras.items():
             assert form[name].label.text == extra.label
 
 

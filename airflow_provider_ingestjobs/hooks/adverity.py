@@ -11,17 +11,21 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorError, VendorUnavailable
-from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest, check_window
-from airflow_provider_ingestjobs.job import (
-    Job,
-    JobState,
-    as_objects,
-    as_text,
-    check_job_id,
-    parse_timestamp,
-    path_part,
+from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_window
+from airflow_provider_ingestjobs.errors import (
+    AuthenticationFailed,
+    InvalidInput,
+    PermissionDenied,
+    Throttled,
+    Unreadable,
+    VendorError,
 )
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.client import TokenRequest
+from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.records import as_objects, as_text, once
+from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+from airflow_provider_ingestjobs.vendors import ADVERITY
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.http import Params
@@ -30,12 +34,12 @@ T = TypeVar("T")
 #: How far back a job that its own address does not show is looked for among the past jobs: Adverity discards
 #: what has not started within two days.
 PAST_DAYS = 3
-#: How many pages of them are looked through: who is in none of these is missing.
-MOST_PAST_PAGES = 10
-MOST_PAGES = 1000
+#: How many pages of them are looked through: a job in none of these is missing.
+MAX_PAST_PAGES = 10
+MAX_PAGES = 1000
 
 
-class AdverityHook(IngestJobHook, conn_type="adverity"):
+class AdverityHook(IngestJobHook, vendor=ADVERITY):
     """Adverity's jobs, such as the fetches of a datastream.
 
     :param adverity_conn_id: the Airflow connection.
@@ -51,9 +55,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
         "discarded": JobState.CANCELLED,
     }
 
-    selects = ("datastream_id",)
-    counts = frozenset({"issues"})
-    hides_jobs = True
+    may_hide_jobs = True
 
     def __init__(self, adverity_conn_id: str = "adverity_default") -> None:
         super().__init__(adverity_conn_id)
@@ -86,11 +88,13 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             else:
                 params += _in_range(*check_window(started_from, started_to))
         pages = self._pages(params, list)
-        return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
+        return once(job for page, _ in pages for job in self.records.jobs(page, keep_raw=True))
 
     def get_imported(self, job_id: str) -> Any:
         """Return what Adverity says of a job in progress at ``/imported/``; its shape is not published."""
-        return self.request("GET", f"/api/jobs/{path_part('job_id', check_job_id(job_id))}/imported/")
+        return self.client.request(
+            "GET", f"/api/jobs/{check_path_part('job_id', check_job_id(job_id))}/imported/"
+        )
 
     def job_url(self, job_id: str) -> str | None:
         """Return the job's own address, the one that Adverity's answers carry as ``url``."""
@@ -101,13 +105,13 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 
         :param take: gets a page's records one by one.
         """
-        query: Params = [*params, ("page_size", str(self.settings.extra["page_size"]))]
+        query: Params = [*params, ("page_size", str(self.settings.extras["page_size"]))]
         seen: set[tuple[tuple[str, str], ...]] = set()
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             answer: dict[str, Any] = {}
             size = count()
             try:
-                records = self.request_list("/api/jobs/", "results", params=query, others=answer)
+                records = self.client.request_list("/api/jobs/", "results", params=query, others=answer)
                 taken = take(record for record, _ in zip(records, size, strict=False))
             except VendorError as error:
                 # Jobs have ended since the page before, and this one is no more.
@@ -116,7 +120,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
                 raise
             seen.add(tuple(query))
             if not answer:
-                raise VendorUnavailable("Adverity sent a job list that is no page of one", status=200)
+                raise Unreadable("Adverity sent an answer that is no page of its job list")
             next_page, total, records_read = answer.get("next"), answer.get("count"), next(size)
             # Without a count, no more than the next one is known of.
             pages = -(-total // records_read) - len(seen) if isinstance(total, int) and records_read else 1
@@ -126,59 +130,59 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             query = _query_of(next_page)
             if tuple(query) in seen:
                 break
-        raise VendorUnavailable(
-            "Adverity's list of jobs does not end: its `next` links go in circles", status=200
-        )
+        raise Unreadable("Adverity's list of jobs does not end: its `next` links go in circles")
 
-    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
-        # Without a window the API lists scheduled and running jobs: who is absent has ended, most likely.
-        unread = self._find_among([], wanted, read, memory)
+    def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
+        # Without a window the API lists scheduled and running jobs: one that is absent has most likely ended.
+        unread = self._find_among([], wanted, read, state)
         absent = wanted - read.jobs.keys()
-        if not unread and len(absent) >= self.list_from:
+        if not unread and len(absent) >= self.list_threshold:
             try:
-                self._find_among(self._range_of(absent, memory), absent, read, memory)
+                self._find_among(self._range_of(absent, state), absent, read, state)
             except VendorError as error:
-                if error.status in (401, 429) or error.retry_after is not None:
+                is_refused = isinstance(error, AuthenticationFailed) and not isinstance(
+                    error, PermissionDenied
+                )
+                if is_refused or isinstance(error, Throttled) or error.retry_after is not None:
                     raise
                 self.log.warning("Past jobs cannot be listed, they are read one by one: %s", error)
-        return set()
 
     @staticmethod
-    def _range_of(job_ids: Collection[str], memory: Memory) -> Params:
+    def _range_of(job_ids: Collection[str], state: ReadState) -> Params:
         """Return the range in which jobs that have ended are listed."""
         oldest, end = _past_range()
-        known = [memory.jobs.get(job_id) for job_id in job_ids]
-        # What of a job a range is about is not published: all of it is after both of these.
+        known = [state.jobs.get(job_id) for job_id in job_ids]
+        # Which timestamp the range filters on is not published; every candidate is later than these two.
         began = [moment for job in known if job for moment in (job.created_at, job.started_at) if moment]
         start = min(began, default=oldest)
         if None in known or not oldest < start < end:
             start = oldest
         return _in_range(start, end)
 
-    def _find_among(self, params: Params, wanted: set[str], read: JobsRead, memory: Memory) -> int:
+    def _find_among(self, params: Params, wanted: set[str], read: BulkRead, state: ReadState) -> int:
         """Add to ``read`` the wanted jobs of a list.
 
         :returns: how many pages were left unread, as one by one is cheaper from there on.
         """
         pages_left = 0
         for found, pages_left in self._pages(
-            params, lambda records: self.wanted_from(records, "id", wanted, memory)
+            params, lambda records: self.records.wanted(records, "id", wanted, state.listed)
         ):
             read.jobs.update(found)
             if len(wanted - read.jobs.keys()) <= pages_left:
                 break
         return pages_left
 
-    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
-        # The current jobs first: who ends in between is among the past ones, and the later record counts.
+    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+        # The current jobs first: of one that ends in between, the later record counts.
         for params in ([], _in_range(start, end)):
             for page, _ in self._pages(params, list):
-                yield from self.jobs_from(page)
+                yield from self.records.jobs(page)
 
-    def _get_record(self, job_id: str) -> Any:
-        return self.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
+    def get_record(self, job_id: str) -> Any:
+        return self.client.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")
 
-    def _find_missing(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]:
+    def find_hidden(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]:
         left = set(job_ids)
 
         def take(records: Iterator[Any]) -> list[tuple[str, Any]]:
@@ -186,7 +190,7 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             return [(job_id, record) for job_id, record in by_id if job_id in left]
 
         try:
-            for found, _ in islice(self._pages(_in_range(*_past_range()), take), MOST_PAST_PAGES):
+            for found, _ in islice(self._pages(_in_range(*_past_range()), take), MAX_PAST_PAGES):
                 yield from found
                 left.difference_update(job_id for job_id, _ in found)
                 if not left:
@@ -195,18 +199,18 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             if error.status != 404:
                 raise
 
-    def _to_job(self, record: Mapping[str, Any]) -> Job:
+    def to_job(self, record: Mapping[str, Any]) -> Job:
         datastream = record.get("datastream")
         if not isinstance(datastream, Mapping):
             datastream = {"id": datastream}
         datastream_id = as_text(datastream.get("id"))
-        state = self.state_of(record["state_label"])
+        state = self.words.state_of(record["state_label"])
         job_id = str(record["id"])
         progress = record.get("progress")
         issues = as_objects(record.get("issues"))
         messages = [str(issue["message"]) for issue in issues if issue.get("message")]
         return Job(
-            vendor=self.kind.vendor,
+            vendor=self.vendor.name,
             id=job_id,
             state=state,
             vendor_state=str(record["state_label"]),
@@ -227,22 +231,22 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             },
         )
 
-    def _add_details(self, job: Job) -> Job:
+    def fetch_details(self, job: Job) -> Job:
         if job.details.get("issues") is not None:
             return job
-        whole = self.job_from(self._get_record(job.id))
+        whole = self.records.job(self.get_record(job.id))
         return replace(job, failure=whole.failure, details={**job.details, "issues": whole.details["issues"]})
 
-    def _send_cancel(self, job: Job) -> None:
-        self.request("POST", f"/api/jobs/{quote(job.id, safe='')}/stop/")
+    def send_cancel(self, job: Job) -> None:
+        self.client.request("POST", f"/api/jobs/{quote(job.id, safe='')}/stop/")
 
-    def _why_refused(self, job: Job) -> str:
+    def why_refused(self, job: Job) -> str:
         return "Adverity only stops jobs in their fetch stage. "
 
-    def _key_authorization(self) -> str:
-        return f"{self.settings.extra['auth_scheme']} {self.settings.password}"
+    def key_authorization(self) -> str:
+        return f"{self.settings.extras['auth_scheme']} {self.settings.password}"
 
-    def _token_request(self) -> TokenRequest:
+    def token_request(self) -> TokenRequest:
         # https://docs.adverity.com/guides/management-api/authorizing-to-management-api.html
         return TokenRequest(
             url=f"{self.settings.base_url}/api/auth/token/",
@@ -251,8 +255,8 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
             scheme="Token",
         )
 
-    def _test(self) -> str:
-        answer = self.request("GET", "/api/jobs/", params=[("page_size", "1")])
+    def ping(self) -> str:
+        answer = self.client.request("GET", "/api/jobs/", params=[("page_size", "1")])
         count = answer.get("count") if isinstance(answer, Mapping) else None
         return f"Adverity at {self.settings.base_url} answers: {count} jobs running or scheduled"
 
@@ -260,14 +264,14 @@ class AdverityHook(IngestJobHook, conn_type="adverity"):
 def _query_of(link: object) -> Params:
     """Return the query of a `next` link; no more is used of it, so that it leads nowhere else with the key.
 
-    :raises VendorUnavailable: if it has none: a list that breaks off must not look like one that ends.
+    :raises Unreadable: if it has none: a list that breaks off must not look like one that ends.
     """
     try:
         query = parse_qsl(urlsplit(link).query) if isinstance(link, str) else []
     except ValueError:
         query = []
     if not query:
-        raise VendorUnavailable("Adverity's list of jobs has a `next` that leads to no page", status=200)
+        raise Unreadable("Adverity's list of jobs has a `next` that leads to no page")
     return query
 
 

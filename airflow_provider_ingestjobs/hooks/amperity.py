@@ -9,26 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_ingestjobs.exceptions import CancelRefused
-from airflow_provider_ingestjobs.hooks.base import (
-    IngestJobHook,
-    JobsRead,
-    Memory,
-    TokenRequest,
-    check_window,
-    to_utc,
-)
-from airflow_provider_ingestjobs.job import (
-    Job,
-    JobState,
-    RowCounts,
-    as_count,
-    as_object,
-    as_text,
-    fold_states,
-    parse_timestamp,
-    path_part,
-)
+from airflow_provider_ingestjobs.arguments import check_path_part, check_window, to_utc
+from airflow_provider_ingestjobs.errors import CancelRefused
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.client import TokenRequest
+from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.records import as_count, as_object, as_text, once
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, fold_states, parse_timestamp
+from airflow_provider_ingestjobs.vendors import AMPERITY
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,10 +24,10 @@ if TYPE_CHECKING:
     import pendulum
 
 #: The widest window the API lists, by the jobs' start.
-LONGEST_WINDOW_DAYS = 7
+MAX_WINDOW_DAYS = 7
 
 
-class AmperityHook(IngestJobHook, conn_type="amperity"):
+class AmperityHook(IngestJobHook, vendor=AMPERITY):
     """Amperity's ingest jobs and the workflows that run them.
 
     An ingest job has no state of its own: it is folded from its tables.
@@ -63,9 +51,6 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         "canceled": JobState.CANCELLED,
         "skipped": JobState.SKIPPED,
     }
-
-    selects = ("feed_id", "table_name", "workflow_id")
-    counts = frozenset({"read", "inserted", "updated", "rejected", "errors"})
 
     def __init__(self, amperity_conn_id: str = "amperity_default") -> None:
         super().__init__(amperity_conn_id)
@@ -94,11 +79,11 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
 
         end = pendulum.now("UTC") if started_to is None else to_utc("started_to", started_to)
         if started_from is None:
-            started_from = end.subtract(days=LONGEST_WINDOW_DAYS)
+            started_from = end.subtract(days=MAX_WINDOW_DAYS)
         start, end = check_window(started_from, end)
         return (
             job
-            for job in self.once(self._list(start, end))
+            for job in once(self._list(start, end))
             if workflow_id in (None, job.details["workflow_id"])
             and (feed_id is None or feed_id in job.details["feed_ids"])
             and (table_name is None or table_name in job.details["table_names"])
@@ -110,61 +95,60 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         :param verbose: also its error and its tasks.
         :raises VendorError: with status 404, if Amperity does not know it.
         """
-        path = f"/api/workflow/runs/{path_part('workflow_id', workflow_id)}"
-        workflow: dict[str, Any] = self.request(
+        path = f"/api/workflow/runs/{check_path_part('workflow_id', workflow_id)}"
+        workflow: dict[str, Any] = self.client.request(
             "GET", path, params=[("view", "verbose" if verbose else "overview")]
         )
         return workflow
 
     def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
         """Stop a workflow run with everything in it, and return it as Amperity describes it."""
-        path = f"/api/workflow/runs/{path_part('workflow_id', workflow_id)}/stop"
-        workflow: dict[str, Any] = self.request("POST", path)
+        path = f"/api/workflow/runs/{check_path_part('workflow_id', workflow_id)}/stop"
+        workflow: dict[str, Any] = self.client.request("POST", path)
         return workflow
 
     def _list(self, start: pendulum.DateTime, end: pendulum.DateTime) -> Iterator[Job]:
         for records in self._windows(start, end):
-            yield from self.jobs_from(records, keep_raw=True)
+            yield from self.records.jobs(records, keep_raw=True)
 
     def _windows(self, start: pendulum.DateTime, end: pendulum.DateTime) -> Iterator[Any]:
         while start < end:
-            stop = min(start.add(days=LONGEST_WINDOW_DAYS), end)
+            stop = min(start.add(days=MAX_WINDOW_DAYS), end)
             window = [("created_from", start.to_iso8601_string()), ("created_to", stop.to_iso8601_string())]
-            yield self.request_list("/api/ingest/jobs", "data", params=window)
+            yield self.client.request_list("/api/ingest/jobs", "data", params=window)
             start = stop
 
-    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
+    def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         import pendulum
 
         # A minute more than now, for a vendor whose clock is ahead.
         end = pendulum.now("UTC").add(minutes=1)
-        start = end.subtract(days=LONGEST_WINDOW_DAYS)
-        starts = [memory.jobs[job_id].started_at if job_id in memory.jobs else None for job_id in wanted]
+        start = end.subtract(days=MAX_WINDOW_DAYS)
+        starts = [state.jobs[job_id].started_at if job_id in state.jobs else None for job_id in wanted]
         if all(starts):
             start = max(start, pendulum.instance(min(moment for moment in starts if moment)))
         for records in self._windows(start, end):
-            read.jobs.update(self.wanted_from(records, "id", wanted, memory))
-        return set()
+            read.jobs.update(self.records.wanted(records, "id", wanted, state.listed))
 
-    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         for records in self._windows(*check_window(start, end)):
-            yield from self.jobs_from(records)
+            yield from self.records.jobs(records)
 
-    def _get_record(self, job_id: str) -> Any:
-        return self.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")
+    def get_record(self, job_id: str) -> Any:
+        return self.client.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")
 
-    def _to_job(self, record: Mapping[str, Any]) -> Job:
+    def to_job(self, record: Mapping[str, Any]) -> Job:
         tables = record["tables"] or []
         if not isinstance(tables, list):
             raise TypeError(f"its tables are a {type(tables).__name__}")
-        state = fold_states([self.state_of(table["state"]) for table in tables])
+        state = fold_states([self.words.state_of(table["state"]) for table in tables])
         words = sorted({str(table["state"]) for table in tables})
         table_names = [name for table in tables if (name := as_text(table.get("table_name")))]
         feed_ids = [feed_id for table in tables if (feed_id := as_text(table.get("feed_id")))]
         starts = [moment for table in tables if (moment := parse_timestamp(table.get("started_at")))]
         ends = [moment for table in tables if (moment := parse_timestamp(table.get("ended_at")))]
         return Job(
-            vendor=self.kind.vendor,
+            vendor=self.vendor.name,
             id=str(record["id"]),
             state=state,
             vendor_state=", ".join(words) or "no tables yet",
@@ -180,7 +164,7 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
             },
         )
 
-    def _add_details(self, job: Job) -> Job:
+    def fetch_details(self, job: Job) -> Job:
         # An ingest job says that it failed, only its workflow says why.
         workflow_id = job.details.get("workflow_id")
         if job.state is not JobState.FAILED or not workflow_id:
@@ -188,18 +172,18 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
         workflow = as_object(self.get_workflow(workflow_id, verbose=True))
         return replace(job, failure=as_text(as_object(workflow.get("error")).get("message")))
 
-    def _send_cancel(self, job: Job) -> None:
+    def send_cancel(self, job: Job) -> None:
         workflow_id = job.details["workflow_id"]
         if not workflow_id:
             raise CancelRefused("Amperity stops workflows, and this job names none")
         self.log.info("Stopping workflow %s, which runs %s.", workflow_id, job)
         self.stop_workflow(workflow_id)
 
-    def _headers(self) -> dict[str, str]:
-        extra = self.settings.extra
+    def headers(self) -> dict[str, str]:
+        extra = self.settings.extras
         return {"amperity-tenant": extra["tenant"], "api-version": extra["api_version"]}
 
-    def _token_request(self) -> TokenRequest:
+    def token_request(self) -> TokenRequest:
         # amperity_reference/source/api.rst of github.com/amperity/amperity-docs
         return TokenRequest(
             url=f"{self.settings.base_url}/api/v0/oauth2/token",
@@ -208,15 +192,15 @@ class AmperityHook(IngestJobHook, conn_type="amperity"):
                 "client_id": self.settings.login or "",
                 "client_secret": self.settings.password,
             },
-            headers={"X-Amperity-Tenant": self.settings.extra["tenant"]},
+            headers={"X-Amperity-Tenant": self.settings.extras["tenant"]},
         )
 
-    def _test(self) -> str:
+    def ping(self) -> str:
         import pendulum
 
         end = pendulum.now("UTC")
         jobs = list(self._list(end.subtract(hours=1), end))
-        tenant = self.settings.extra["tenant"]
+        tenant = self.settings.extras["tenant"]
         return f"Amperity answers for tenant {tenant!r}: {len(jobs)} ingest jobs in the last hour"
 
 

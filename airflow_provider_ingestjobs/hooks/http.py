@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -21,28 +22,30 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from airflow_provider_ingestjobs import __version__
-from airflow_provider_ingestjobs.exceptions import VendorUnavailable
-from airflow_provider_ingestjobs.hooks.answer import Answer
-from airflow_provider_ingestjobs.hooks.settings import Settings
+from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.hooks.connection import Settings
+from airflow_provider_ingestjobs.hooks.response import Response
 
 #: Tries after the first, for answers and connection errors that pass; waits go on after that anyway.
 RETRIES = 2
 RETRY_STATUSES = (429, 502, 503, 504)
 #: The longest a request sleeps because of one Retry-After, in seconds; what is longer is left to the waiter.
-LONGEST_SLEEP = 30.0
+MAX_SLEEP = 30.0
 #: Larger answers are not read: no job list is near this, and a triggerer must not be filled up by one.
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+#: The longest Retry-After that is told to whoever waits, in seconds.
+MAX_RETRY_AFTER = 86_400.0
 
 Params = Sequence[tuple[str, str]]
 
 
-class Pace:
-    """A rate that all threads of this process share: :meth:`acquire` sleeps until the next request may go.
+class RateLimiter:
+    """A rate that all threads of this process share.
 
     :param per_second: requests a second.
     """
@@ -53,6 +56,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def acquire(self) -> None:
+        """Sleep until one more request may go."""
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
@@ -62,9 +66,14 @@ class Pace:
 
 
 @cache
-def pace_of(conn_id: str, base_url: str, per_second: float) -> Pace:
-    """Return the pace of a connection, one object for every hook on it in this process."""
-    return Pace(per_second)
+def rate_limiter_of(conn_id: str, base_url: str, per_second: float) -> RateLimiter:
+    """Return a connection's rate limiter, one object for every hook on it in this process.
+
+    :param conn_id: the Airflow connection.
+    :param base_url: its address: another one is another vendor account.
+    :param per_second: requests a second.
+    """
+    return RateLimiter(per_second)
 
 
 def read_retry_after(value: str | None) -> float | None:
@@ -81,28 +90,32 @@ def read_retry_after(value: str | None) -> float | None:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
-class PoliteRetry(Retry):
-    """urllib3's retry with a capped ``Retry-After``, and every request in the connection's pace and metrics.
+class CappedRetry(Retry):
+    """urllib3's retry with a capped ``Retry-After``, and every request in the connection's rate and metrics.
 
-    Set ``count`` before use, see :func:`open_session`.
+    :param limiter: the connection's rate limiter, if it has one.
+    :param count: called with ``requests`` for each request, and with ``throttled`` for each 429.
+    :param kwargs: see :class:`urllib3.util.retry.Retry`.
     """
 
-    pace: Pace | None = None
-    count: Callable[[str], None]
+    def __init__(
+        self, *args: Any, limiter: RateLimiter | None, count: Callable[[str], None], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._limiter = limiter
+        self._count = count
 
-    def new(self, **kwargs: Any) -> PoliteRetry:
-        retry = super().new(**kwargs)
-        retry.pace, retry.count = self.pace, self.count
-        return retry
+    def new(self, **kwargs: Any) -> CappedRetry:
+        return super().new(limiter=self._limiter, count=self._count, **kwargs)
 
     def take_turn(self) -> None:
-        """Sleep until the pace lets one more request go, and count it."""
-        if self.pace:
-            self.pace.acquire()
-        self.count("requests")
+        """Sleep until the rate lets one more request go, and count it."""
+        if self._limiter:
+            self._limiter.acquire()
+        self._count("requests")
 
     def increment(
         self,
@@ -112,9 +125,9 @@ class PoliteRetry(Retry):
         error: Exception | None = None,
         _pool: Any = None,
         _stacktrace: Any = None,
-    ) -> PoliteRetry:
+    ) -> CappedRetry:
         if response is not None and response.status == 429:
-            self.count("throttled")
+            self._count("throttled")
         retry = super().increment(method, url, response, error, _pool, _stacktrace)
         # urllib3 would read what is left of an answer that is tried again, however much that is.
         if response is not None:
@@ -123,59 +136,74 @@ class PoliteRetry(Retry):
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         seconds = read_retry_after(response.headers.get("Retry-After"))
-        return seconds if seconds is None else min(seconds, LONGEST_SLEEP)
+        return seconds if seconds is None else min(seconds, MAX_SLEEP)
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         super().sleep(response)
         self.take_turn()
 
 
-class BoundedConnection(HTTPConnection):
-    """Bounds the whole time in which an answer's head comes.
+class _ReaderWithDeadline(io.RawIOBase):
+    """Reads from a socket, whose own timeout a server that sends a byte now and then never trips."""
 
-    A server that sends a byte of it now and then, or interim answers for ever, trips no socket's timeout.
-    """
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self.deadline: float | None = None
 
-    def getresponse(self) -> Any:
-        late = threading.Event()
-        sock, seconds = self.sock, self.timeout
+    def readable(self) -> bool:
+        return True
 
-        def give_up() -> None:
-            late.set()
-            with suppress(OSError):
-                # Not the method of a TLS socket, which another thread is reading from.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    def readinto(self, buffer: Any) -> int | None:
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the headers of the answer came too slowly")
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
 
-        timer = threading.Timer(seconds if isinstance(seconds, int | float) else 60.0, give_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            response = super().getresponse()
-        except Exception:
-            if not late.is_set():
-                raise
-        finally:
-            timer.cancel()
-        if late.is_set():
-            # Python takes a head that breaks off for a whole one.
-            raise TimeoutError("the head of the answer came too slowly")
-        return response
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
-class BoundedTlsConnection(BoundedConnection, HTTPSConnection):
-    pass
+class _ResponseWithDeadline(http.client.HTTPResponse):
+    """Bounds the whole time in which an answer's headers come, and interim answers before them."""
+
+    fp: Any
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._sock = sock
+        self._reader = _ReaderWithDeadline(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        timeout = self._sock.gettimeout()
+        self._reader.deadline = None if timeout is None else time.monotonic() + timeout
+        super().begin()
+        self._reader.deadline = None
+        self._sock.settimeout(timeout)
+
+
+class _Connection(HTTPConnection):
+    response_class = _ResponseWithDeadline
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _ResponseWithDeadline
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = BoundedConnection
+    ConnectionCls = _Connection
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = BoundedTlsConnection
+    ConnectionCls = _TlsConnection
 
 
 class _Adapter(HTTPAdapter):
-    max_retries: PoliteRetry
+    max_retries: CappedRetry
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         self.max_retries.take_turn()
@@ -194,21 +222,22 @@ class _Adapter(HTTPAdapter):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
-def open_session(settings: Settings, count: Callable[[str], None]) -> requests.Session:
+def open_session(settings: Settings, urls: Collection[str], count: Callable[[str], None]) -> requests.Session:
     """Return a session with this package's retries, certificates and user agent; it sends no credentials.
 
+    :param settings: the connection.
+    :param urls: where credentials are sent to.
     :param count: called with ``requests`` for each, also when sent again, and ``throttled`` for each 429.
     """
     session = requests.Session()
     # What goes to this machine unencrypted must not take a detour over the environment's proxy.
-    urls = (settings.base_url, settings.extra.get("token_url") or "")
     session.trust_env = not any(url.lower().startswith("http://") for url in urls)
     # A cookie may take precedence over the key, and a triggerer would gather them for days.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # Without an auth of its own, requests would send what ~/.netrc has for the host.
     session.auth = _leave_as_is
-    per_second = settings.extra["requests_per_second"]
-    retry = PoliteRetry(
+    per_second = settings.requests_per_second
+    retry = CappedRetry(
         total=RETRIES,
         redirect=False,
         allowed_methods=None,
@@ -216,9 +245,9 @@ def open_session(settings: Settings, count: Callable[[str], None]) -> requests.S
         backoff_factor=0.5,
         backoff_jitter=0.5,
         raise_on_status=False,
+        limiter=rate_limiter_of(settings.conn_id, settings.base_url, per_second) if per_second else None,
+        count=count,
     )
-    retry.pace = pace_of(settings.conn_id, settings.base_url, per_second) if per_second else None
-    retry.count = count
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(max_retries=retry))
     session.headers["User-Agent"] = (
@@ -238,13 +267,19 @@ def send(
     params: Params = (),
     json_body: Any = None,
     form: Mapping[str, str] | None = None,
-) -> Answer:
+    url_field: str = "host",
+) -> Response:
     """Send one request and read its answer to the end.
 
     :param session: from :func:`open_session`.
-    :param settings: the connection, for timeouts.
+    :param settings: the connection, for timeouts and certificates.
+    :param method: the HTTP method.
+    :param url: the absolute address.
     :param headers: such as ``Authorization``; kept out of the session so that nothing can print them.
     :param params: query parameters; a name may repeat.
+    :param json_body: what to send as JSON.
+    :param form: fields to send as a form.
+    :param url_field: the connection's field that the address comes from, for errors.
     :raises VendorUnavailable: if no whole answer came.
     """
     try:
@@ -257,45 +292,52 @@ def send(
             data=form,
             timeout=settings.timeout,
             # Given with each request: REQUESTS_CA_BUNDLE would win over the session's.
-            verify=settings.extra["ca_bundle"] or True,
+            verify=settings.ca_bundle or True,
             allow_redirects=False,
             stream=True,
         ) as response:
-            return Answer(response.status_code, response.headers, _read_body(response, settings))
+            return Response(response.status_code, response.headers, _read_body(response, settings))
     except (requests.RequestException, HTTPError, OSError) as error:
-        raise VendorUnavailable(f"{method} {url} failed: {_cause(error, settings, url)}") from None
+        cause = _describe_cause(error, settings, url, url_field)
+        raise VendorUnavailable(f"{method} {url} failed: {cause}") from None
 
 
 def _read_body(response: requests.Response, settings: Settings) -> bytes:
     # A server that drips a byte now and then never trips the read timeout: the whole body has it, too.
-    deadline = time.monotonic() + settings.timeout[1]
+    deadline = time.monotonic() + settings.read_timeout
     body = bytearray()
     while piece := response.raw.read1(64 * 1024, decode_content=True):
         body += piece
-        if len(body) > MOST_BYTES:
-            raise VendorUnavailable(f"{response.url} sent more than {MOST_BYTES // 2**20} MiB: not read")
+        if len(body) > MAX_BYTES:
+            raise VendorUnavailable(f"{response.url} sent more than {MAX_BYTES // 2**20} MiB: not read")
         if time.monotonic() > deadline:
-            raise VendorUnavailable(f"{response.url} had not sent its answer after {settings.timeout[1]:g} s")
+            raise VendorUnavailable(
+                f"{response.url} had not sent its answer after {settings.read_timeout:g} s"
+            )
     return bytes(body)
 
 
-def _cause(error: Exception, settings: Settings, url: str) -> str:
-    text = str(error)
+def _describe_cause(error: Exception, settings: Settings, url: str, url_field: str) -> str:
+    reason = _root_of(error)
     if isinstance(error, requests.exceptions.SSLError):
         return (
-            f"the server's certificate is not trusted ({_last_words(text)}): check the connection's host, "
-            "or set its extra ca_bundle"
+            f"the server's certificate is not trusted ({_last_words(str(error))}): check the connection's "
+            f"{url_field}, or set its extra ca_bundle"
         )
-    if "NameResolutionError" in text or "getaddrinfo" in text:
-        field_name = "host" if url.startswith(settings.base_url) else "host and token_url"
-        return (
-            f"the name of host={urlsplit(url).hostname!r} is not known: check the connection's {field_name}"
-        )
+    if isinstance(reason, NameResolutionError | socket.gaierror):
+        host = urlsplit(url).hostname
+        return f"the name of host={host!r} is not known: check the connection's {url_field}"
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"no connection within {settings.timeout[0]:g} s"
-    if isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in text:
-        return f"no answer within {settings.timeout[1]:g} s"
-    return f"{type(error).__name__}: {_last_words(text)}"
+        return f"no connection within {settings.connect_timeout:g} s"
+    if isinstance(reason, ReadTimeoutError | TimeoutError):
+        return f"no answer within {settings.read_timeout:g} s"
+    return f"{type(error).__name__}: {_last_words(str(error))}"
+
+
+def _root_of(error: Exception) -> Any:
+    """Return the urllib3 error behind one of requests', such as a ``NameResolutionError``."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", None) or (inner if isinstance(inner, Exception) else error)
 
 
 def _last_words(text: str) -> str:

@@ -8,28 +8,29 @@ import base64
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorUnavailable
-from airflow_provider_ingestjobs.hooks.base import MOST_READS, IngestJobHook, JobsRead, Memory, TokenRequest
-from airflow_provider_ingestjobs.job import Job, JobState, as_object, as_objects, as_text, parse_timestamp
-
-if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.errors import InvalidInput, Unreadable
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.client import TokenRequest
+from airflow_provider_ingestjobs.hooks.reading import MAX_READS, BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.records import as_object, as_objects, as_text, once
+from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+from airflow_provider_ingestjobs.vendors import NARRATIVE
 
 T = TypeVar("T")
 #: The API's largest page; more is a 400.
-MOST_PER_PAGE = 500
+MAX_PER_PAGE = 500
 ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_desc")
 #: How much older than the newest change seen a record must be to end the reading of changes: wide enough for
 #: changes that are listed late, of the same instant, or stamped by another clock.
 OVERLAP = timedelta(minutes=2)
-#: Seconds between two readings that do not trust the order of changes.
-SWEEP_EVERY = 1800.0
+#: Seconds between two scans that do not trust the order of changes.
+FULL_SCAN_EVERY = 1800.0
 
 
-class NarrativeHook(IngestJobHook, conn_type="narrative"):
+class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
     """Narrative's jobs, such as the materialisation of a view.
 
     :param narrative_conn_id: the Airflow connection.
@@ -45,8 +46,6 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         "cancelled": JobState.CANCELLED,
     }
 
-    selects = ("dataset_id", "data_plane_id", "job_type", "tags")
-
     def __init__(self, narrative_conn_id: str = "narrative_default") -> None:
         super().__init__(narrative_conn_id)
 
@@ -59,7 +58,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         job_type: str | Iterable[str] | None = None,
         tags: str | Iterable[str] | None = None,
         order_by: str = "created_at_desc",
-        per_page: int = MOST_PER_PAGE,
+        per_page: int = MAX_PER_PAGE,
         offset: int = 0,
     ) -> Iterator[Job]:
         """List jobs.
@@ -76,20 +75,20 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         """
         if order_by not in ORDERS:
             raise InvalidInput("order_by", order_by, f"use one of {', '.join(ORDERS)}")
-        if not 1 <= per_page <= MOST_PER_PAGE:
-            raise InvalidInput("per_page", per_page, f"use 1 to {MOST_PER_PAGE}")
+        if not 1 <= per_page <= MAX_PER_PAGE:
+            raise InvalidInput("per_page", per_page, f"use 1 to {MAX_PER_PAGE}")
         single = {"data_plane_id": data_plane_id, "dataset_id": dataset_id}
         params = [(key, str(value)) for key, value in single.items() if value is not None]
         for key, values in (("state", state), ("type", job_type), ("tag", tags)):
             params += [(key, value) for value in ([values] if isinstance(values, str) else values or [])]
         pages = self._pages([*params, ("order_by", order_by)], list, per_page, offset)
-        return self.once(job for page, _ in pages for job in self.jobs_from(page, keep_raw=True))
+        return once(job for page, _ in pages for job in self.records.jobs(page, keep_raw=True))
 
     def _pages(
         self,
         params: list[tuple[str, str]],
         take: Callable[[Iterator[Any]], T],
-        per_page: int = MOST_PER_PAGE,
+        per_page: int = MAX_PER_PAGE,
         offset: int = 0,
     ) -> Iterator[tuple[T, int]]:
         """Return what is taken of each page, with how many pages are still to come.
@@ -102,11 +101,10 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             query = [*params, ("per_page", str(per_page)), ("offset", str(offset))]
             answer: dict[str, Any] = {}
             ids: list[Any] = []
-            taken = take(_noting_ids(self.request_list("/jobs", "records", params=query, others=answer), ids))
+            records = self.client.request_list("/jobs", "records", params=query, others=answer)
+            taken = take(_noting_ids(records, ids))
             if ids and ids == before:
-                raise VendorUnavailable(
-                    "Narrative's list does not end: it sent the same page again", status=200
-                )
+                raise Unreadable("Narrative's list does not end: it sent the same page again")
             before = ids
             offset += per_page
             total = answer.get("total_records")
@@ -114,20 +112,20 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             pages = max(-(-(total - offset) // per_page), 1) if isinstance(total, int) else 1
             yield taken, 0 if last else pages
 
-    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
-        since = memory.changed_until
-        sweep = memory.swept_at is None or time.monotonic() - memory.swept_at > SWEEP_EVERY
-        quiet = memory.changed_at is not None and (
-            time.monotonic() - memory.changed_at >= OVERLAP.total_seconds()
+    def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
+        since = state.changed_until
+        full_scan = state.full_scan_at is None or time.monotonic() - state.full_scan_at > FULL_SCAN_EVERY
+        quiet = state.changed_at is not None and (
+            time.monotonic() - state.changed_at >= OVERLAP.total_seconds()
         )
-        # After so long without a change, none from before is still to be listed.
-        read_until = since and (since if memory.settled else since - OVERLAP)
-        known = set() if sweep else wanted & memory.jobs.keys()
+        # After OVERLAP without changes, none older can still show up late.
+        read_until = since and (since if state.changes_complete else since - OVERLAP)
+        known = set() if full_scan else wanted & state.jobs.keys()
         newest, began = since, datetime.now(UTC)
         edges: list[Any] = []
         pages = self._pages(
             [("order_by", "updated_at_desc")],
-            lambda records: self.wanted_from(_noting_edges(records, edges), "job_id", wanted, memory),
+            lambda page: self.records.wanted(_noting_edges(page, edges), "job_id", wanted, state.listed),
         )
         for pages_read, (found, pages_left) in enumerate(pages, 1):
             read.jobs.update(found)
@@ -136,23 +134,19 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             past_changes = read_until is not None and len(changes) == 2 and changes[-1] <= read_until
             # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
             owed = len(wanted - read.jobs.keys() - known)
-            if (sweep or past_changes) and owed <= pages_left:
+            if (full_scan or past_changes) and owed <= pages_left:
                 break
             # So many others have changed that the few that are left cost less one by one.
-            if not sweep and len(wanted) - len(read.jobs) <= min(pages_read, pages_left, MOST_READS):
+            if not full_scan and len(wanted) - len(read.jobs) <= min(pages_read, pages_left, MAX_READS):
                 known = set()
                 break
         # A stamp from a clock that is ahead would hide the changes that follow it.
         read.changed_until = newest and min(newest, began)
-        read.settled = quiet and read.changed_until == since
-        read.swept = sweep
-        return known
+        read.changes_complete = quiet and read.changed_until == since
+        read.full_scan = full_scan
+        read.unchanged = known
 
-    def _list_key(self, selection: Selection) -> Any:
-        # A job's record does not have its tags: only Narrative can tell who has them.
-        return dict(selection.filters).get("tags")
-
-    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         params = [("order_by", "created_at_desc")]
         for name, parameter in (("job_type", "type"), ("tags", "tag")):
             values = shared.get(name, ())
@@ -162,17 +156,17 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         params += [(name, shared[name]) for name in single if isinstance(shared.get(name), str)]
         for page, _ in self._pages(params, list):
             oldest = None
-            for job in self.jobs_from(page):
+            for job in self.records.jobs(page):
                 oldest = job.created_at
                 yield job
             if oldest is not None and oldest < start:
                 return
 
-    def _get_record(self, job_id: str) -> Any:
-        return self.request("GET", f"/jobs/{quote(job_id, safe='')}")
+    def get_record(self, job_id: str) -> Any:
+        return self.client.request("GET", f"/jobs/{quote(job_id, safe='')}")
 
-    def _to_job(self, record: Mapping[str, Any]) -> Job:
-        state = self.state_of(record["state"])
+    def to_job(self, record: Mapping[str, Any]) -> Job:
+        state = self.words.state_of(record["state"])
         dataset_id = as_object(record.get("input")).get("dataset_id")
         if dataset_id is None:
             dataset_id = as_object(record.get("result")).get("dataset_id")
@@ -181,7 +175,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
         failures = as_objects(record.get("failures"))
         messages = [str(failure["message"]) for failure in failures if failure.get("message")]
         return Job(
-            vendor=self.kind.vendor,
+            vendor=self.vendor.name,
             id=str(record["job_id"]),
             state=state,
             vendor_state=str(record["state"]),
@@ -198,7 +192,7 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             },
         )
 
-    def _token_request(self) -> TokenRequest:
+    def token_request(self) -> TokenRequest:
         # openapi.json, /oauth/token: client id and secret as HTTP basic authentication
         pair = f"{self.settings.login}:{self.settings.password}".encode()
         return TokenRequest(
@@ -208,8 +202,8 @@ class NarrativeHook(IngestJobHook, conn_type="narrative"):
             expires_field="access_token_expires_in",
         )
 
-    def _test(self) -> str:
-        answer = self.request("GET", "/jobs", params=[("per_page", "1")])
+    def ping(self) -> str:
+        answer = self.client.request("GET", "/jobs", params=[("per_page", "1")])
         total = answer.get("total_records") if isinstance(answer, Mapping) else None
         return f"Narrative answers: {total} jobs can be read with this key"
 

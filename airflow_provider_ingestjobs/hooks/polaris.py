@@ -10,25 +10,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_ingestjobs.hooks.base import IngestJobHook, JobsRead, Memory, TokenRequest
-from airflow_provider_ingestjobs.hooks.settings import Settings, check_url
-from airflow_provider_ingestjobs.job import (
-    Job,
-    JobState,
-    RowCounts,
-    as_count,
-    as_object,
-    as_text,
-    check_job_id,
-    parse_timestamp,
-    path_part,
-)
+from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.client import TokenRequest
+from airflow_provider_ingestjobs.hooks.connection import Settings, check_url
+from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.records import as_count, as_object, as_text, once
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, parse_timestamp
+from airflow_provider_ingestjobs.vendors import IMPLY_POLARIS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
+class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
     """Imply Polaris' ingestion jobs.
 
     :param imply_polaris_conn_id: the Airflow connection.
@@ -46,9 +41,6 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         "failed": JobState.FAILED,
         "canceled": JobState.CANCELLED,
     }
-
-    selects = ("table_name", "job_type", "health_status")
-    counts = frozenset({"read", "inserted", "errors"})
 
     def __init__(
         self, imply_polaris_conn_id: str = "imply_polaris_default", project_id: str | None = None
@@ -71,34 +63,35 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         """
         params = [("healthStatus", status) for status in _several(health_status)]
         params += [("type", kind) for kind in _several(job_type)]
-        jobs = self.once(self.jobs_from(self._list(params), keep_raw=True))
+        jobs = once(self.records.jobs(self._list(params), keep_raw=True))
         return (job for job in jobs if table_name in (None, job.target))
 
     def get_metrics(self, job_id: str) -> dict[str, Any]:
         """Return a job's row counts as Polaris gives them, under ``totals``."""
-        metrics: dict[str, Any] = self.request("GET", self._job_path(check_job_id(job_id)) + "/metrics")
+        metrics: dict[str, Any] = self.client.request(
+            "GET", self._job_path(check_job_id(job_id)) + "/metrics"
+        )
         return metrics
 
     def _list(self, params: list[tuple[str, str]]) -> Iterator[Any]:
         # Projects from before 2023-09-29 have addresses without a project; their list is the v2 one.
         project = self._project
-        path = f"/v1/projects/{path_part('project_id', project)}/jobs" if project else "/v2/jobs"
+        path = f"/v1/projects/{check_path_part('project_id', project)}/jobs" if project else "/v2/jobs"
         # The list's envelope is not published; Polaris' other lists have `values`.
-        return self.request_list(path, "values", params=params, or_bare=True)
+        return self.client.request_list(path, "values", params=params, or_bare=True)
 
-    def _find_in_lists(self, wanted: set[str], read: JobsRead, memory: Memory) -> set[str]:
-        read.jobs.update(self.wanted_from(self._list([]), "id", wanted, memory))
-        return set()
+    def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
+        read.jobs.update(self.records.wanted(self._list([]), "id", wanted, state.listed))
 
-    def _list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         params = [("type", kind) for kind in _several(shared.get("job_type"))]
-        return self.jobs_from(self._list(params))
+        return self.records.jobs(self._list(params))
 
-    def _get_record(self, job_id: str) -> Any:
-        return self.request("GET", self._job_path(job_id))
+    def get_record(self, job_id: str) -> Any:
+        return self.client.request("GET", self._job_path(job_id))
 
-    def _to_job(self, record: Mapping[str, Any]) -> Job:
-        state = self.state_of(record["executionStatus"])
+    def to_job(self, record: Mapping[str, Any]) -> Job:
+        state = self.words.state_of(record["executionStatus"])
         if record.get("desiredExecutionStatus") == "canceled" and state in (
             JobState.PENDING,
             JobState.RUNNING,
@@ -108,7 +101,7 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         table_name = as_text(as_object(record.get("target")).get("tableName"))
         job_type = as_text(record.get("type"))
         return Job(
-            vendor=self.kind.vendor,
+            vendor=self.vendor.name,
             id=str(record["id"]),
             state=state,
             vendor_state=str(record["executionStatus"]),
@@ -125,7 +118,7 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
             },
         )
 
-    def _add_details(self, job: Job) -> Job:
+    def fetch_details(self, job: Job) -> Job:
         totals = as_object(as_object(self.get_metrics(job.id)).get("totals"))
         rows = RowCounts(
             read=as_count(totals.get("numRowsProcessed")),
@@ -139,44 +132,45 @@ class PolarisHook(IngestJobHook, conn_type="imply_polaris"):
         )
         return replace(job, rows=rows, details={**job.details, **more})
 
-    def _send_cancel(self, job: Job) -> None:
-        self.request("PUT", self._job_path(job.id), json_body={"desiredExecutionStatus": "canceled"})
+    def send_cancel(self, job: Job) -> None:
+        self.client.request("PUT", self._job_path(job.id), json_body={"desiredExecutionStatus": "canceled"})
 
     def _job_path(self, job_id: str) -> str:
         project = self._project
-        prefix = f"/v1/projects/{path_part('project_id', project)}" if project else "/v1"
+        prefix = f"/v1/projects/{check_path_part('project_id', project)}" if project else "/v1"
         return f"{prefix}/jobs/{quote(job_id, safe='')}"
 
     @property
     def _project(self) -> str | None:
-        return self.project_id or self.settings.extra["project_id"]
+        return self.project_id or self.settings.extras["project_id"]
 
     @classmethod
-    def _check_settings(cls, settings: Settings) -> None:
-        if settings.extra["token_url"]:
-            check_url(f"connection {settings.conn_id!r}: extra token_url", settings.extra["token_url"])
+    def check_settings(cls, settings: Settings) -> None:
+        if settings.extras["token_url"]:
+            check_url(f"connection {settings.conn_id!r}: extra token_url", settings.extras["token_url"])
 
-    def _key_authorization(self) -> str:
+    def key_authorization(self) -> str:
         # https://docs.imply.io/polaris/api-keys shows the raw key, its older versions the key as a user name.
-        key, scheme = self.settings.password, self.settings.extra["auth_scheme"]
+        key, scheme = self.settings.password, self.settings.extras["auth_scheme"]
         if scheme == "Basic":
             return f"Basic {base64.b64encode(f'{key}:'.encode()).decode()}"
         return f"{scheme.removesuffix('-raw')} {key}"
 
-    def _token_request(self) -> TokenRequest:
+    def token_request(self) -> TokenRequest:
         # github.com/implydata/polaris-cli, BaseCommand.java; a token lives five minutes
         organization = (urlsplit(self.settings.base_url).hostname or "").partition(".")[0]
         return TokenRequest(
-            url=self.settings.extra["token_url"]
+            url=self.settings.extras["token_url"]
             or f"https://id.imply.io/auth/realms/{organization}/protocol/openid-connect/token",
             form={
                 "grant_type": "client_credentials",
                 "client_id": self.settings.login or "",
                 "client_secret": self.settings.password,
             },
+            url_field="extra token_url, or its host",
         )
 
-    def _test(self) -> str:
+    def ping(self) -> str:
         unhealthy = sum(1 for _ in self._list([("healthStatus", "error")]))
         where = f"project {self._project}" if self._project else "the project-less API"
         return f"Imply Polaris answers for {where}: {unhealthy} jobs with an error"

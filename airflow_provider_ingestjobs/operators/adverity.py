@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
 
-class AdverityCancelJobOperator(CancelJobOperator):
+
+class AdverityCancelJobOperator(CancelJobOperator[AdverityHook]):
     """Stops a job of Adverity's, which Adverity allows in the job's fetch stage only.
 
     Later it is refused, and the task fails with
@@ -30,13 +33,13 @@ class AdverityCancelJobOperator(CancelJobOperator):
         self,
         *,
         adverity_conn_id: str = "adverity_default",
-        **kwargs: Any,
+        **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.adverity_conn_id = adverity_conn_id
 
 
-class AdverityListJobsOperator(ListJobsOperator):
+class AdverityListJobsOperator(ListJobsOperator[AdverityHook]):
     """Lists Adverity's running and scheduled jobs, or with a window the past ones.
 
     :param adverity_conn_id: the Airflow connection.
@@ -56,10 +59,13 @@ class AdverityListJobsOperator(ListJobsOperator):
         datastream_id: int | str | None = None,
         started_from: datetime | str | None = None,
         started_to: datetime | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(
             filters={"datastream_id": datastream_id, "started_from": started_from, "started_to": started_to},
             **kwargs,
         )
+        self.datastream_id = datastream_id
+        self.started_from = started_from
+        self.started_to = started_to
         self.adverity_conn_id = adverity_conn_id

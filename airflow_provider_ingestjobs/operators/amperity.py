@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
 
-class AmperityCancelJobOperator(CancelJobOperator):
+
+class AmperityCancelJobOperator(CancelJobOperator[AmperityHook]):
     """Stops an ingest job of Amperity's, by stopping the workflow that runs it.
 
     Amperity has no way to stop an ingest job alone: **everything else in that workflow run stops, too**.
@@ -28,13 +31,13 @@ class AmperityCancelJobOperator(CancelJobOperator):
         self,
         *,
         amperity_conn_id: str = "amperity_default",
-        **kwargs: Any,
+        **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.amperity_conn_id = amperity_conn_id
 
 
-class AmperityListJobsOperator(ListJobsOperator):
+class AmperityListJobsOperator(ListJobsOperator[AmperityHook]):
     """Lists Amperity's ingest jobs that started in a window.
 
     :param amperity_conn_id: the Airflow connection.
@@ -65,7 +68,7 @@ class AmperityListJobsOperator(ListJobsOperator):
         feed_id: str | None = None,
         table_name: str | None = None,
         workflow_id: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(
             filters={
@@ -77,4 +80,9 @@ class AmperityListJobsOperator(ListJobsOperator):
             },
             **kwargs,
         )
+        self.started_from = started_from
+        self.started_to = started_to
+        self.feed_id = feed_id
+        self.table_name = table_name
+        self.workflow_id = workflow_id
         self.amperity_conn_id = amperity_conn_id

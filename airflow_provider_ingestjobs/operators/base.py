@@ -8,31 +8,30 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_ingestjobs.exceptions import (
-    CancelNotConfirmed,
-    InvalidInput,
-    JobNotFound,
-    VendorUnavailable,
-    WaitTimeout,
-)
-from airflow_provider_ingestjobs.job import Job, JobState, check_job_id
+from airflow_provider_ingestjobs.arguments import check_count, check_given_job_id, check_job_id, to_seconds
+from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
+from airflow_provider_ingestjobs.follow import FollowJob
+from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
-from airflow_provider_ingestjobs.vendor_task import TIMEOUT_SLACK, VendorTask, check_argument_id, to_seconds
+from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-#: How long a vendor may not know a job whose cancellation it has just accepted, in seconds.
-MISSING_GRACE = 60.0
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+
+H = TypeVar("H", bound="IngestJobHook")
+
 #: The shortest time between two looks at a job, in seconds.
-SHORTEST_INTERVAL = 0.1
+MIN_INTERVAL = 0.1
 
 
-class CancelJobOperator(VendorTask, BaseOperator):
+class CancelJobOperator(VendorTask[H], BaseOperator):
     """Asks a vendor to stop a job, waits until it has ended, and returns the job as a dict.
 
     A job that has ended already, or ends otherwise before it is stopped, is a success: its state is in what
@@ -44,6 +43,7 @@ class CancelJobOperator(VendorTask, BaseOperator):
     :param deferrable: wait in the triggerer.
     :param poll_interval: the longest time between two looks at the job, in seconds.
     :param timeout: how long to wait for the end at most; the task can be retried after that.
+    :param missing_grace: how long the vendor may not know the job after it has taken the request.
     """
 
     template_fields: Sequence[str] = ("job_id",)
@@ -58,14 +58,16 @@ class CancelJobOperator(VendorTask, BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: timedelta | float = 30.0,
         timeout: timedelta | float = timedelta(hours=1),
+        missing_grace: timedelta | float = MISSING_GRACE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.job_id = check_argument_id(job_id)
+        self.job_id = check_given_job_id(job_id)
         self.wait_for_termination = wait_for_termination
         self.deferrable = deferrable
         self.poll_interval = to_seconds("poll_interval", poll_interval)
         self.timeout = to_seconds("timeout", timeout)
+        self.missing_grace = to_seconds("missing_grace", missing_grace)
 
     def execute(self, context: Context) -> Any:
         """Ask the vendor to stop the job."""
@@ -74,22 +76,23 @@ class CancelJobOperator(VendorTask, BaseOperator):
         job = self.hook.cancel_job(self.job_id)
         if job.state.is_terminal or not self.wait_for_termination:
             return self._report(job)
+        began = datetime.now(UTC)
         self.log.info("%s has taken the request, %s is %s", job.vendor, job, job.describe())
         if self.deferrable:
             from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
             timeout = timedelta(seconds=self.timeout)
-            arguments = self.trigger_arguments(datetime.now(UTC), timeout, self.poll_interval, MISSING_GRACE)
+            arguments = self.trigger_arguments(began, timeout, self.poll_interval, self.missing_grace)
             self.defer(
                 trigger=IngestJobTrigger(job_ids=[self.job_id], **arguments),
                 method_name="execute_complete",
                 timeout=timeout + TIMEOUT_SLACK,
             )
-        return self._report(self._wait(job))
+        return self._report(self._wait(job, began))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.job import jobs_from_event
+        from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 
         try:
             # The shared poll reads states alone; the details are asked for here, as the blocking way does.
@@ -97,26 +100,27 @@ class CancelJobOperator(VendorTask, BaseOperator):
         except WaitTimeout as error:
             raise CancelNotConfirmed(f"{error} Its cancellation was asked for.") from error
 
-    def _wait(self, job: Job) -> Job:
-        deadline = time.monotonic() + self.timeout
-        missing_since = None
-        while not job.state.is_terminal:
-            if time.monotonic() >= deadline:
-                still = f"is still {job.describe()} after {self.timeout:.0f} s"
-                raise CancelNotConfirmed(f"{job} was asked to stop, but {still}")
-            pause = max(self.poll_interval, SHORTEST_INTERVAL)
-            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-            try:
-                job = self.hook.get_job(self.job_id)
-                missing_since = None
-            except VendorUnavailable as error:
-                self.log.warning("%s cannot be read now, the wait goes on: %s", job, error)
-            except JobNotFound as error:
-                missing_since = missing_since or time.monotonic()
-                if time.monotonic() - missing_since >= MISSING_GRACE:
-                    raise
-                self.log.warning("%s Waiting up to %.0f s for it.", error, MISSING_GRACE)
-        return job
+    def _wait(self, job: Job, began: datetime) -> Job:
+        follow = FollowJob(
+            self.vendor,
+            self.job_id,
+            job=job,
+            tells_end=False,
+            conn_id=self.conn_id,
+            began=began,
+            grace=self.missing_grace,
+            log=self.log,
+        )
+        deadline = began + timedelta(seconds=self.timeout)
+        while not follow.has_ended:
+            left = (deadline - datetime.now(UTC)).total_seconds()
+            if left <= 0:
+                raise CancelNotConfirmed(
+                    f"{follow.report(datetime.now(UTC))} Its cancellation was asked for."
+                )
+            time.sleep(min(max(self.poll_interval, MIN_INTERVAL), left))
+            self.look_at({self.job_id: follow})
+        return self.hook.add_details(follow.job or job)
 
     def _report(self, job: Job) -> dict[str, Any]:
         if job.state is JobState.CANCELLED:
@@ -128,7 +132,7 @@ class CancelJobOperator(VendorTask, BaseOperator):
         return job.to_dict()
 
 
-class ListJobsOperator(VendorTask, BaseOperator):
+class ListJobsOperator(VendorTask[H], BaseOperator):
     """Lists a vendor's jobs, and returns them as a list of dicts.
 
     :param filters: the arguments of the hook's ``list_jobs``, from the vendor's operator (templated).
@@ -143,11 +147,7 @@ class ListJobsOperator(VendorTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.filters = dict(filters)
-        for name, value in self.filters.items():
-            setattr(self, name, value)
-        if isinstance(max_jobs, bool) or not isinstance(max_jobs, int) or max_jobs < 1:
-            raise InvalidInput("max_jobs", max_jobs, "give a number of one or more")
-        self.max_jobs = max_jobs
+        self.max_jobs = check_count("max_jobs", max_jobs)
         self.include_raw = include_raw
 
     def execute(self, context: Context) -> list[dict[str, Any]]:

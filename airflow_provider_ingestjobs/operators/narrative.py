@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.operators.base import ListJobsOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import ListArguments
 
-class NarrativeListJobsOperator(ListJobsOperator):
+
+class NarrativeListJobsOperator(ListJobsOperator[NarrativeHook]):
     """Lists Narrative's jobs.
 
     :param narrative_conn_id: the Airflow connection.
@@ -45,7 +48,7 @@ class NarrativeListJobsOperator(ListJobsOperator):
         job_type: str | list[str] | None = None,
         tags: str | list[str] | None = None,
         order_by: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(
             filters={
@@ -58,4 +61,10 @@ class NarrativeListJobsOperator(ListJobsOperator):
             },
             **kwargs,
         )
+        self.dataset_id = dataset_id
+        self.data_plane_id = data_plane_id
+        self.state = state
+        self.job_type = job_type
+        self.tags = tags
+        self.order_by = order_by
         self.narrative_conn_id = narrative_conn_id

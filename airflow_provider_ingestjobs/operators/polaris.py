@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
 
-class PolarisCancelJobOperator(CancelJobOperator):
+
+class PolarisCancelJobOperator(CancelJobOperator[PolarisHook]):
     """Stops an ingestion job of Imply Polaris.
 
     :param imply_polaris_conn_id: the Airflow connection.
@@ -31,7 +34,7 @@ class PolarisCancelJobOperator(CancelJobOperator):
         *,
         imply_polaris_conn_id: str = "imply_polaris_default",
         project_id: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.imply_polaris_conn_id = imply_polaris_conn_id
@@ -43,7 +46,7 @@ class PolarisCancelJobOperator(CancelJobOperator):
         return {"project_id": self.project_id} if self.project_id else {}
 
 
-class PolarisListJobsOperator(ListJobsOperator):
+class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
     """Lists a project's jobs of Imply Polaris.
 
     :param imply_polaris_conn_id: the Airflow connection.
@@ -71,12 +74,15 @@ class PolarisListJobsOperator(ListJobsOperator):
         table_name: str | None = None,
         job_type: str | list[str] | None = None,
         health_status: str | list[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(
             filters={"table_name": table_name, "job_type": job_type, "health_status": health_status},
             **kwargs,
         )
+        self.table_name = table_name
+        self.job_type = job_type
+        self.health_status = health_status
         self.imply_polaris_conn_id = imply_polaris_conn_id
         self.project_id = project_id
 

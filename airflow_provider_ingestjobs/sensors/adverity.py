@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import WaitArguments
 
-class AdverityJobSensor(IngestJobSensor):
+
+class AdverityJobSensor(IngestJobSensor[AdverityHook]):
     """Waits until jobs of Adverity's, such as the fetches of a datastream, have ended.
 
     :param adverity_conn_id: the Airflow connection.
@@ -27,10 +30,11 @@ class AdverityJobSensor(IngestJobSensor):
         *,
         adverity_conn_id: str = "adverity_default",
         datastream_id: int | str | list[int] | list[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(
             filters={"datastream_id": datastream_id},
             **kwargs,
         )
+        self.datastream_id = datastream_id
         self.adverity_conn_id = adverity_conn_id

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import WaitArguments
 
-class AmperityJobSensor(IngestJobSensor):
+
+class AmperityJobSensor(IngestJobSensor[AmperityHook]):
     """Waits until ingest jobs of Amperity's have ended.
 
     :param amperity_conn_id: the Airflow connection.
@@ -37,10 +40,13 @@ class AmperityJobSensor(IngestJobSensor):
         feed_id: str | list[str] | None = None,
         table_name: str | list[str] | None = None,
         workflow_id: str | list[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(
             filters={"feed_id": feed_id, "table_name": table_name, "workflow_id": workflow_id},
             **kwargs,
         )
+        self.feed_id = feed_id
+        self.table_name = table_name
+        self.workflow_id = workflow_id
         self.amperity_conn_id = amperity_conn_id

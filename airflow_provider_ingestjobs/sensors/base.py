@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -19,36 +18,44 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_ingestjobs.arguments import (
+    check_count,
+    check_filters,
+    check_given_job_id,
+    check_given_moment,
+    check_job_id,
+    check_rendered,
+    check_window,
+    to_end_states,
+    to_seconds,
+    to_utc,
+)
 from airflow_provider_ingestjobs.assets import tell_outlets
 from airflow_provider_ingestjobs.checks import check_checks, failed_checks
+from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
-    IngestJobsError,
-    InvalidInput,
     JobCancelled,
     JobCheckFailed,
-    JobEnded,
     JobFailed,
     JobNotFound,
-    VendorUnavailable,
     WaitTimeout,
 )
-from airflow_provider_ingestjobs.job import Job, JobState, check_job_id, to_states
+from airflow_provider_ingestjobs.follow import FollowJob, FollowSelection
+from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from airflow_provider_ingestjobs.vendor_task import (
-    TIMEOUT_SLACK,
-    VendorTask,
-    check_argument_id,
-    is_template,
-    to_seconds,
-)
+from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 
-class IngestJobSensor(VendorTask, BaseSensorOperator):
+H = TypeVar("H", bound="IngestJobHook")
+
+
+class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     """Waits until a vendor's jobs have ended, and returns them.
 
     The jobs are given either by ``job_id`` or by a selection: what they load (each vendor's sensor names its
@@ -80,7 +87,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     :param check: called with each ended :class:`~airflow_provider_ingestjobs.job.Job`; returns ``True`` if
         the job is fine, else ``False`` or what is wrong with it.
     :param missing_grace: how long the vendor may not know the job (yet). In ``reschedule`` mode it counts
-        from the first look, as what was seen is not kept between two of them.
+        from the first look, as what was seen is not kept between two looks.
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that.
     :param include_raw: keep the vendor's whole record in what is returned.
@@ -105,34 +112,28 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         expected_states: Iterable[JobState | str] = (JobState.SUCCEEDED,),
         checks: Mapping[str, float] | None = None,
         check: Callable[[Job], bool | str] | None = None,
-        missing_grace: timedelta | float = timedelta(minutes=5),
+        missing_grace: timedelta | float = MISSING_GRACE,
         cancel_on_kill: bool = False,
         include_raw: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters = dict(filters or {})
-        for name, value in self.filters.items():
-            setattr(self, name, value)
         self.job_id = self._check_target(job_id)
-        self.started_from = self._check_moment("started_from", started_from)
-        self.started_to = self._check_moment("started_to", started_to)
+        self.started_from = check_given_moment("started_from", started_from)
+        self.started_to = check_given_moment("started_to", started_to)
         self.look_back = to_seconds("look_back", look_back)
-        if isinstance(min_jobs, bool) or not isinstance(min_jobs, int) or min_jobs < 1:
-            raise InvalidInput("min_jobs", min_jobs, "give a number of one or more")
-        self.min_jobs = min_jobs
+        self.min_jobs = check_count("min_jobs", min_jobs)
         self.settle = to_seconds("settle", settle)
         self.latest_only = latest_only
         self.deferrable = deferrable
-        self.expected_states = to_states("expected_states", expected_states)
-        if not all(state.is_terminal for state in self.expected_states):
-            raise InvalidInput("expected_states", expected_states, "name states that a job ends in")
-        self.checks = check_checks(checks or {}, self.vendor, self.hook_class.counts)
+        self.expected_states = to_end_states("expected_states", expected_states)
+        self.checks = check_checks(checks or {}, self.hook_class.vendor)
         self.check = check
         self.missing_grace = to_seconds("missing_grace", missing_grace)
         self.cancel_on_kill = cancel_on_kill
         self.include_raw = include_raw
-        if cancel_on_kill and not self.hook_class.kind.cancels:
+        if cancel_on_kill and not self.hook_class.vendor.cancels:
             raise InvalidInput(
                 "cancel_on_kill", True, f"leave it out: {self.vendor} documents no way to cancel a job"
             )
@@ -140,17 +141,14 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             raise InvalidInput(
                 "cancel_on_kill", True, "give job_id: jobs that are only selected are not ours"
             )
-        self._seen: dict[str, Job] = {}
-        self._seen_at: datetime | None = None
-        self._missing_since: dict[str, float] = {}
-        self._began: datetime | None = None
+        self._follows: dict[str, FollowJob] = {}
+        self._follow_selection: FollowSelection | None = None
         self._ended: Sequence[Job] = ()
         self._lineage_host = ""
 
     def execute(self, context: Context) -> Any:
         """Wait for the jobs."""
         target = self._target(context)
-        self._began = datetime.now(UTC)
         if isinstance(target, list) and len(target) == 1:
             self.keep_link(context, target[0])
         if self.deferrable:
@@ -158,32 +156,32 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise WaitTimeout(f"{self._name(target)} had not ended. {error} {self._last_seen()}") from error
+            raise WaitTimeout(self._report_timeout()) from error
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look at the jobs once."""
         target = self._target(context)
+        if isinstance(target, Selection):
+            jobs = self._look_for(target, context)
+        else:
+            jobs = self._look_at_all(target, context)
+        if jobs is None:
+            return False
         try:
-            jobs = (
-                self._look_for(target, context)
-                if isinstance(target, Selection)
-                else self._look_at(target, context)
-            )
-            if jobs is None:
-                return False
             return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
         except VendorUnavailable as error:
-            self.log.warning("%s cannot be read now, the wait goes on: %s", self._name(target), error)
+            self.log.warning("How it went cannot be read now, the wait goes on: %s", error)
             return False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.job import jobs_from_event
+        from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 
         try:
             jobs = jobs_from_event(event)
         except (JobNotFound, WaitTimeout) as error:
-            raise self._ending(error) from error
+            self._skip_instead(error)
+            raise
         except IngestJobsError as error:
             if getattr(self, "never_fail", False):
                 raise AirflowSkipException(str(error)) from error
@@ -195,7 +193,7 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException as skip:
-            # Airflow's own in its place only says that soft_fail is set.
+            # Airflow replaces our reason with "soft_fail is set".
             if isinstance(skip.__cause__, AirflowSkipException):
                 raise skip.__cause__ from None
             raise
@@ -206,8 +204,8 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             return None
         from airflow_provider_ingestjobs.lineage import lineage_of
 
-        scheme = self.hook_class.conn_type.replace("_", "-")
-        return lineage_of(self._ended, f"{scheme}://{self._lineage_host}")
+        vendor = self.hook_class.vendor
+        return lineage_of(self._ended, vendor, f"{vendor.scheme}://{self._lineage_host}")
 
     def on_kill(self) -> None:
         """Cancel the jobs, where the task asks for that."""
@@ -219,41 +217,28 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     # ------------------------------------------------------------------ what to wait for
 
     def _check_target(self, job_id: Any) -> Any:
-        selects = ", ".join(self.hook_class.selects)
+        known = self.hook_class.vendor.filters
         chosen = {name: value for name, value in self.filters.items() if value is not None}
         if job_id is None:
-            if not chosen:
-                raise InvalidInput("job_id", None, f"give job_id, or select jobs by {selects}")
-            for name, value in chosen.items():
-                if isinstance(value, str | list | tuple | set) and not value:
-                    raise InvalidInput(name, value, "it is empty: leave it out, or give a value")
+            if not check_filters(chosen, known):
+                raise InvalidInput("job_id", None, f"give job_id, or select jobs by {', '.join(known)}")
             return None
         if chosen:
             raise InvalidInput("job_id", job_id, f"give either job_id or {', '.join(chosen)}, not both")
         if isinstance(job_id, list | tuple):
             if not job_id:
                 raise InvalidInput("job_id", job_id, "it is empty: give at least one id")
-            return [check_argument_id(one) for one in job_id]
-        return check_argument_id(job_id)
-
-    @staticmethod
-    def _check_moment(name: str, value: Any) -> Any:
-        from airflow_provider_ingestjobs.hooks.base import to_utc
-
-        if isinstance(value, datetime) or (isinstance(value, str) and not is_template(value)):
-            to_utc(name, value)
-        return value
+            return [check_given_job_id(one) for one in job_id]
+        return check_given_job_id(job_id)
 
     def _target(self, context: Context) -> list[str] | Selection:
         if self.job_id is not None:
             return self._job_ids()
-        from airflow_provider_ingestjobs.hooks.base import check_window, to_utc
-
         # As rendered: what was given when the DAG was parsed must not have turned into "any".
-        filters = {name: getattr(self, name) for name, given in self.filters.items() if given is not None}
-        for name, value in (filters or {"job_id": None}).items():
-            if value is None or (isinstance(value, str | list | tuple | set) and not value):
-                raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom?")
+        given = [name for name, value in self.filters.items() if value is not None]
+        filters = {name: check_rendered(name, getattr(self, name)) for name in given}
+        if not filters:
+            check_rendered("job_id", None)
         start, end = self._default_window(context)
         if self.started_from is not None:
             start = to_utc("started_from", self.started_from)
@@ -295,12 +280,13 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
     # ------------------------------------------------------------------ waiting
 
     def _defer(self, target: list[str] | Selection, context: Context) -> None:
-        from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger, JobSelectionTrigger
+        from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger
+        from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
         started_at, timeout = datetime.now(UTC), timedelta(seconds=self.timeout)
         arguments = self.trigger_arguments(started_at, timeout, self.poke_interval, self.missing_grace)
         if self.exponential_backoff:
-            arguments["longest_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
+            arguments["max_poll_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
         if self.cancel_on_kill:
             context["ti"].xcom_push(key=DEFERRAL, value=arguments["started_at"])
         self.log.info("Waiting for %s until %s, deferred", self._name(target), started_at + timeout)
@@ -312,71 +298,55 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             timeout=timeout + TIMEOUT_SLACK,
         )
 
-    def _look_at(self, job_ids: list[str], context: Context) -> list[Job] | None:
-        read = self.hook.read_jobs([i for i in job_ids if i not in self._seen or not self._has_ended(i)])
-        for trouble in read.troubles.values():
-            raise trouble
-        for job_id, job in read.jobs.items():
-            self._see(job, job_id)
-            self._missing_since.pop(job_id, None)
-        for job_id in read.missing:
-            self._miss(job_id, context)
-        if not all(job_id in self._seen and self._has_ended(job_id) for job_id in job_ids):
-            return None
-        return [self._seen[job_id] for job_id in job_ids]
+    def _look_at_all(self, job_ids: list[str], context: Context) -> list[Job] | None:
+        if not self._follows:
+            arguments = self._follow_arguments(self._first_look(context))
+            self._follows = {
+                job_id: FollowJob(self.vendor, job_id, tells_end=len(job_ids) > 1, **arguments)
+                for job_id in job_ids
+            }
+        try:
+            self.look_at(self._follows)
+        except JobNotFound as error:
+            self._skip_instead(error)
+            raise
+        jobs = [follow.job for follow in self._follows.values() if follow.job and follow.has_ended]
+        return jobs if len(jobs) == len(self._follows) else None
 
     def _look_for(self, selection: Selection, context: Context) -> list[Job] | None:
-        jobs = self.hook.select_jobs([selection])[selection]
-        for job in jobs:
-            self._see(job, job.id)
-        now = datetime.now(UTC)
-        if selection.is_done(jobs, now):
-            return jobs
-        # Nothing is kept between two looks in reschedule mode; the run's start is the next best beginning.
-        run: Any = context["dag_run"]
-        began = (run.start_date if self.reschedule else self._began) or now
+        if self._follow_selection is None:
+            # Nothing is kept between two looks in reschedule mode: the run's start is the next best.
+            run: Any = context["dag_run"]
+            began = (run.start_date if self.reschedule else None) or datetime.now(UTC)
+            arguments = self._follow_arguments(began)
+            self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
         try:
-            selection.check_hope(jobs, now, began, self.missing_grace, self.conn_id)
+            jobs = self.hook.select_jobs([selection])[selection]
+            return jobs if self._follow_selection.see(jobs, datetime.now(UTC)) else None
+        except VendorUnavailable as error:
+            self._follow_selection.note_trouble(error)
+            return None
         except JobNotFound as error:
-            raise self._ending(error) from error
-        return None
+            self._skip_instead(error)
+            raise
 
-    def _has_ended(self, job_id: str) -> bool:
-        return self._seen[job_id].state.is_terminal
+    def _follow_arguments(self, began: datetime) -> dict[str, Any]:
+        return {"conn_id": self.conn_id, "began": began, "grace": self.missing_grace, "log": self.log}
 
-    def _see(self, job: Job, job_id: str) -> None:
-        # Under the id that was asked for: the vendor's may have another case.
-        before = self._seen.get(job_id)
-        if before is None or before.state is not job.state:
-            self.log.info("%s is %s", job, job.describe())
-        self._seen[job_id], self._seen_at = job, datetime.now(UTC)
-
-    def _miss(self, job_id: str, context: Context) -> None:
-        now = time.monotonic()
-        error = JobNotFound(
-            f"{self.vendor} does not know job {job_id!r}. Check job_id and connection {self.conn_id!r}."
-        )
-        if job_id not in self._missing_since:
-            self._missing_since[job_id] = now - self._looked_before(context)
-            self.log.warning("%s Waiting up to %.0f s for it.", error, self.missing_grace)
-        if now - self._missing_since[job_id] >= self.missing_grace:
-            raise self._ending(error)
-
-    def _looked_before(self, context: Context) -> float:
-        """Return for how many seconds other objects have looked before this one, in reschedule mode."""
-        ti: Any = context["ti"]
+    def _first_look(self, context: Context) -> datetime:
+        """Return when the first look was, in reschedule mode at another object's."""
+        now, ti = datetime.now(UTC), context["ti"]
         if not self.reschedule:
-            return 0.0
+            return now
         # Airflow 3 has to be asked; Airflow 2 keeps the first start of a task that it reschedules.
         ask = getattr(ti, "get_first_reschedule_date", None)
-        first = ask(context) if ask else ti.start_date
-        return max((datetime.now(UTC) - first).total_seconds(), 0.0) if first else 0.0
+        first: datetime | None = ask(context) if ask else ti.start_date
+        return min(first or now, now)
 
-    def _last_seen(self) -> str:
-        if not self._seen:
-            return "It was never seen."
-        states = "; ".join(f"{job.id} {job.describe()}" for job in self._seen.values())
-        return f"When last read, at {self._seen_at}: {states}."
+    def _report_timeout(self) -> str:
+        follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]
+        now = datetime.now(UTC)
+        return " ".join(follow.report(now) for follow in follows if not getattr(follow, "has_ended", False))
 
     # ------------------------------------------------------------------ the end
 
@@ -390,9 +360,9 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             self.log.info("%s is %s", job, job.describe())
         if bad := [job for job in jobs if job.state not in self.expected_states]:
             error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
-            raise self._ending(error("; ".join(map(_obituary, bad)), bad[0]))
+            raise self._skip_instead(error("; ".join(map(_describe_end, bad)), bad[0]))
         if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failed_checks(job)]:
-            raise self._ending(JobCheckFailed("; ".join(wrong), jobs[0]))
+            raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
         tell_outlets(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
         return found[0] if isinstance(self.job_id, str | int) else found
@@ -405,13 +375,13 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
         try:
             whole = self.hook.get_job(job.id)
         except (VendorUnavailable, JobNotFound) as error:
-            # How it ended is known, whoever does not answer now.
+            # The end is known; only the extra record is missing.
             self.log.warning("The whole record of %s cannot be read: %s", job, error)
             return self.hook.add_details(job, needed)
         return whole if whole.state is job.state else replace(job, raw=whole.raw)
 
     def _failed_checks(self, job: Job) -> list[str]:
-        failures = failed_checks(job, self.checks)
+        failures = failed_checks(job, self.checks, self.hook_class.vendor)
         if self.check is None:
             return failures
         verdict: Any = self.check(job)
@@ -423,12 +393,17 @@ class IngestJobSensor(VendorTask, BaseSensorOperator):
             verdict if isinstance(verdict, str) and verdict else f"{name}() returned {verdict!r}",
         ]
 
-    def _ending(self, error: JobEnded | JobNotFound | WaitTimeout) -> Exception:
+    def _skip_instead(self, error: Exception) -> Exception:
+        """Return the error; where the task skips because of it, raise the skip instead.
+
+        :param error: how a job ended, or that it was not found, or not in time.
+        """
         # Airflow before 3.2 does not know never_fail where a deferred sensor goes on.
-        skips = self.soft_fail or getattr(self, "never_fail", False)
-        return AirflowSkipException(str(error)) if skips else error
+        if self.soft_fail or getattr(self, "never_fail", False):
+            raise AirflowSkipException(str(error)) from error
+        return error
 
 
-def _obituary(job: Job) -> str:
+def _describe_end(job: Job) -> str:
     said = [f"{job} is {job.describe()}", job.failure and f"The vendor says: {job.failure}", job.url]
     return ". ".join(part for part in said if part)

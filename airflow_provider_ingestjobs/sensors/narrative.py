@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import WaitArguments
 
-class NarrativeJobSensor(IngestJobSensor):
+
+class NarrativeJobSensor(IngestJobSensor[NarrativeHook]):
     """Waits until jobs of Narrative's have ended.
 
     :param narrative_conn_id: the Airflow connection.
@@ -40,7 +43,7 @@ class NarrativeJobSensor(IngestJobSensor):
         data_plane_id: str | list[str] | None = None,
         job_type: str | list[str] | None = None,
         tags: str | list[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(
             filters={
@@ -51,4 +54,8 @@ class NarrativeJobSensor(IngestJobSensor):
             },
             **kwargs,
         )
+        self.dataset_id = dataset_id
+        self.data_plane_id = data_plane_id
+        self.job_type = job_type
+        self.tags = tags
         self.narrative_conn_id = narrative_conn_id

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.task_arguments import WaitArguments
 
-class PolarisJobSensor(IngestJobSensor):
+
+class PolarisJobSensor(IngestJobSensor[PolarisHook]):
     """Waits until ingestion jobs of Imply Polaris have ended.
 
     :param imply_polaris_conn_id: the Airflow connection.
@@ -40,12 +43,15 @@ class PolarisJobSensor(IngestJobSensor):
         table_name: str | list[str] | None = None,
         job_type: str | list[str] | None = None,
         health_status: str | list[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(
             filters={"table_name": table_name, "job_type": job_type, "health_status": health_status},
             **kwargs,
         )
+        self.table_name = table_name
+        self.job_type = job_type
+        self.health_status = health_status
         self.imply_polaris_conn_id = imply_polaris_conn_id
         self.project_id = project_id
 

@@ -20,11 +20,11 @@ BASE = "from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseHook"
 OURS = "\n".join(
     [
         BASE,
-        "from airflow_provider_ingestjobs.connections import CONNECTION_TYPES as kinds",
+        "from airflow_provider_ingestjobs.vendors import VENDORS as vendors",
         "from importlib import import_module",
-        "for kind in kinds.values():",
-        "    import_module('airflow_provider_ingestjobs.sensors.' + kind.module)",
-        "    import_module('airflow_provider_ingestjobs.operators.' + kind.module)",
+        "for vendor in vendors:",
+        "    import_module('airflow_provider_ingestjobs.sensors.' + vendor.module)",
+        "    import_module('airflow_provider_ingestjobs.operators.' + vendor.module)",
     ]
 )
 

@@ -15,6 +15,8 @@ from support.vendors import BY_NAME
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+
 OURS = tuple(BY_NAME)
 PEERS = ("airbyte", "dbt_cloud", "databricks")
 #: Jobs of the vendor that nobody waits for.
@@ -68,8 +70,6 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
         return DatabricksExecutionTrigger(
             int(job_id), "databricks_default", polling_period_seconds=int(interval)
         )
-
-    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
     now = datetime.now(UTC)
     return IngestJobTrigger(

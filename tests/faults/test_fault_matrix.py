@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import JobNotFound, VendorError, VendorUnavailable
+from airflow_provider_ingestjobs.errors import VendorError, VendorUnavailable
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault
+from airflow_provider_ingestjobs.triggers import backoff as backoff_module
 from airflow_provider_ingestjobs.triggers import watch as watch_module
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.watch import watch_for
@@ -64,9 +66,9 @@ def lab(
             row.make(opened)
             slow = "read_timeout" in opened.extra or opened.host
             monkeypatch.setattr(f"{HTTP}.RETRIES", 0 if slow else 1)
-            monkeypatch.setattr(f"{HTTP}.LONGEST_SLEEP", fault_matrix.LONGEST_SLEEP)
-            limit = 2**20 if row.name == "a gzip bomb" else fault_matrix.MOST_BYTES
-            monkeypatch.setattr(f"{HTTP}.MOST_BYTES", limit)
+            monkeypatch.setattr(f"{HTTP}.MAX_SLEEP", fault_matrix.MAX_SLEEP)
+            limit = 2**20 if row.name == "a gzip bomb" else fault_matrix.MAX_BYTES
+            monkeypatch.setattr(f"{HTTP}.MAX_BYTES", limit)
             opened.connect()
             return opened
 
@@ -203,9 +205,9 @@ def test_trigger_cell(
     lab: Any, row: Trouble, case: VendorCase, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
     record_property(CELL, (row.name, "wait"))
-    monkeypatch.setattr(watch_module, "GATHER", 0.0)
-    monkeypatch.setattr(watch_module, "LONGEST_BACKOFF", 0.05)
-    monkeypatch.setattr(watch_module, "CONNECTION_AGE", 0.0)
+    monkeypatch.setattr(watch_module, "NEW_WAITS_DELAY", 0.0)
+    monkeypatch.setattr(backoff_module, "MAX_BACKOFF", 0.05)
+    monkeypatch.setattr(watch_module, "MAX_CONNECTION_AGE", 0.0)
     # Absurd pauses are kept by the watch, and would be by this test.
     monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.read_retry_after", lambda value: None)
     outcome = expected(row, "wait", case.name)
@@ -234,7 +236,7 @@ async def wait_in_triggerer(lab: Lab, sensor: Any, outcome: Outcome) -> Any:
     waiting = asyncio.ensure_future(fire(trigger))
     if outcome.error is None and outcome is not fault_matrix.SUCCEEDS:
         watch = watch_for(lab.case.hook, sensor.conn_id, {})
-        await until(lambda: watch._failures or watch._memory.read_at or watch._quiet_polls)
+        await until(lambda: watch._failures or watch._state.asked_at or watch._quiet_polls)
         assert not waiting.done()
         lab.heal()
         lab.sandbox.set_state(lab.case.name, lab.job_id, lab.case.words[JobState.SUCCEEDED])

@@ -14,23 +14,22 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ingestjobs.exceptions import IngestJobsError, InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part
+from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.adverity import _query_of
-from airflow_provider_ingestjobs.hooks.answer import Answer
-from airflow_provider_ingestjobs.hooks.base import Memory
+from airflow_provider_ingestjobs.hooks.connection import check_url, read_connection
 from airflow_provider_ingestjobs.hooks.http import read_retry_after
-from airflow_provider_ingestjobs.hooks.settings import check_url, read_connection
+from airflow_provider_ingestjobs.hooks.records import once
+from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import (
     Job,
     JobState,
     as_plain,
-    check_job_id,
     fold_states,
     normalise_word,
     parse_timestamp,
-    path_part,
 )
-from airflow_provider_ingestjobs.triggers.job import jobs_from_event
+from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 from support.vendors import VENDORS, VendorCase
 
 # Whatever is found is found by everybody: the same inputs in each run, and no deadline on a busy machine.
@@ -138,7 +137,7 @@ def hook_of(case: VendorCase) -> Any:
     """Return a hook with settings and without a connection: none of this sends anything."""
     hook = case.hook("c")
     host = SimpleNamespace(host="h.example.com", login=None, password="hunter2", schema=None, port=None)
-    hook.settings = case.hook.read_settings("c", host, {"tenant": "t"})
+    hook.connect(case.hook.read_settings("c", host, {"tenant": "t"}))
     return hook
 
 
@@ -177,7 +176,7 @@ def test_records(case: VendorCase) -> None:
     @example({FIELDS[case.name][0]: 1, FIELDS[case.name][1]: 10**400})
     def run(record: Any) -> None:
         try:
-            job = hook.job_from(record, keep_raw=True)
+            job = hook.records.job(record, keep_raw=True)
         except VendorUnavailable as error:
             assert str(error).isprintable()  # noqa: PT017
             return
@@ -194,8 +193,8 @@ def test_lists(case: VendorCase) -> None:
     @given(st.one_of(JSON, st.lists(nearly(case.name, list(case.words.values())), max_size=4)))
     def run(records: Any) -> None:
         for read in (
-            lambda: list(hook.once(hook.jobs_from(records, keep_raw=True))),
-            lambda: list(hook.wanted_from(records, id_field, {"isj-1", "4711", "None"}, Memory()).values()),
+            lambda: list(once(hook.records.jobs(records, keep_raw=True))),
+            lambda: list(hook.records.wanted(records, id_field, {"isj-1", "4711", "None"}, {}).values()),
         ):
             try:
                 jobs = read()
@@ -216,7 +215,7 @@ def test_envelopes_read_piece_by_piece(body: Any, key: str) -> None:
     """A list that is decoded record by record is the one that is decoded at once."""
     text = json.dumps(body).replace("Infinity", "1e999")
     found = body.get(key) if isinstance(body, dict) else body
-    answer = Answer(200, {}, text.encode())
+    answer = Response(200, {}, text.encode())
     try:
         records = list(answer.records(key, or_bare=True))
     except ValueError:
@@ -238,7 +237,7 @@ def test_envelopes_read_piece_by_piece(body: Any, key: str) -> None:
 def test_bodies(body: bytes) -> None:
     for read in (lambda answer: answer.json(), lambda answer: list(answer.records("data", or_bare=True))):
         try:
-            read(Answer(200, {}, body))
+            read(Response(200, {}, body))
         except ValueError:
             continue
 
@@ -401,7 +400,7 @@ def test_addresses(url: str) -> None:
 )
 def test_connections(case: VendorCase, connection: Any, extra: dict[str, Any]) -> None:
     try:
-        checked = read_connection(case.hook.kind, "c", connection, extra)
+        checked = read_connection(case.hook.vendor, "c", connection, extra)
         case.hook._check_settings(checked)
     except InvalidInput as error:
         assert "connection 'c'" in str(error)  # noqa: PT017
@@ -421,7 +420,7 @@ def test_job_ids(value: Any) -> None:
         return
     assert 0 < len(job_id) <= 256
     assert not set(job_id) & set("/\\?#%& \r\n\t")
-    assert "/" not in path_part("job_id", job_id)
+    assert "/" not in check_path_part("job_id", job_id)
 
 
 @given(JSON)
@@ -446,7 +445,7 @@ def test_details(case: VendorCase, monkeypatch: pytest.MonkeyPatch) -> None:
     hook = HOOKS[case.name]
     ended = Job("v", "isj-1", JobState.FAILED, "failed", details={"workflow_id": "wf-1"})
     answers: list[Any] = []
-    monkeypatch.setattr(hook, "request", lambda *args, **kwargs: answers[0])
+    monkeypatch.setattr(hook.client, "request", lambda *args, **kwargs: answers[0])
     totals = st.dictionaries(
         st.sampled_from(["numRowsProcessed", "numRowsPersisted", "numRowsSkippedByError"]), SCALARS
     )

@@ -20,7 +20,8 @@ import pytest
 
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
-from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, jobs_from_event
+from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.watch import watch_for
 from support.vendors import VENDORS, VendorCase
 
@@ -85,13 +86,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
             return datetime.fromtimestamp(clock.time(), tz)
 
     package = "airflow_provider_ingestjobs"
-    for module in ("triggers.watch", "triggers.job", "hooks.base", "hooks.narrative"):
+    for module in ("triggers.watch", "triggers.base", "hooks.client", "hooks.reading", "hooks.narrative"):
         monkeypatch.setattr(f"{package}.{module}.time", fake)
-    for module in ("triggers.job", "hooks.base", "hooks.narrative"):
+    for module in ("triggers.job", "hooks.reading", "hooks.narrative"):
         monkeypatch.setattr(f"{package}.{module}.datetime", SimulatedDatetime)
     monkeypatch.setattr(f"{package}.hooks.http.RETRIES", 0)
 
-    async def at_once(call: Callable[[], T]) -> T:
+    async def at_once(call: Callable[[], T], limit: Any = None) -> T:
         # Time passes while a loop with nothing to do waits for a thread: a poll takes none here.
         return call()
 
@@ -105,8 +106,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         return connection.extra_dejson
 
     monkeypatch.setattr(f"{package}.triggers.watch.in_thread", at_once)
-    monkeypatch.setattr(f"{package}.triggers.watch.get_async_connection", connection_at_once)
-    monkeypatch.setattr(f"{package}.triggers.watch.get_async_extra_dejson", extra_at_once)
+    monkeypatch.setattr(f"{package}.hooks.connection.get_async_connection", connection_at_once)
+    monkeypatch.setattr(f"{package}.hooks.connection.get_async_extra_dejson", extra_at_once)
     return clock
 
 
@@ -130,7 +131,7 @@ STORMS: tuple[dict[str, Any], ...] = (
 def trigger_for(case: VendorCase, conn_id: str, job_id: str, clock: Clock) -> IngestJobTrigger:
     began = datetime.fromtimestamp(clock.time(), UTC)
     return IngestJobTrigger(
-        hook=case.hook.kind.hook,
+        hook=case.hook.vendor.hook,
         conn_id=conn_id,
         job_ids=[job_id],
         poll_interval=INTERVAL,
@@ -215,8 +216,8 @@ def test_two_days(
                 group.create_task(wait(job_id))
             group.create_task(storms())
         watch = watch_for(case.hook, "long", {})
-        assert not watch._waits
-        assert not watch._memory.jobs
+        assert not watch._subscriptions
+        assert not watch._state.jobs
 
     caplog.set_level("ERROR")
     tracemalloc.start(1)

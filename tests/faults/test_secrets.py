@@ -19,16 +19,17 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,
     InvalidInput,
-    JobFailed,
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.exceptions import JobFailed
+from airflow_provider_ingestjobs.hooks.connection import check_url
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
-from airflow_provider_ingestjobs.hooks.settings import check_url
+from airflow_provider_ingestjobs.hooks.records import MAX_UNKNOWN_WORDS
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
@@ -48,7 +49,7 @@ INJECTED = "first\r\n2026-01-01 00:00:00 ERROR root forged\u2028line\x1b[31m\x85
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.RETRIES", 0)
-    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.GATHER", 0.0)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.NEW_WAITS_DELAY", 0.0)
 
 
 @pytest.fixture
@@ -92,10 +93,10 @@ def canaries(sandbox: Sandbox, case: VendorCase) -> set[str]:
 
 def echo_of(hook: Any, with_token: bool = True) -> str:
     """Return all that a vendor has been sent by a hook, as it may say it back."""
-    headers = [*hook._token_request().headers.values()]
+    headers = [*hook.token_request().headers.values()]
     if with_token or not hook.settings.login:
-        headers.append(hook._authorization())
-    form = hook._token_request().form
+        headers.append(hook.client._authorization())
+    form = hook.token_request().form
     secrets = [header.rpartition(" ")[2] for header in headers] + [hook.settings.password]
     return f"{' '.join(secrets)} {' '.join(headers)} {urlencode(form)} {json.dumps(dict(form))}"
 
@@ -191,7 +192,7 @@ def things_of(hook: Any) -> list[Any]:
     return [
         hook,
         hook.settings,
-        hook._token_request(),
+        hook.token_request(),
         hook.get_conn(),
         dict(hook.get_conn().headers),
         hook.get_conn().auth,
@@ -221,7 +222,8 @@ def run_tasks(case: VendorCase, conn_id: str, job_id: str, sandbox: Sandbox) -> 
     sandbox.add_fault(Fault(vendor=case.name, status=403, body=echo_of(sensor.hook, False), times=None))
     event = in_time(fire(trigger))
     sandbox.clear_faults()
-    assert event["error"] == "AuthenticationFailed"
+    # Where a token is asked for, it is the login that is refused.
+    assert event["error"] == ("AuthenticationFailed" if sensor.hook.settings.login else "PermissionDenied")
     assert_no_secret(canaries(sandbox, case), event)
     if case.cancel_operator:
         operator = case.cancel_operator(
@@ -248,9 +250,9 @@ def test_half_a_secret_at_the_cut_is_not_shown(sandbox: Sandbox, connections: An
     conn_id = connections.add("narrative", password=key)
     for padding in range(0, 1300, 7):
         text = "x" * padding + key * 10
-        shown_text = NARRATIVE.hook(conn_id)._readable(text.encode())
+        shown_text = NARRATIVE.hook(conn_id).client.redact(text.encode())
         assert "k012" not in shown_text
-        assert "k012" not in NARRATIVE.hook(conn_id)._readable(text)
+        assert "k012" not in NARRATIVE.hook(conn_id).client.redact(text)
 
 
 @pytest.mark.parametrize("case", VENDORS, ids=str)
@@ -448,7 +450,9 @@ def test_absurd_token_lives(life: str, sandbox: Sandbox, connections: Any) -> No
             hook.get_job(job_id)
     else:
         assert hook.get_job(job_id).id == job_id
-        assert hook._token[1] == float("inf")
+        hook.get_job(job_id)
+        # It is used until it is refused.
+        assert [request.path for request in sandbox.requests()].count("/oauth/token") == 1
 
 
 def test_cookies_are_neither_kept_nor_sent(sandbox: Sandbox, connections: Any) -> None:
@@ -585,7 +589,7 @@ def test_a_vendor_cannot_write_log_lines_with_ids(
     record = dict(hook.get_job(case.job_id).raw)
     for odd in (INJECTED, "", "x" * 1000, "\u202e123"):
         with pytest.raises(VendorUnavailable) as caught:
-            hook.job_from({**record, case.id_field: odd})
+            hook.records.job({**record, case.id_field: odd})
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 500
 
@@ -610,9 +614,12 @@ def test_links_are_built_here(case: VendorCase, url: str, sandbox: Sandbox, conn
 
 def test_unknown_words_do_not_fill_memory_and_log(sandbox: Sandbox, connections: Any, caplog: Any) -> None:
     hook = NARRATIVE.hook(connections.add("narrative"))
-    for number in range(1000):
-        assert hook.state_of(f"word {number}" + "x" * 1000) is JobState.UNKNOWN
-    assert len(hook._unknown_words) <= 100
+    with caplog.at_level(logging.WARNING):
+        for number in range(1000):
+            assert hook.words.state_of(f"word {number}" + "x" * 1000) is JobState.UNKNOWN
+    told = [record for record in caplog.records if "not known here" in record.getMessage()]
+    assert len(told) <= MAX_UNKNOWN_WORDS
+    assert len(hook.words._unknown) <= MAX_UNKNOWN_WORDS
 
 
 def test_settings_are_checked_with_the_name_of_the_key() -> None:

@@ -12,14 +12,10 @@ from urllib.parse import parse_qs
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import (
-    AuthenticationFailed,
-    InvalidInput,
-    JobNotFound,
-    VendorUnavailable,
-)
+from airflow_provider_ingestjobs.errors import AuthenticationFailed, InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
-from airflow_provider_ingestjobs.hooks.base import Memory
+from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
@@ -246,7 +242,7 @@ class TestAbsentJobs:
         job_ids = [str(number) for number in range(1, 31)]
         for job_id in job_ids:
             sandbox.add_job("adverity", job_id, [(0, "Running")])
-        memory = Memory()
+        memory = ReadState()
         began = hook.read_jobs(job_ids, memory).jobs["1"].created_at
         assert began is not None
         # Of those that have ended, the first one was planned for two hours ago.
@@ -273,22 +269,22 @@ class TestAbsentJobs:
         # The current ones are listed; it hits the next list.
         sandbox.add_fault(Fault(path="/api/jobs/$", headers={"X-Fault": "none"}))
         sandbox.add_fault(Fault(path="/api/jobs/$", **fault))
-        read = hook.read_jobs(job_ids, Memory())
+        read = hook.read_jobs(job_ids, ReadState())
         assert {job_id for job_id, job in read.jobs.items() if job.state is JobState.SUCCEEDED} == set(
             job_ids[1:]
         )
         assert read.jobs["1"].state is JobState.RUNNING
-        assert not read.interrupted
+        assert not read.stopped_by
 
     @pytest.mark.usefixtures("one_try")
     def test_a_vendor_that_asks_for_a_pause_gets_it(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("adverity", "1")
         sandbox.add_fault(Fault(path="/api/jobs/[23]/$", status=404))
         sandbox.add_fault(Fault(path="/api/jobs/[23]/$", status=429, headers={"Retry-After": "600"}))
-        memory = Memory(read_at={"1": 0, "2": 1, "3": 2})
+        memory = ReadState(asked_at={"1": 0, "2": 1, "3": 2})
         read = hook.read_jobs(["1", "2", "3"], memory)
-        assert read.interrupted is not None
-        assert read.interrupted.retry_after == 600
+        assert read.stopped_by is not None
+        assert read.stopped_by.retry_after == 600
         # Nor is the second one looked for elsewhere now, or missing.
         assert len(sandbox.requests()) == 3
         assert read.missing == set()
@@ -300,7 +296,7 @@ class TestAbsentJobs:
         job_ids = [str(number) for number in range(1, 8)]
         for job_id in job_ids:
             sandbox.add_job("adverity", job_id, [(0, "Running")])
-        memory = Memory()
+        memory = ReadState()
         hook.read_jobs(job_ids, memory)
         for job_id in job_ids:
             later = datetime.now(UTC) + timedelta(days=1)
@@ -316,9 +312,9 @@ class TestAbsentJobs:
         page = {"count": 1, "next": None, "previous": None, "results": [{"id": 5}]}
         sandbox.add_fault(Fault(path="/5/$", status=404, times=None))
         sandbox.add_fault(Fault(path="/api/jobs/$", body=page, times=None))
-        read = hook.read_jobs(["5"], Memory())
+        read = hook.read_jobs(["5"], ReadState())
         assert read.missing == set()
-        assert isinstance(read.troubles["5"], VendorUnavailable)
+        assert isinstance(read.errors["5"], VendorUnavailable)
         with pytest.raises(VendorUnavailable):
             hook.get_job("5")
 
@@ -327,7 +323,7 @@ class TestAbsentJobs:
             sandbox.add_job("adverity", job_id, [(0, "Discarded")])
         sandbox.add_fault(Fault(path="/api/jobs/[0-9]+/$", status=404, times=None))
         nowhere = {str(number) for number in range(101, 108)}
-        read = hook.read_jobs(["1", "2", *nowhere], Memory())
+        read = hook.read_jobs(["1", "2", *nowhere], ReadState())
         assert read.jobs.keys() == {"1", "2"}
         assert read.missing == nowhere
         lists = [request for request in sandbox.requests() if request.path == "/api/jobs/"]
@@ -341,13 +337,13 @@ class TestAbsentJobs:
         sandbox.add_fault(Fault(path="/api/jobs/2/$", status=404, times=None))
         sandbox.add_fault(Fault(path="/api/jobs/$", status=503))
         sandbox.add_fault(Fault(path="/api/jobs/$", status=403))
-        read = hook.read_jobs(["1", "2"], Memory())
+        read = hook.read_jobs(["1", "2"], ReadState())
         assert (read.jobs.keys(), read.missing) == ({"1"}, set())
-        assert isinstance(read.troubles["2"], VendorUnavailable)
-        read = hook.read_jobs(["1", "2"], Memory())
+        assert isinstance(read.errors["2"], VendorUnavailable)
+        read = hook.read_jobs(["1", "2"], ReadState())
         assert (read.jobs.keys(), read.missing) == ({"1"}, set())
-        assert isinstance(read.troubles["2"], AuthenticationFailed)
-        assert hook.read_jobs(["1", "2"], Memory()).jobs["2"].state is JobState.CANCELLED
+        assert isinstance(read.errors["2"], AuthenticationFailed)
+        assert hook.read_jobs(["1", "2"], ReadState()).jobs["2"].state is JobState.CANCELLED
 
     def test_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("adverity", "5", [(0, "Discarded")])

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import CancelRefused, InvalidInput, VendorError
+from airflow_provider_ingestjobs.errors import CancelRefused, InvalidInput, VendorError
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     CancelRefused,
     InvalidInput,
-    JobNotFound,
     NotSupported,
     VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks import base
-from airflow_provider_ingestjobs.hooks.base import Memory
+from airflow_provider_ingestjobs.exceptions import JobNotFound
+from airflow_provider_ingestjobs.hooks import client, reading
+from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.vendors import (
@@ -135,7 +135,7 @@ class TestTokens:
             recorder.answers[path] = answer
         began = time.monotonic()
         clock = {"now": began}
-        monkeypatch.setattr(base, "time", SimpleNamespace(monotonic=lambda: clock["now"]))
+        monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: clock["now"]))
 
         def exchanges_after(seconds: float) -> int:
             clock["now"] = began + seconds
@@ -231,7 +231,7 @@ class TestStateWords:
         ],
     )
     def test_table(self, case: VendorCase, word: str, state: str, connections: Connections) -> None:
-        assert case.hook(connections.add(case.name)).state_of(word) is JobState(state)
+        assert case.hook(connections.add(case.name)).words.state_of(word) is JobState(state)
 
     @each_vendor
     def test_an_unknown_word_is_told_once_and_does_not_end(
@@ -370,7 +370,7 @@ class TestManyJobs:
         hook = case.hook(connections.add(case.name))
         for job_id in ids(600):
             sandbox.add_job(case.name, job_id)
-        memory = Memory()
+        memory = ReadState()
         assert hook.read_jobs(ids(600), memory).jobs.keys() == set(ids(600))
         at_first = len(sandbox.requests())
         sandbox.set_state(case.name, "300", case.words[JobState.SUCCEEDED])
@@ -388,13 +388,13 @@ class TestManyJobs:
         connections: Connections,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(base, "MOST_READS", 3)
+        monkeypatch.setattr(reading, "MAX_READS", 3)
         hook = case.hook(connections.add(case.name))
         empty = {"data": [], "results": [], "values": [], "records": [], "total_records": 0}
         sandbox.add_fault(Fault(path="jobs/?$", body=empty, times=None))
         for job_id in ids(7):
             sandbox.add_job(case.name, job_id)
-        memory = Memory()
+        memory = ReadState()
         seen = [set(hook.read_jobs(ids(7), memory).jobs) for _ in range(3)]
         assert max(len(jobs) for jobs in seen) == 3
         assert set.union(*seen) == set(ids(7))

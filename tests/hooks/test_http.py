@@ -15,12 +15,14 @@ import pytest
 import requests
 
 from airflow_provider_ingestjobs import __version__
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
-    JobNotFound,
+    PermissionDenied,
+    Throttled,
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks import http
 from airflow_provider_ingestjobs.hooks.http import read_retry_after
 from airflow_provider_ingestjobs.job import JobState
@@ -113,7 +115,7 @@ class TestWhatIsSent:
     def test_requests_per_second_hold_for_all_hooks_of_a_connection(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        http.pace_of.cache_clear()
+        http.rate_limiter_of.cache_clear()
         slept: list[float] = []
         # A clock that stands still: each request sleeps for as long as its turn is away from the first one's.
         monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
@@ -169,13 +171,13 @@ class TestStatuses:
         [
             (400, VendorError),
             (401, AuthenticationFailed),
-            (403, AuthenticationFailed),
+            (403, PermissionDenied),
             (405, VendorError),
             (408, VendorUnavailable),
             (409, VendorError),
             (422, VendorError),
             (425, VendorUnavailable),
-            (429, VendorUnavailable),
+            (429, Throttled),
             (500, VendorUnavailable),
             (502, VendorUnavailable),
             (503, VendorUnavailable),
@@ -378,7 +380,7 @@ class TestSlowAnswers:
         assert isinstance(error, VendorUnavailable)
 
     def test_too_much(self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.MOST_BYTES", 2**20)
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.MAX_BYTES", 2**20)
         sandbox.add_fault(Fault(body=b" " * (2**20 + 1)))
         with pytest.raises(VendorUnavailable, match="sent more than 1 MiB: not read"):
             running.get_job(NARRATIVE.job_id)
@@ -388,7 +390,7 @@ class TestSlowAnswers:
         assert running.get_job(NARRATIVE.job_id).state is JobState.RUNNING
 
     def test_the_cap(self) -> None:
-        assert http.MOST_BYTES == 64 * 1024 * 1024
+        assert http.MAX_BYTES == 64 * 1024 * 1024
 
 
 class TestRetries:
@@ -432,7 +434,7 @@ class TestRetries:
     def test_a_long_retry_after_does_not_hold_the_request_but_reaches_the_waiter(
         self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.LONGEST_SLEEP", 0.05)
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.MAX_SLEEP", 0.05)
         sandbox.add_fault(Fault(status=429, headers={"Retry-After": "7200"}, times=None))
         error = within(3, lambda: running.get_job(NARRATIVE.job_id))
         assert isinstance(error, VendorUnavailable)

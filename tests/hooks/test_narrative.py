@@ -11,10 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput, VendorError, VendorUnavailable
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks import narrative
-from airflow_provider_ingestjobs.hooks.base import Memory
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
+from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
@@ -220,7 +220,7 @@ class TestChanges:
         job_ids = [str(number) for number in range(1600)]
         for job_id in job_ids:
             sandbox.add_job("narrative", job_id)
-        memory = Memory()
+        memory = ReadState()
         hook.read_jobs(job_ids, memory)
         assert len(sandbox.requests()) == 4
         sandbox.set_state("narrative", "0", "completed")
@@ -228,7 +228,7 @@ class TestChanges:
         assert read.jobs["0"].state is JobState.SUCCEEDED
         assert len(sandbox.requests()) == 5
         # Now and then everything is read, whatever the order of changes says.
-        monkeypatch.setattr(narrative, "SWEEP_EVERY", 0.0)
+        monkeypatch.setattr(narrative, "FULL_SCAN_EVERY", 0.0)
         assert hook.read_jobs(job_ids, memory).jobs.keys() == set(job_ids)
         assert len(sandbox.requests()) == 9
 
@@ -241,7 +241,7 @@ class TestChanges:
             sandbox.add_job("narrative", job_id)
         records = [{**SAMPLE, "job_id": job_ids[0], "state": "running", "updated_at": "2099-01-01T00:00:00"}]
         sandbox.add_fault(Fault(body={"records": records, "total_records": 1}))
-        memory = Memory()
+        memory = ReadState()
         hook.read_jobs(job_ids, memory)
         sandbox.set_state("narrative", "599", "completed")
         assert hook.read_jobs(job_ids, memory).jobs["599"].state is JobState.SUCCEEDED

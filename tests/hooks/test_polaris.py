@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import AuthenticationFailed, JobNotFound
+from airflow_provider_ingestjobs.errors import AuthenticationFailed
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
@@ -98,7 +99,7 @@ class TestAuthorisation:
         connections.add(
             "polaris", auth="login", host="acme.us-east-1.aws.api.imply.io", extra={"token_url": None}
         )
-        assert PolarisHook()._token_request().url == (
+        assert PolarisHook().token_request().url == (
             "https://id.imply.io/auth/realms/acme/protocol/openid-connect/token"
         )
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ingestjobs.hooks.answer import Answer
+from airflow_provider_ingestjobs.hooks.response import Response
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -21,7 +21,7 @@ values = st.recursive(
 
 
 def records(body: bytes) -> list[Any]:
-    return list(Answer(200, {}, body).records("values", or_bare=True))
+    return list(Response(200, {}, body).records("values", or_bare=True))
 
 
 @given(
@@ -35,7 +35,7 @@ def test_as_the_whole_would_be(
 ) -> None:
     assert records(json.dumps(found, indent=indent).encode(encoding)) == found
     for content in ({**others, "values": found}, {"values": found, **others}):
-        answer = Answer(200, {}, json.dumps(content, indent=indent).encode(encoding))
+        answer = Response(200, {}, json.dumps(content, indent=indent).encode(encoding))
         rest: dict[str, Any] = {}
         assert list(answer.records("values", rest)) == found
         assert rest == others
@@ -74,7 +74,7 @@ def test_no_list(body: bytes) -> None:
 
 def test_a_bare_list_is_none_where_an_object_is_published() -> None:
     with pytest.raises(ValueError, match=r"values"):
-        list(Answer(200, {}, b"[1]").records("values"))
+        list(Response(200, {}, b"[1]").records("values"))
 
 
 def test_nested_too_deep() -> None:

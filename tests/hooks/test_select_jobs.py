@@ -177,7 +177,7 @@ class TestAmperity:
         hook = AmperityHook()
         listed = list(hook.list_jobs(NOW - DAY, NOW))
         # Amperity gives a job again in another window, as its clock and its lists please.
-        monkeypatch.setattr(hook, "_list_window", lambda *window: [*listed, *listed])
+        monkeypatch.setattr(hook, "list_window", lambda *window: [*listed, *listed])
         assert picked(hook, select(feed_id="df-1", changes={"min_jobs": 2})) == [[job_id]]
 
 

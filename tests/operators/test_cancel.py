@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_ingestjobs.exceptions import (
-    AuthenticationFailed,
-    CancelNotConfirmed,
-    CancelRefused,
-    InvalidInput,
-    JobNotFound,
-)
+from airflow_provider_ingestjobs.errors import AuthenticationFailed, CancelRefused, InvalidInput
+from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, JobNotFound
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.task_runs import Outcome, TaskInstance, run_deferred, run_in_worker
@@ -41,7 +36,7 @@ def run(
     sandbox: Sandbox, connections: Connections, quick_watch: None, monkeypatch: pytest.MonkeyPatch
 ) -> RunOperator:
     """Run a vendor's cancel operator to its end in a mode."""
-    monkeypatch.setattr("airflow_provider_ingestjobs.operators.base.SHORTEST_INTERVAL", 0.02)
+    monkeypatch.setattr("airflow_provider_ingestjobs.operators.base.MIN_INTERVAL", 0.02)
 
     def run_operator(case: VendorCase, mode: str, **arguments: Any) -> Outcome:
         runner, deferrable = MODES[mode]
@@ -253,7 +248,6 @@ class TestNotStopping:
         connections: Connections,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.operators.base.MISSING_GRACE", 0.3)
         connections.add("polaris")
         sandbox.cancel_delay = 60
         sandbox.add_job("polaris", POLARIS.job_id)
@@ -265,7 +259,7 @@ class TestNotStopping:
             return job
 
         monkeypatch.setattr(POLARIS.hook, "cancel_job", then_gone)
-        assert type(run(POLARIS, mode).error) is JobNotFound
+        assert type(run(POLARIS, mode, missing_grace=0.3).error) is JobNotFound
 
 
 class TestArguments:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import AuthenticationFailed, InvalidInput
+from airflow_provider_ingestjobs.errors import AuthenticationFailed, InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from support.task_runs import TaskInstance

@@ -13,9 +13,8 @@ import pytest
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
-
     from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
+    from conftest import Client, Clock
 
 JOBS = "/api/ingest/jobs"
 

@@ -14,9 +14,8 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 from airflow_provider_ingestjobs.sandbox.narrative import DATA_PLANE_ID
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from conftest import Client, Clock
 
 LOGIN, PASSWORD = CREDENTIALS["narrative"].login, CREDENTIALS["narrative"].password
 

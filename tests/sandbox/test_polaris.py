@@ -14,9 +14,8 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 from airflow_provider_ingestjobs.sandbox.polaris import ORGANIZATION, PROJECT_ID
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
-
     from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
+    from conftest import Client, Clock
 
 JOBS = f"/v1/projects/{PROJECT_ID}/jobs"
 TOKEN = f"/auth/realms/{ORGANIZATION}/protocol/openid-connect/token"

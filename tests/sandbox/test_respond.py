@@ -17,9 +17,10 @@ from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Client, Clock
     from starlette.requests import Request
     from starlette.routing import Route
+
+    from conftest import Client, Clock
 
 KEY = {"Authorization": f"Bearer {CREDENTIALS['narrative'].key}"}
 LOGIN = {"client_id": CREDENTIALS["amperity"].login, "client_secret": CREDENTIALS["amperity"].password}

@@ -20,9 +20,8 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Sandbox
 from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
-
     from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+    from conftest import Client, Clock
 
 ROOT = Path(__file__).parents[2]
 VENDORS = ("amperity", "adverity", "polaris", "narrative")

@@ -15,9 +15,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
 if TYPE_CHECKING:
-    from conftest import Client
-
     from airflow_provider_ingestjobs.sandbox import Sandbox
+    from conftest import Client
 
 SPECS = Path(__file__).parent.parent / "vendor_specs"
 

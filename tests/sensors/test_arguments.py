@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from support.task_runs import TaskInstance, defer, run_in_worker
@@ -109,7 +109,7 @@ class TestDurations:
         arguments = defer(sensor).serialize()[1]
         assert arguments["poll_interval"] == 120
         assert arguments["missing_grace"] == 60
-        assert arguments["longest_interval"] == 600
+        assert arguments["max_poll_interval"] == 600
 
 
 class TestCancelOnKill:

@@ -16,15 +16,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
 )
 
-from airflow_provider_ingestjobs.exceptions import (
-    AuthenticationFailed,
-    IngestJobsError,
-    JobCancelled,
-    JobFailed,
-    JobNotFound,
-    VendorError,
-    WaitTimeout,
-)
+from airflow_provider_ingestjobs.errors import AuthenticationFailed, IngestJobsError, VendorError
+from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.task_runs import PATIENCE, Outcome, run_deferred, run_in_worker, run_rescheduled

@@ -16,13 +16,8 @@ import pytest
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
-from airflow_provider_ingestjobs.exceptions import (
-    InvalidInput,
-    JobCancelled,
-    JobFailed,
-    JobNotFound,
-    WaitTimeout,
-)
+from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.task_runs import Outcome, run_deferred, run_in_worker, run_rescheduled
@@ -98,7 +93,7 @@ Wait = Callable[..., Outcome]
 @pytest.fixture(params=["poke", "deferred"])
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
-    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.GATHER", 0.02)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.NEW_WAITS_DELAY", 0.02)
     return str(request.param)
 
 
@@ -151,12 +146,14 @@ def ran(sandbox: Sandbox, started: datetime, word: str = "succeeded", **fields: 
 class TestArguments:
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_neither_a_job_nor_a_selection(self, case: VendorCase) -> None:
-        with pytest.raises(InvalidInput, match=rf"job_id=None .*select jobs by {case.hook.selects[0]}"):
+        with pytest.raises(
+            InvalidInput, match=rf"job_id=None .*select jobs by {next(iter(case.hook.vendor.filters))}"
+        ):
             case.sensor(task_id="wait")
 
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_both(self, case: VendorCase) -> None:
-        noun = case.hook.selects[0]
+        noun = next(iter(case.hook.vendor.filters))
         with pytest.raises(InvalidInput, match=f"either job_id or {noun}, not both"):
             case.sensor(task_id="wait", job_id=case.job_id, **{noun: "x"})
 

@@ -13,14 +13,17 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     CancelRefused,
-    JobNotFound,
     NotSupported,
+    PermissionDenied,
+    Throttled,
+    Unreadable,
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support import fault_servers
@@ -32,9 +35,9 @@ MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
 OPERATIONS = ("get", "list", "cancel", "token", "wait")
 #: The longest a request may sleep for a Retry-After in these tests, in seconds.
-LONGEST_SLEEP = 0.02
+MAX_SLEEP = 0.02
 #: The largest answer that is read in the rows on size.
-MOST_BYTES = 12 * 2**20
+MAX_BYTES = 12 * 2**20
 TIMEOUT = 0.1
 
 
@@ -168,6 +171,10 @@ def unavailable(*says: str, **more: Any) -> Outcome:
     return fails(VendorUnavailable, *says, **more)
 
 
+def unreadable(*says: str, **more: Any) -> Outcome:
+    return fails(Unreadable, *says, **more)
+
+
 WORKS = Outcome("read as it is")
 RETRIED = Outcome("sent again, works", requests=2)
 NEW_TOKEN = Outcome("new token, works", requests=2)
@@ -206,7 +213,7 @@ class Trouble:
         if outcome is not None:
             return outcome
         read = self.outcome("get", vendor)
-        if read.error in (None, VendorUnavailable):
+        if read.error is None or issubclass(read.error, VendorUnavailable):
             return GOES_ON if read.applies else NOT_HERE
         return Outcome(f"ends: {read.text}", error=read.error, says=read.says)
 
@@ -230,7 +237,12 @@ def passing(
         same(
             f"{kind}, for good",
             lambda lab: lab.spoil(status=code, headers=headers),
-            unavailable(f"answered {code}", retry_after=retry_after, requests=2),
+            fails(
+                Throttled if code == 429 else VendorUnavailable,
+                f"answered {code}",
+                retry_after=retry_after,
+                requests=2,
+            ),
         ),
     )
 
@@ -303,7 +315,7 @@ def _large(lab: Lab) -> Any:
 
 
 def _too_large(lab: Lab) -> Any:
-    return b"[" + b" " * MOST_BYTES + b"]"
+    return b"[" + b" " * MAX_BYTES + b"]"
 
 
 def _truncated(lab: Lab) -> Any:
@@ -527,9 +539,9 @@ def _in_half_a_minute() -> str:
 
 REJECTED = fails(AuthenticationFailed, "401", "check login and password")
 NO_REDIRECT = ("Redirects are not followed", "check the connection's host")
-UNREADABLE = unavailable("sent a job record that cannot be read")
-NOT_JSON = unavailable("that is not JSON")
-NO_TOKEN = unavailable("sent no", "token")
+UNREADABLE = unreadable("sent a job record that cannot be read")
+NOT_JSON = unreadable("that is not JSON")
+NO_TOKEN = unreadable("sent no", "token")
 NO_GRACE = "goes on for `missing_grace`, then `JobNotFound`"
 
 MATRIX: tuple[Trouble, ...] = (
@@ -581,7 +593,7 @@ MATRIX: tuple[Trouble, ...] = (
         token=NEW_TOKEN,
     ),
     status("401, for good: a wrong key", 401, outcome=REJECTED),
-    status("403", 403, outcome=fails(AuthenticationFailed, "403: not permitted"), token=REJECTED),
+    status("403", 403, outcome=fails(PermissionDenied, "403: not permitted"), token=REJECTED),
     status(
         "404",
         404,
@@ -601,21 +613,21 @@ MATRIX: tuple[Trouble, ...] = (
     *passing(502, "", {}, None),
     *passing(503, "", {}, None),
     *passing(504, "", {}, None),
-    body("HTML", lambda lab: "<!doctype html>\n<title>Sign in</title>", NOT_JSON, list=unavailable()),
+    body("HTML", lambda lab: "<!doctype html>\n<title>Sign in</title>", NOT_JSON, list=unreadable()),
     body(
         "empty body",
         lambda lab: b"",
-        unavailable("no JSON object"),
-        list=unavailable(),
+        unreadable("no JSON object"),
+        list=unreadable(),
         token=NOT_JSON,
     ),
     body("truncated JSON", _truncated, NOT_JSON),
-    body("null", lambda lab: b"null", unavailable("no JSON object"), list=unavailable(), token=NO_TOKEN),
+    body("null", lambda lab: b"null", unreadable("no JSON object"), list=unreadable(), token=NO_TOKEN),
     body(
         "an array for an object",
         lambda lab: b"[[]]",
-        unavailable("no JSON object"),
-        list=unavailable("sent a job list"),
+        unreadable("no JSON object"),
+        list=unreadable("sent a job list"),
         token=NO_TOKEN,
         vendors={("list", "polaris"): LEFT_OUT},
     ),
@@ -623,7 +635,7 @@ MATRIX: tuple[Trouble, ...] = (
         "a number for an array, and for a token",
         _wrong_list,
         UNREADABLE,
-        list=unavailable("sent a job list"),
+        list=unreadable("sent a job list"),
         token=NO_TOKEN,
     ),
     body("NaN and Infinity", lambda lab: b'{"id": NaN, "data": [Infinity]}', NOT_JSON),
@@ -649,7 +661,7 @@ MATRIX: tuple[Trouble, ...] = (
     record(
         "no record at all in the list, but null",
         lambda case, job: None,
-        unavailable("no JSON object"),
+        unreadable("no JSON object"),
         LEFT_OUT,
     ),
     record(
@@ -663,7 +675,7 @@ MATRIX: tuple[Trouble, ...] = (
     record("timestamps out of range", _times("0001-01-01T00:00:00+23:59"), WORKS, WORKS),
     record("timestamps that are numbers", _times(1_700_000_000), WORKS, WORKS),
     record("ids that are numbers here and text there", _numbers_for_ids, WORKS, WORKS),
-    record("another job's record", _another, unavailable("when asked for"), NOT_HERE),
+    record("another job's record", _another, unreadable("when asked for"), NOT_HERE),
     record("the job's id in capital letters", _other_case, WORKS, NOT_HERE),
     record("control characters and lone surrogates", _odd_texts, WORKS, WORKS),
     record("numbers beyond 64 bits", _huge_numbers, WORKS, WORKS),
@@ -690,8 +702,8 @@ MATRIX: tuple[Trouble, ...] = (
         _circle,
         NOT_HERE,
         vendors={
-            ("list", "adverity"): unavailable("go in circles"),
-            ("list", "narrative"): unavailable("same page again"),
+            ("list", "adverity"): unreadable("go in circles"),
+            ("list", "narrative"): unreadable("same page again"),
         },
     ),
     _list_only("`next` leads to another host", _elsewhere, Outcome("nothing is sent there")),
@@ -699,13 +711,13 @@ MATRIX: tuple[Trouble, ...] = (
         "`next` is no address",
         _bad_next("http://[half"),
         WORKS,
-        vendors=_only_adverity(unavailable("`next`")),
+        vendors=_only_adverity(unreadable("`next`")),
     ),
     _list_only(
         "`next` is a number",
         _bad_next(5),
         WORKS,
-        vendors=_only_adverity(unavailable("`next`")),
+        vendors=_only_adverity(unreadable("`next`")),
     ),
 )
 

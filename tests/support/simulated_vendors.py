@@ -30,10 +30,13 @@ from urllib.parse import parse_qsl, urlsplit
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import VendorUnavailable
-from airflow_provider_ingestjobs.hooks import base, http, narrative
+from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.hooks import client, http, narrative, reading
+from airflow_provider_ingestjobs.hooks import connection as connections
+from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.triggers import job as job_triggers
+from airflow_provider_ingestjobs.triggers import base as base_trigger
+from airflow_provider_ingestjobs.triggers import job as job_trigger
 from airflow_provider_ingestjobs.triggers import watch as watches
 from support.vendors import BY_NAME, VendorCase
 
@@ -202,7 +205,7 @@ class SimulatedVendor:
     def id_of(self, job: SimulatedJob) -> str:
         return str(job.id) if self.name == "adverity" else f"job-{job.id:05d}"
 
-    def send(self, session: Any, settings: Any, method: str, url: str, **kwargs: Any) -> http.Answer:
+    def send(self, session: Any, settings: Any, method: str, url: str, **kwargs: Any) -> Response:
         """Answer in place of :func:`airflow_provider_ingestjobs.hooks.http.send`."""
         fault = self.faults.get(self.asked)
         self.asked += 1
@@ -221,7 +224,7 @@ class SimulatedVendor:
                 int(fault), {"message": fault}, {"Retry-After": "100"} if fault == "429" else {}
             )
         if fault == "no_json":
-            return http.Answer(200, {}, b"<html>")
+            return Response(200, {}, b"<html>")
         if is_list:
             return self._list(query, self._listed(past), fault)
         job = self._by_id.get(parts.path.rstrip("/").rpartition("/")[2])
@@ -248,7 +251,7 @@ class SimulatedVendor:
             listed.sort(key=lambda seen: seen.job.id)
         return listed
 
-    def _list(self, query: dict[str, str], listed: list[SeenJob], fault: str | None) -> http.Answer:
+    def _list(self, query: dict[str, str], listed: list[SeenJob], fault: str | None) -> Response:
         if fault == "truncated":
             listed = listed[: len(listed) // 2]
         if self.name == "amperity":
@@ -302,8 +305,8 @@ class SimulatedVendor:
         stamps = {"created_at": created, "updated_at": changed}
         return {"job_id": job_id, "state": word, "type": "materialize-view", "failures": [], **stamps}
 
-    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> http.Answer:
-        return http.Answer(status, headers or {}, json.dumps(content).encode())
+    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
+        return Response(status, headers or {}, json.dumps(content).encode())
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -312,11 +315,11 @@ class SimulatedVendor:
         clock = SimpleNamespace(monotonic=lambda: world.now, time=world.time)
         real_in_thread = watches.in_thread
 
-        async def in_thread(call: Any) -> Any:
+        async def in_thread(call: Any, limit: Any = None) -> Any:
             self.polls.append(Counter())
             world.working += 1
             try:
-                return await real_in_thread(call)
+                return await real_in_thread(call, limit)
             finally:
                 world.working -= 1
 
@@ -336,11 +339,12 @@ class SimulatedVendor:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
             patch.setattr(watches, "in_thread", in_thread)
-            patch.setattr(watches, "get_async_connection", connection)
-            patch.setattr(watches, "get_async_extra_dejson", extra)
-            for module in (watches, base, narrative, job_triggers):
+            patch.setattr(connections, "get_async_connection", connection)
+            patch.setattr(connections, "get_async_extra_dejson", extra)
+            for module in (watches, client, reading, narrative, base_trigger):
                 patch.setattr(module, "time", clock)
-            patch.setattr(narrative, "datetime", SimulatedDatetime)
+            for module in (narrative, job_trigger, reading):
+                patch.setattr(module, "datetime", SimulatedDatetime)
             patch.setattr(pendulum, "now", lambda tz=None: pendulum.from_timestamp(world.time()))
             patch.setattr(narrative.NarrativeHook._pages, "__defaults__", (self.page_size, 0))
             yield
@@ -349,9 +353,9 @@ class SimulatedVendor:
         """Return the watch on this vendor, in a coroutine of the simulation."""
         return watches.watch_for(self._case.hook, self.conn_id, {})
 
-    def trigger(self, job: SimulatedJob, poll_interval: float) -> job_triggers.IngestJobTrigger:
+    def trigger(self, job: SimulatedJob, poll_interval: float) -> job_trigger.IngestJobTrigger:
         """Return a trigger that waits for a job from now on, for a day."""
-        trigger = job_triggers.IngestJobTrigger(
+        trigger = job_trigger.IngestJobTrigger(
             hook=self._case.hook_path,
             conn_id=self.conn_id,
             job_ids=[self.id_of(job)],

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,
     InvalidInput,
-    JobNotFound,
     VendorError,
-    WaitTimeout,
 )
+from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
+from airflow_provider_ingestjobs.hooks.class_path import hook_class_from
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
-from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, hook_class_from, jobs_from_event
+from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from support.task_runs import defer, fire, in_time, revived, until
 from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -39,7 +40,7 @@ def trigger_of(
     """Return a trigger whose wait began so many seconds ago."""
     started_at = datetime.now(UTC) - timedelta(seconds=began)
     arguments = {
-        "hook": case.hook.kind.hook,
+        "hook": case.hook.vendor.hook,
         "conn_id": f"{case.conn_type}_default",
         "job_ids": [case.job_id],
         "poll_interval": 0.05,
@@ -93,7 +94,7 @@ class TestArguments:
 
     @each_vendor
     def test_hooks_are_found(self, case: VendorCase) -> None:
-        assert hook_class_from(case.hook.kind.hook) is case.hook
+        assert hook_class_from(case.hook.vendor.hook) is case.hook
 
 
 class TestEvents:
@@ -166,7 +167,7 @@ class TestEvents:
     @each_vendor
     def test_the_grace_goes_on_over_a_restart(self, case: VendorCase, connections: Connections) -> None:
         connections.add(case.name)
-        with pytest.raises(JobNotFound, match=r"known.*for 1 hour"):
+        with pytest.raises(JobNotFound, match=r"does not know.*for 1 hour"):
             jobs_from_event(in_time(fire(trigger_of(case, timeout=7200, began=3600, missing_grace=600))))
 
     def test_a_job_that_vanishes_has_a_grace_of_its_own(

@@ -13,13 +13,16 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import JobNotFound, VendorError, WaitTimeout
+from airflow_provider_ingestjobs.errors import VendorError
+from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger, JobSelectionTrigger, jobs_from_event
+from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from support.task_runs import in_time, revived, until
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ def trigger(
     now = datetime.now(UTC)
     start, end = window or (now - HOUR, now + HOUR)
     arguments = {
-        "hook": hook.kind.hook,
+        "hook": hook.vendor.hook,
         "conn_id": hook.default_conn_name,
         "poll_interval": 0.3,
         "started_at": now.isoformat(),

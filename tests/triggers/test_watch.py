@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import (
+from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     InvalidInput,
     VendorError,
@@ -22,7 +23,8 @@ from airflow_provider_ingestjobs.exceptions import (
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import watch as watch_module
-from airflow_provider_ingestjobs.triggers.watch import News, Wait, Watch, watch_for
+from airflow_provider_ingestjobs.triggers.poll import Update
+from airflow_provider_ingestjobs.triggers.watch import Subscription, Watch, watch_for
 from support.task_runs import in_time, until
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -39,10 +41,10 @@ def the_watch(case: VendorCase, conn_id: str | None = None, **params: Any) -> Wa
     return watch_for(case.hook, conn_id or f"{case.conn_type}_default", params)
 
 
-async def end_of(wait: Wait) -> Job:
+async def end_of(wait: Subscription) -> Job:
     """Return the job as it ended."""
     while True:
-        news = await wait.news()
+        news = await wait.next_update()
         if news.error is not None:
             raise news.error
         if news.job is not None and news.job.state.is_terminal:
@@ -50,7 +52,7 @@ async def end_of(wait: Wait) -> Job:
 
 
 @asynccontextmanager
-async def waiting(watch: Watch, job_ids: list[str], interval: float) -> AsyncIterator[list[Wait]]:
+async def waiting(watch: Watch, job_ids: list[str], interval: float) -> AsyncIterator[list[Subscription]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(watch.join(job_id, interval)) for job_id in job_ids]
 
@@ -75,7 +77,7 @@ class TestOnePoll:
 
         async def scenario() -> None:
             async with waiting(the_watch(case), job_ids, LONG) as waits:
-                news = await asyncio.gather(*(wait.news() for wait in waits))
+                news = await asyncio.gather(*(wait.next_update() for wait in waits))
                 assert [item.job.id for item in news if item.job] == job_ids
                 assert len(reads(sandbox)) == 1
 
@@ -113,7 +115,7 @@ class TestOnePoll:
 
         async def scenario() -> None:
             async with waiting(the_watch(case), [case.job_id] * 2, LONG) as waits:
-                await asyncio.gather(*(wait.news() for wait in waits))
+                await asyncio.gather(*(wait.next_update() for wait in waits))
                 assert len(reads(sandbox)) == 1
                 sandbox.set_state(case.name, case.job_id, case.words[JobState.SUCCEEDED])
                 waits[0].look_now()
@@ -130,8 +132,8 @@ class TestOnePoll:
             watch = the_watch(NARRATIVE)
             async with watch.join(NARRATIVE.job_id, 0.05) as stays:
                 async with watch.join(NARRATIVE.job_id, 0.05) as leaves:
-                    await leaves.news()
-                await stays.news()
+                    await leaves.next_update()
+                await stays.next_update()
                 sandbox.set_state("narrative", NARRATIVE.job_id, "completed")
                 assert (await end_of(stays)).state is JobState.SUCCEEDED
 
@@ -148,10 +150,10 @@ class TestOnePoll:
         async def scenario() -> None:
             watch = the_watch(NARRATIVE)
             async with waiting(watch, [f"old-{number}" for number in range(20)], LONG) as waits:
-                await asyncio.gather(*(wait.news() for wait in waits))
+                await asyncio.gather(*(wait.next_update() for wait in waits))
                 before = len(reads(sandbox))
                 async with watch.join("new", LONG) as wait:
-                    news = await wait.news()
+                    news = await wait.next_update()
                     assert news.job is not None
                     assert news.job.id == "new"
                 assert reads(sandbox)[before:] == ["/jobs/new"]
@@ -166,9 +168,9 @@ class TestOnePoll:
         async def scenario() -> None:
             watch = the_watch(NARRATIVE)
             async with waiting(watch, [f"job-{number}" for number in range(8)], LONG) as waits:
-                await asyncio.gather(*(wait.news() for wait in waits))
+                await asyncio.gather(*(wait.next_update() for wait in waits))
                 async with watch.join("job-3", LONG) as wait:
-                    news = await wait.news()
+                    news = await wait.next_update()
                     assert news.job is not None
                     assert news.job.state is JobState.RUNNING
 
@@ -180,9 +182,9 @@ class TestOnePoll:
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
-                await wait.news()
+                await wait.next_update()
                 before = len(reads(sandbox))
-                again = asyncio.ensure_future(wait.news())
+                again = asyncio.ensure_future(wait.next_update())
                 await until(lambda: len(reads(sandbox)) >= before + 5)
                 assert not again.done()
                 again.cancel()
@@ -199,9 +201,9 @@ class TestIntervals:
         async def scenario() -> None:
             watch = the_watch(NARRATIVE)
             async with watch.join("patient", LONG) as patient:
-                await patient.news()
+                await patient.next_update()
                 async with watch.join("eager", 0.05) as eager:
-                    await eager.news()
+                    await eager.next_update()
                     sandbox.set_state("narrative", "eager", "completed")
                     assert (await asyncio.wait_for(end_of(eager), 5)).state is JobState.SUCCEEDED
                     # One poll serves both.
@@ -227,7 +229,7 @@ class TestIntervals:
     def test_zero_is_not_a_busy_loop(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch_module, "SHORTEST_INTERVAL", 0.1)
+        monkeypatch.setattr(watch_module, "MIN_INTERVAL", 0.1)
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
 
@@ -245,13 +247,15 @@ class TestIntervals:
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, LONG) as wait:
-                await wait.news()
+                await wait.next_update()
+                looked_from = datetime.now(UTC)
                 wait.look_now()
                 # Told although it has not changed: it was asked for.
-                news = await asyncio.wait_for(wait.news(), 5)
+                news = await asyncio.wait_for(wait.next_update(), 5)
                 assert news.job is not None
                 assert len(reads(sandbox)) == 2
-                assert wait.read_at == pytest.approx(time.time(), abs=5)
+                assert wait.read_at is not None
+                assert wait.read_at > looked_from
 
         in_time(scenario())
 
@@ -267,7 +271,7 @@ class TestItsLife:
             watch = the_watch(NARRATIVE)
             for _ in range(3):
                 async with watch.join(NARRATIVE.job_id, 0.02) as wait:
-                    assert (await wait.news()).job is not None
+                    assert (await wait.next_update()).job is not None
                 await until(lambda: not watches_running())
                 asked = len(reads(sandbox))
                 await asyncio.sleep(0.1)
@@ -305,7 +309,7 @@ class TestItsLife:
         async def scenario() -> None:
             turns = 0
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, LONG) as wait:
-                news = asyncio.ensure_future(wait.news())
+                news = asyncio.ensure_future(wait.next_update())
                 while not news.done():
                     await asyncio.sleep(0.01)
                     turns += 1
@@ -346,7 +350,7 @@ class TestItsLife:
 
         async def scenario() -> None:
             async with waiting(the_watch(NARRATIVE), [NARRATIVE.job_id] * 3, LONG) as waits:
-                await asyncio.gather(*(wait.news() for wait in waits))
+                await asyncio.gather(*(wait.next_update() for wait in waits))
 
         in_time(scenario())
         assert told == [("ingestjobs.waits", 3), ("ingestjobs.waits", 0)]
@@ -362,13 +366,13 @@ class TestTrouble:
 
         async def scenario() -> None:
             async with the_watch(case).join(case.job_id, 0.02) as wait:
-                first = await wait.news()
+                first = await wait.next_update()
                 assert first.job is not None
                 sandbox.add_fault(Fault(status=503, times=3))
-                second = await wait.news()
+                second = await wait.next_update()
                 assert isinstance(second.trouble, VendorUnavailable)
                 assert second.error is None
-                third = await wait.news()
+                third = await wait.next_update()
                 assert third.job is not None
                 assert third.job.state is JobState.RUNNING
                 statuses = [request.status for request in sandbox.requests()]
@@ -383,7 +387,7 @@ class TestTrouble:
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
-                while (await wait.news()).job is None:
+                while (await wait.next_update()).job is None:
                     pass
 
         in_time(scenario())
@@ -399,7 +403,7 @@ class TestTrouble:
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
-                while (await wait.news()).job is None:
+                while (await wait.next_update()).job is None:
                     pass
 
         in_time(scenario())
@@ -409,15 +413,15 @@ class TestTrouble:
     def test_an_absurd_retry_after_is_honoured_only_so_long(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.LONGEST_SLEEP", 0.0)
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.LONGEST_RETRY_AFTER", 0.5)
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.MAX_SLEEP", 0.0)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.backoff.MAX_RETRY_AFTER", 0.5)
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
         sandbox.add_fault(Fault(status=429, headers={"Retry-After": "86400"}, times=3))
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.02) as wait:
-                while (await wait.news()).job is None:
+                while (await wait.next_update()).job is None:
                     pass
 
         in_time(scenario())
@@ -433,9 +437,9 @@ class TestTrouble:
         async def scenario() -> None:
             watch = the_watch(NARRATIVE)
             async with watch.join("1", 0.02) as first:
-                assert (await first.news()).trouble is not None
+                assert (await first.next_update()).trouble is not None
                 async with watch.join("2", 0.02) as second:
-                    assert (await second.news()).job is not None
+                    assert (await second.next_update()).job is not None
 
         in_time(scenario())
         at = [request.at for request in sandbox.requests()]
@@ -454,7 +458,7 @@ class TestTrouble:
             async with waiting(the_watch(AMPERITY), ["bad", "good"], 0.05) as (bad, good):
                 with pytest.raises(AuthenticationFailed if status == 403 else VendorError, match=str(status)):
                     await end_of(bad)
-                assert (await good.news()).job is not None
+                assert (await good.next_update()).job is not None
                 sandbox.set_state("amperity", "good", "succeeded")
                 assert (await end_of(good)).state is JobState.SUCCEEDED
 
@@ -471,8 +475,8 @@ class TestTrouble:
 
         async def scenario() -> None:
             async with waiting(the_watch(case), ["1", "2"], 0.05) as (bad, good):
-                assert isinstance((await bad.news()).trouble, VendorUnavailable)
-                assert (await good.news()).job is not None
+                assert isinstance((await bad.next_update()).trouble, VendorUnavailable)
+                assert (await good.next_update()).job is not None
                 sandbox.set_state(case.name, "2", case.words[JobState.SUCCEEDED])
                 assert (await end_of(good)).state is JobState.SUCCEEDED
                 sandbox.clear_faults()
@@ -512,10 +516,10 @@ class TestTrouble:
 
         async def scenario() -> None:
             async with waiting(the_watch(case), ["1", "404"], 0.05) as (known, unknown):
-                assert (await unknown.news()) == News(missing=True)
-                assert (await known.news()).job is not None
+                assert (await unknown.next_update()) == Update(missing=True)
+                assert (await known.next_update()).job is not None
                 sandbox.add_job(case.name, "404")
-                while (news := await unknown.news()).job is None:
+                while (news := await unknown.next_update()).job is None:
                     assert news.missing
 
         in_time(scenario())
@@ -531,7 +535,7 @@ class TestConnections:
 
         async def scenario() -> None:
             async with the_watch(case).join(case.job_id, 0.05) as wait:
-                await wait.news()
+                await wait.next_update()
                 # The old key no longer works; in Airflow, there is a new one.
                 connections.add(case.name, auth="login")
                 sandbox.add_fault(Fault(path="jobs", status=401, times=1))
@@ -560,13 +564,13 @@ class TestConnections:
     def test_a_connection_is_read_again_now_and_then(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch_module, "CONNECTION_AGE", 0.1)
+        monkeypatch.setattr(watch_module, "MAX_CONNECTION_AGE", 0.1)
         connections.add("narrative", extra={"state_map": {"archived": "running"}})
         sandbox.add_job("narrative", NARRATIVE.job_id, [(0, "archived")])
 
         async def scenario() -> None:
             async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05) as wait:
-                assert (await wait.news()).job is not None
+                assert (await wait.next_update()).job is not None
                 connections.add("narrative", extra={"state_map": {"archived": "succeeded"}})
                 assert (await end_of(wait)).state is JobState.SUCCEEDED
 
@@ -594,7 +598,7 @@ class TestConnections:
                     await end_of(wait)
             connections.add("amperity")
             async with watch.join("1", LONG) as wait:
-                assert (await wait.news()).job is not None
+                assert (await wait.next_update()).job is not None
 
         in_time(scenario())
 

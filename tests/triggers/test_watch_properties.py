@@ -17,11 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ingestjobs.hooks.adverity import MOST_PAST_PAGES
-from airflow_provider_ingestjobs.hooks.base import MOST_READS, Memory
-from airflow_provider_ingestjobs.hooks.narrative import SWEEP_EVERY
+from airflow_provider_ingestjobs.hooks.adverity import MAX_PAST_PAGES
+from airflow_provider_ingestjobs.hooks.narrative import FULL_SCAN_EVERY
+from airflow_provider_ingestjobs.hooks.reading import MAX_READS
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.triggers.watch import BATCH, GATHER, JITTER, LONGEST_BACKOFF
+from airflow_provider_ingestjobs.triggers.backoff import JITTER, MAX_BACKOFF
+from airflow_provider_ingestjobs.triggers.watch import NEW_WAITS_DELAY, UPDATES_PER_TURN
 from support.simulated_vendors import SimulatedJob, SimulatedVendor, World
 from support.vendors import BY_NAME
 
@@ -148,12 +149,7 @@ def simulate(vendor_name: str, plan: Plan) -> tuple[SimulatedVendor, list[Outcom
 
 
 def check_nothing_is_left(watch: Watch) -> None:
-    assert watch._task is None
-    assert watch._memory == Memory()
-    assert not watch._waits
-    assert not watch._intervals
-    assert not watch._to_look_at
-    assert not watch._picked
+    assert watch.is_idle, watch
 
 
 def check_ends(plan: Plan, outcomes: list[Outcome]) -> None:
@@ -167,7 +163,7 @@ def check_ends(plan: Plan, outcomes: list[Outcome]) -> None:
             assert at >= ended_at
             # At the latest a sweep has shown it, or the one after that, if the first one was disturbed.
             seen_from = max(ended_at, planned.joins, job.known_from) + job.list_lag
-            assert at <= seen_from + 2 * SWEEP_EVERY + 4 * LONGEST_BACKOFF
+            assert at <= seen_from + 2 * FULL_SCAN_EVERY + 4 * MAX_BACKOFF
 
 
 def check_requests(vendor: SimulatedVendor) -> None:
@@ -175,13 +171,13 @@ def check_requests(vendor: SimulatedVendor) -> None:
     pages = len(vendor.jobs) // vendor.page_size + 2
     for poll in vendor.polls:
         twice = 2 if "401" in vendor.faults.values() else 1
-        assert poll["by_id"] <= MOST_READS * twice
+        assert poll["by_id"] <= MAX_READS * twice
         assert poll["list"] <= (1 if vendor.name in ("amperity", "polaris") else pages) * twice
         # Where many are absent from Adverity's list, and where some are known under no address.
-        assert poll["past"] <= (pages + MOST_PAST_PAGES) * twice
+        assert poll["past"] <= (pages + MAX_PAST_PAGES) * twice
         if vendor.name == "narrative":
             # Late listed jobs are looked for in the list once, and then one by one.
-            assert poll.total() <= (pages + min(len(vendor.jobs), MOST_READS)) * twice
+            assert poll.total() <= (pages + min(len(vendor.jobs), MAX_READS)) * twice
 
 
 @each_vendor
@@ -207,7 +203,7 @@ def test_an_end_is_seen_within_the_interval_asked_for(vendor: str, plan: Plan) -
         for at, _ in outcome.events:
             # A trigger does not fire in the first six seconds after its task was deferred.
             seen_from = max(job.end[0], planned.joins + 6, job.known_from)
-            assert at <= seen_from + planned.interval + 2 * longest_poll + 2 * GATHER
+            assert at <= seen_from + planned.interval + 2 * longest_poll + 2 * NEW_WAITS_DELAY
 
 
 def long_jobs(count: int, end: float) -> list[SimulatedJob]:
@@ -241,7 +237,7 @@ def test_ten_thousand_waits_take_few_requests() -> None:
     async def wait(job: SimulatedJob) -> None:
         async with vendor.watch().join(vendor.id_of(job), 60.0) as wait:
             while True:
-                news = await wait.news()
+                news = await wait.next_update()
                 if news.job and news.job.state.is_terminal:
                     ended[news.job.state] += 1
                     return
@@ -280,7 +276,7 @@ def test_after_a_burst_and_some_quiet_a_poll_takes_one_page() -> None:
 @each_vendor
 def test_all_waits_on_one_job_are_told(vendor: str) -> None:
     jobs = long_jobs(1, end=100.0)
-    plan = plan_for(jobs, waits=[PlannedWait(0, 0.0, 60.0, None)] * (2 * BATCH + 1))
+    plan = plan_for(jobs, waits=[PlannedWait(0, 0.0, 60.0, None)] * (2 * UPDATES_PER_TURN + 1))
     check_ends(plan, simulate(vendor, plan)[1])
 
 
@@ -305,7 +301,7 @@ def test_a_page_that_is_gone_when_its_turn_comes_ends_the_list() -> None:
     jobs = long_jobs(9, end=1000.0)
     # Between the answer with the first page, of seven, and the second one, two jobs end.
     for job in jobs[:2]:
-        job.steps = [job.steps[0], (GATHER + 1.5, JobState.FAILED)]
+        job.steps = [job.steps[0], (NEW_WAITS_DELAY + 1.5, JobState.FAILED)]
     plan = plan_for(jobs, latency=1.0)
     simulation, outcomes = simulate("adverity", plan)
     check_ends(plan, outcomes)
@@ -364,7 +360,7 @@ def test_a_state_map_counts_for_jobs_that_change_no_more(vendor: str) -> None:
 
     async def wait(job: SimulatedJob) -> None:
         async with simulation.watch().join(simulation.id_of(job), 60.0) as wait:
-            while (news := await wait.news()).job is None or not news.job.state.is_terminal:
+            while (news := await wait.next_update()).job is None or not news.job.state.is_terminal:
                 if job.word and news.job:
                     seen.append((world.now, news.job.state))
             if job.word:
@@ -380,7 +376,7 @@ def test_a_state_map_counts_for_jobs_that_change_no_more(vendor: str) -> None:
     with simulation.in_place():
         world.run(main())
     assert [state for _, state in seen] == [JobState.RUNNING, JobState.UNKNOWN, JobState.SUCCEEDED]
-    assert seen[-1][0] < 200 + 300 + 2 * 60 < SWEEP_EVERY
+    assert seen[-1][0] < 200 + 300 + 2 * 60 < FULL_SCAN_EVERY
 
 
 def test_memory_is_flat_over_hours() -> None:

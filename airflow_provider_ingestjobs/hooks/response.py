@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""A vendor's answer, and how its JSON is read: whole, or record by record."""
+"""A vendor's answer, and how its JSON is read: whole, or record by record.
+
+Record by record, with the standard library alone: ``ijson`` takes a wrong or missing list for an empty one,
+which would look like "no jobs".
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 #: The deepest nesting of an answer that is read; vendors' records have about ten levels.
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A vendor's answer, read to its end.
 
-    :param body: the decoded bytes.
+    :param status: the HTTP status.
+    :param headers: the headers, found in any case.
+    :param body: the bytes, decompressed.
     """
 
     status: int
@@ -65,13 +71,13 @@ def _records(text: str, key: str, others: dict[str, Any], or_bare: bool) -> Iter
         if text[at] == "}":
             raise ValueError(f"there is no {key}")
     if text[at] != "[":
-        raise ValueError(f"{key} is none")
+        raise ValueError(f"{key} is no array")
     at = _skip(text, at + 1)
     while text[at] != "]":
         start = at
         record, at = _decode(text, at)
         # Few brackets cannot be nested deep; to count them takes no time.
-        if text.count("[", start, at) + text.count("{", start, at) >= MOST_LEVELS:
+        if text.count("[", start, at) + text.count("{", start, at) >= MAX_LEVELS:
             _check_depth(record)
         yield record
         at = _skip(text, at)
@@ -118,7 +124,7 @@ def _skip(text: str, at: int) -> int:
 def _check_depth(data: Any) -> None:
     # What Python's parser can just read, other code that walks through it (marshal, repr, Airflow's) cannot.
     level = [data] if isinstance(data, dict | list) else []
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         level = [
             child
             for parent in level

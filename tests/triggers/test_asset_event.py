@@ -20,14 +20,15 @@ from support.vendors import VENDORS
 if not hasattr(base, "BaseEventTrigger"):
     pytest.skip("asset watchers came with Airflow 3", allow_module_level=True)
 
-from airflow_provider_ingestjobs.exceptions import IngestJobsError, InvalidInput
+from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
-from airflow_provider_ingestjobs.triggers.event import LONGEST_KEY, IngestJobEventTrigger
+from airflow_provider_ingestjobs.triggers.asset_event import MAX_KEY_LENGTH
+from airflow_provider_ingestjobs.triggers.event import IngestJobEventTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +41,7 @@ FEED = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}
 
 @pytest.fixture(autouse=True)
 def _connections(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.KEPT_AFTER", 0.05)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.KEPT_AFTER", 0.05)
     for vendor in VENDORS:
         connections.add(vendor.name, extra={"requests_per_second": 1000})
 
@@ -130,7 +131,7 @@ class TestArguments:
         again = revived(given)
         assert again.serialize() == given.serialize()
         path, arguments = given.serialize()
-        assert path == "airflow_provider_ingestjobs.triggers.event.IngestJobEventTrigger"
+        assert path == "airflow_provider_ingestjobs.triggers.asset_event.IngestJobEventTrigger"
         assert arguments["hook"] == "airflow_provider_ingestjobs.hooks.amperity.AmperityHook"
         assert (arguments["states"], arguments["conn_id"]) == (["failed", "succeeded"], "other")
         # Airflow tells a watcher that it knows by this hash: another one at each parse would start it anew.
@@ -139,7 +140,7 @@ class TestArguments:
 
     def test_the_connection_is_the_vendor_s_default_one(self) -> None:
         assert trigger(hook=PolarisHook, filters={}).conn_id == "imply_polaris_default"
-        assert trigger(hook=PolarisHook.kind.hook, filters={}).hook_class is PolarisHook
+        assert trigger(hook=PolarisHook.vendor.hook, filters={}).hook_class is PolarisHook
 
     def test_an_asset_takes_it_as_its_watcher(self) -> None:
         from airflow.sdk import Asset, AssetWatcher
@@ -331,12 +332,12 @@ class TestTrouble:
         assert 0.9 <= in_time(watch()) < 4
 
     def test_days_of_trouble_do_not_end_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.LONGEST_BACKOFF", 0.0)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.backoff.MAX_BACKOFF", 0.0)
 
         async def no_connection(*arguments: Any) -> Any:
             raise IngestJobsError("a thousand of Airflow's own look-ups would take too long here")
 
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.open_hook", no_connection)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.open_hook", no_connection)
 
         async def watch() -> None:
             waiting = trigger(poll_interval=1e-6)
@@ -407,7 +408,7 @@ class TestRestart:
     def test_what_is_kept_does_not_grow_for_ever(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.event.FEWEST_KEPT", 2)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.MIN_KEPT", 2)
         store = Store()
 
         async def watch() -> None:
@@ -497,7 +498,7 @@ class TestRestart:
         assert any("several assets" in text for text in logs.warnings)
 
     def test_many_values_make_no_key_that_the_store_refuses(self, sandbox: Sandbox) -> None:
-        assert LONGEST_KEY == 512
+        assert MAX_KEY_LENGTH == 512
         store = Store(longest_key=512)
         feeds = [f"df-{number:06d}" for number in range(100)]
 

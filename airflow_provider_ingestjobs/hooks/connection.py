@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""A connection as its hook uses it: every field checked, every default filled in."""
+"""A connection as its hook uses it, every field checked; and a hook for triggers, connected."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_ingestjobs.connections import ConnectionType, Extra
-from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.job import JobState, normalise_word
+from airflow_provider_ingestjobs.vendors import COMMON_EXTRAS, Extra, Vendor
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 
 log = logging.getLogger(__name__)
+
+H = TypeVar("H", bound="IngestJobHook")
 
 
 class AirflowConnection(Protocol):
@@ -39,29 +47,37 @@ class Settings:
     :param base_url: scheme, host and port, without a trailing slash.
     :param login: client id or user name; ``None`` where the password is a token.
     :param password: token, key, secret or password.
-    :param extra: every known extra, with defaults filled in.
     :param state_map: vendor words, normalised, that the user mapped.
+    :param connect_timeout: seconds to wait for a connection.
+    :param read_timeout: seconds to wait for an answer's headers, and again for all of its body.
+    :param requests_per_second: the most that one process sends; ``None``: no limit.
+    :param ca_bundle: path of the certificates to trust; ``None``: the usual ones.
+    :param extras: the vendor's own extras, with defaults filled in.
     """
 
     conn_id: str
     base_url: str
     login: str | None
     password: str = field(repr=False)
-    extra: Mapping[str, Any] = field(repr=False)
     state_map: Mapping[str, JobState]
+    connect_timeout: float
+    read_timeout: float
+    requests_per_second: float | None
+    ca_bundle: str | None
+    extras: Mapping[str, Any] = field(repr=False)
 
     @property
     def timeout(self) -> tuple[float, float]:
         """Connect and read timeout in seconds, as ``requests`` takes them."""
-        return self.extra["connect_timeout"], self.extra["read_timeout"]
+        return self.connect_timeout, self.read_timeout
 
 
 def read_connection(
-    kind: ConnectionType, conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]
+    vendor: Vendor, conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]
 ) -> Settings:
     """Check a connection and return what it says.
 
-    :param kind: the row of :data:`CONNECTION_TYPES` it must fit.
+    :param vendor: the vendor that it must fit.
     :param conn_id: its id, for messages.
     :param connection: Airflow's connection.
     :param extra: its extras, already read from JSON.
@@ -75,12 +91,12 @@ def read_connection(
         raise InvalidInput(
             name("password"),
             connection.password,
-            f"enter a token or key alone, or a login and its secret ({kind.password})",
+            f"enter a token or key alone, or a login and its secret ({vendor.password})",
         )
     if not connection.login:
         _check_header_value(name("password"), connection.password)
     values = {
-        key: _read_extra(name(f"extra {key}"), row, extra.get(key)) for key, row in kind.all_extras.items()
+        key: _read_extra(name(f"extra {key}"), row, extra.get(key)) for key, row in vendor.all_extras.items()
     }
     if values["ca_bundle"] and not Path(values["ca_bundle"]).exists():
         raise InvalidInput(
@@ -91,16 +107,54 @@ def read_connection(
             "Connection %r has an extra %r that %s does not know: it is ignored. Known: %s.",
             conn_id,
             unknown,
-            kind.hook.rpartition(".")[2],
+            vendor.hook.rpartition(".")[2],
             ", ".join(values),
         )
     return Settings(
         conn_id=conn_id,
-        base_url=_base_url(name, kind, connection),
+        base_url=_base_url(name, vendor, connection),
         login=connection.login or None,
         password=connection.password,
-        extra=values,
         state_map=_state_map(name("extra state_map"), values["state_map"] or {}),
+        connect_timeout=values["connect_timeout"],
+        read_timeout=values["read_timeout"],
+        requests_per_second=values["requests_per_second"],
+        ca_bundle=values["ca_bundle"],
+        extras={key: value for key, value in values.items() if key not in COMMON_EXTRAS},
+    )
+
+
+async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
+    """Return a hook whose connection was read on the event loop, for threads that must not read one.
+
+    :param hook_class: the vendor's hook, or a subclass of it.
+    :param conn_id: the Airflow connection.
+    :param hook_params: further arguments of the hook, such as a Polaris project.
+    :raises InvalidInput: for a connection that is missing or cannot be used.
+    :raises VendorUnavailable: if Airflow cannot tell right now.
+    """
+    try:
+        connection = await get_async_connection(conn_id, hook=hook_class)
+        extra = await get_async_extra_dejson(connection)
+    except AirflowNotFoundException:
+        raise no_connection(hook_class.vendor, conn_id) from None
+    except Exception as error:
+        raise VendorUnavailable(
+            f"connection {conn_id!r} cannot be read now: {type(error).__name__} {error}"
+        ) from error
+    hook = hook_class(conn_id, **hook_params)
+    hook.connect(hook_class.read_settings(conn_id, connection, extra))
+    return hook
+
+
+def no_connection(vendor: Vendor, conn_id: str) -> InvalidInput:
+    """Return the error for a connection that Airflow does not have.
+
+    :param vendor: whose connection it should be.
+    :param conn_id: its id.
+    """
+    return InvalidInput(
+        vendor.conn_name_attr, conn_id, f"create this connection in Airflow, with type {vendor.conn_type!r}"
     )
 
 
@@ -131,11 +185,13 @@ def check_url(field_name: str, url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{parts.path}"
 
 
-def _base_url(name: Callable[[str], str], kind: ConnectionType, connection: AirflowConnection) -> str:
-    host = (connection.host or kind.host).strip()
+def _base_url(name: Callable[[str], str], vendor: Vendor, connection: AirflowConnection) -> str:
+    host = (connection.host or vendor.host).strip()
     if not host.strip("/"):
         raise InvalidInput(
-            name("host"), connection.host, f"enter the host, such as {kind.placeholders['host']}"
+            name("host"),
+            connection.host,
+            f"enter the host, such as {vendor.placeholders.get('host', 'api.example.com')}",
         )
     if "://" not in host:
         host = f"{connection.schema or 'https'}://{host}"
@@ -169,19 +225,19 @@ def _read_extra(field_name: str, row: Extra, value: Any) -> Any:
         if row.required:
             raise InvalidInput(field_name, value, f"it is required: {row.description}")
         return row.default
-    if row.kind in ("number", "count"):
+    if row.type in ("number", "count"):
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             number = 0.0
         if isinstance(value, bool) or not 0 < number < float("inf"):
             raise InvalidInput(field_name, value, "enter a number above zero")
-        if row.kind == "number":
+        if row.type == "number":
             return number
         if not number.is_integer():
             raise InvalidInput(field_name, value, "enter a whole number")
         return int(number)
-    if row.kind == "mapping":
+    if row.type == "mapping":
         return _read_mapping(field_name, value)
     if not isinstance(value, str):
         raise InvalidInput(field_name, value, "enter text")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from airflow_provider_ingestjobs.hooks.settings import Settings
+    from airflow_provider_ingestjobs.hooks.connection import Settings
     from support.connections import Connections
     from support.logs import Logs
 
@@ -192,18 +192,18 @@ class TestExtras:
     def test_defaults(self, settings_of: Callable[..., Settings]) -> None:
         settings = settings_of(AMPERITY, extra={"requests_per_second": None})
         assert settings.timeout == (10, 60)
-        assert settings.extra["api_version"] == "2024-04-01"
+        assert settings.extras["api_version"] == "2024-04-01"
         # Amperity's published limit; the others publish none.
-        assert settings.extra["requests_per_second"] == 10
-        assert settings_of(NARRATIVE).extra["requests_per_second"] is None
-        assert settings_of(ADVERITY, extra={"auth_scheme": None}).extra["auth_scheme"] == "Bearer"
-        assert settings_of(POLARIS).extra["auth_scheme"] == "Basic"
+        assert settings.requests_per_second == 10
+        assert settings_of(NARRATIVE).requests_per_second is None
+        assert settings_of(ADVERITY, extra={"auth_scheme": None}).extras["auth_scheme"] == "Bearer"
+        assert settings_of(POLARIS).extras["auth_scheme"] == "Basic"
 
     def test_numbers_as_the_form_sends_them(self, settings_of: Callable[..., Settings]) -> None:
         extra = {"connect_timeout": "1.5", "read_timeout": 2, "requests_per_second": ""}
         settings = settings_of(NARRATIVE, extra=extra)
         assert settings.timeout == (1.5, 2.0)
-        assert settings.extra["requests_per_second"] is None
+        assert settings.requests_per_second is None
 
     @pytest.mark.parametrize("key", ["connect_timeout", "read_timeout", "requests_per_second"])
     @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ class TestExtras:
 
     def test_extra_as_a_string_of_json(self, connections: Connections) -> None:
         fields = {"conn_type": "amperity", "password": "x", "extra": json.dumps({"tenant": "acme"})}
-        assert AMPERITY.hook(connections.write("stringy", fields)).settings.extra["tenant"] == "acme"
+        assert AMPERITY.hook(connections.write("stringy", fields)).settings.extras["tenant"] == "acme"
 
 
 class TestStateMap:

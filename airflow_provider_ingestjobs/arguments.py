@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Every check of what a DAG author wrote, for arguments of all sensors, operators, hooks and triggers.
+
+Each check takes the argument's name first, so that its error names it, and returns the value to work with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.job import JobState, normalise_word
+
+if TYPE_CHECKING:
+    import pendulum
+
+#: The longest id of a job, in characters; vendors' own have about forty.
+MAX_JOB_ID_LENGTH = 256
+NOT_IN_JOB_IDS = frozenset(" /\\?#%&")
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value only becomes known when its template is rendered.
+
+    :param value: an argument as it was given.
+    """
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value chooses nothing: ``None``, an empty text or an empty collection.
+
+    :param value: an argument, as given or as rendered.
+    """
+    return value is None or (isinstance(value, str | list | tuple | set | frozenset) and not value)
+
+
+def check_job_id(value: object) -> str:
+    """Return a job id that fits into a vendor's address.
+
+    :param value: the id; a number, as an upstream task's XCom may hold it, becomes text.
+    :raises InvalidInput: if it is empty, no id, or has a character that no vendor's id has.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value}"')
+    if not value.strip():
+        raise InvalidInput(
+            "job_id", value, "it is empty: was the template or the upstream task's XCom empty?"
+        )
+    if (
+        value in (".", "..")
+        or len(value) > MAX_JOB_ID_LENGTH
+        or not value.isprintable()
+        or set(value) & NOT_IN_JOB_IDS
+    ):
+        raise InvalidInput("job_id", value[:80], "give the vendor's job id alone, not an address or a path")
+    return value
+
+
+def check_given_job_id(value: Any) -> Any:
+    """Check a job id as early as possible: templates and upstream results are only known when the task runs.
+
+    :param value: ``job_id`` as the DAG's author gave it.
+    :raises InvalidInput: for an id that cannot be one.
+    """
+    if is_template(value):
+        return value
+    if isinstance(value, str):
+        return check_job_id(value)
+    if value is None or isinstance(value, int | float | bytes | list | tuple | dict | set):
+        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value!s}"')
+    return value
+
+
+def check_path_part(field_name: str, value: object) -> str:
+    """Return an id percent-encoded, as one part of a vendor's address.
+
+    :param field_name: what it is, for the error.
+    :param value: the id.
+    :raises InvalidInput: if it would be another part of the address, or none: ``..``, or nothing.
+    """
+    if not isinstance(value, str) or value in ("", ".", ".."):
+        raise InvalidInput(field_name, value, "give the vendor's id alone, not an address or a path")
+    return quote(value, safe="")
+
+
+def check_filters(filters: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Return filters, each of which must choose something.
+
+    :param filters: values by filter.
+    :param known: the filters that the vendor has.
+    :param prefix: what stands before a filter's name in an error.
+    :raises InvalidInput: for a filter that the vendor does not have, and for an empty one.
+    """
+    for name, value in filters.items():
+        if name not in known:
+            raise InvalidInput(f"{prefix}{name}", value, f"use {', '.join(known)}")
+        if is_empty(value):
+            raise InvalidInput(f"{prefix}{name}", value, "it is empty: leave it out, or give a value")
+    return dict(filters)
+
+
+def check_rendered(name: str, value: Any) -> Any:
+    """Return a filter's value as rendered: what was given must not have turned into "any".
+
+    :param name: the filter.
+    :param value: its value when the task runs.
+    :raises InvalidInput: if nothing is left of it.
+    """
+    if is_empty(value):
+        raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom?")
+    return value
+
+
+def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
+    """Return the job states that a user named.
+
+    :param field_name: what the user called the argument, for the error.
+    :param states: states or their names, in any case.
+    :raises InvalidInput: for a name that is no state, or none at all.
+    """
+    names = [states] if isinstance(states, str) else list(states)
+    if not names:
+        raise InvalidInput(field_name, states, f"name at least one of {', '.join(JobState)}")
+    try:
+        return frozenset(JobState(normalise_word(str(name))) for name in names)
+    except ValueError:
+        raise InvalidInput(field_name, states, f"use some of {', '.join(JobState)}") from None
+
+
+def to_end_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
+    """Return the states that a user named, all of which a job ends in.
+
+    :param field_name: what the user called the argument, for the error.
+    :param states: states or their names, in any case.
+    :raises InvalidInput: as :func:`to_states` does, and for a state that is no end.
+    """
+    found = to_states(field_name, states)
+    if not all(state.is_terminal for state in found):
+        raise InvalidInput(field_name, states, "name states that a job ends in")
+    return found
+
+
+def to_seconds(field_name: str, value: timedelta | float, above_zero: bool = False) -> float:
+    """Return a duration in seconds.
+
+    :param field_name: what the user called the argument, for the error.
+    :param value: seconds, or a timedelta.
+    :param above_zero: whether nothing is too short.
+    :raises InvalidInput: if it is negative or no duration.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds < float("inf") or (above_zero and not seconds):
+        least = "more than zero" if above_zero else "zero or more"
+        raise InvalidInput(field_name, value, f"give seconds, or a timedelta, of {least}")
+    return float(seconds)
+
+
+def check_count(field_name: str, value: Any) -> int:
+    """Return a whole number of one or more.
+
+    :param field_name: what the user called the argument, for the error.
+    :param value: what was given.
+    :raises InvalidInput: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(field_name, value, "give a number of one or more")
+    return value
+
+
+def check_given_moment(field_name: str, value: Any) -> Any:
+    """Check a moment as early as possible: a template is only known when the task runs.
+
+    :param field_name: the argument, for the error.
+    :param value: the moment, as the DAG's author gave it.
+    :raises InvalidInput: as :func:`to_utc` does.
+    """
+    if isinstance(value, datetime) or (isinstance(value, str) and not is_template(value)):
+        to_utc(field_name, value)
+    return value
+
+
+def to_utc(field_name: str, value: object) -> pendulum.DateTime:
+    """Return a moment that a user gave, in UTC.
+
+    :param field_name: the argument, for the error.
+    :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it.
+    :raises InvalidInput: if it is no moment, or has no zone.
+    """
+    import pendulum
+
+    moment = value
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment.strip())
+        except ValueError:
+            raise InvalidInput(field_name, value, "write it like 2026-01-31T00:00:00+00:00") from None
+    if not isinstance(moment, datetime):
+        raise InvalidInput(
+            field_name, value, "give an aware datetime, such as pendulum.datetime(2026, 1, 31)"
+        )
+    if moment.tzinfo is None:
+        raise InvalidInput(field_name, value, "it has no time zone: use pendulum.datetime(…) or add +00:00")
+    return pendulum.instance(moment).in_timezone("UTC")
+
+
+def check_window(started_from: object, started_to: object) -> tuple[pendulum.DateTime, pendulum.DateTime]:
+    """Return a half-open window in UTC.
+
+    :param started_from: its start, inclusive; see :func:`to_utc`.
+    :param started_to: its end, exclusive.
+    :raises InvalidInput: if it is empty or inverted, or an end has no zone.
+    """
+    start, end = to_utc("started_from", started_from), to_utc("started_to", started_to)
+    if start >= end:
+        raise InvalidInput("started_to", str(end), f"it must be after started_from={start}")
+    return start, end

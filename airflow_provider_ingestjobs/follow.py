@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""One job, or one selection of jobs, followed to its end: seen, missing, in trouble, too late.
+
+Pure: whoever follows reads the vendor and hands in what was found, and when. In poke and reschedule mode that
+is the task, in the triggerer the trigger, and after a cancel the operator; all say the same in log and error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_ingestjobs.errors import VendorError
+from airflow_provider_ingestjobs.exceptions import JobNotFound
+from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words
+from airflow_provider_ingestjobs.selection import Selection
+
+
+class Follow:
+    """What one wait has seen so far.
+
+    :param name: what is waited for, as people call it.
+    :param conn_id: the Airflow connection.
+    :param began: when the wait began; also after a restart.
+    :param grace: seconds in which the vendor may not know what is waited for (yet, or for a while).
+    :param log: the task's own log.
+    """
+
+    def __init__(self, name: str, *, conn_id: str, began: datetime, grace: float, log: Any) -> None:
+        self.name = name
+        self._conn_id = conn_id
+        self._began = began
+        self._grace = grace
+        self._log = log
+        self._trouble: VendorError | None = None
+        self._read_at: datetime | None = None
+
+    def note_trouble(self, error: VendorError) -> None:
+        """Note that the vendor could not be read; told once until it can be again.
+
+        :param error: why.
+        """
+        if self._trouble is None:
+            self._log.warning("%s cannot be read now, the wait goes on: %s", self.name, error)
+        self._trouble = error
+
+    def report(self, now: datetime, read_at: datetime | None = None) -> str:
+        """Return what to say when the time is up: how it stood, when that was read, and what kept it from it.
+
+        :param now: the time.
+        :param read_at: when it was last read, if that was after what was last seen had been read.
+        """
+        waited = duration_in_words((now - self._began).total_seconds())
+        last = max((moment for moment in (self._read_at, read_at) if moment), default=None)
+        when = f", last read at {last.isoformat(timespec='seconds')}" if last else ""
+        text = f"{self.name} had not ended after {waited}. {self._describe_last()}{when}."
+        return f"{text} The last trouble: {self._trouble}" if self._trouble else text
+
+    def _describe_last(self) -> str:
+        raise NotImplementedError
+
+    def _note_read(self, now: datetime) -> bool:
+        """Return whether there was trouble until now."""
+        was_in_trouble, self._trouble, self._read_at = self._trouble is not None, None, now
+        return was_in_trouble
+
+
+class FollowJob(Follow):
+    """One job followed to its end.
+
+    :param vendor: the vendor's name.
+    :param job_id: the vendor's id of the job.
+    :param job: the job, if it has been seen before.
+    :param tells_end: whether its end is logged, too; not where somebody else does.
+    :param kwargs: see :class:`Follow`.
+    """
+
+    def __init__(
+        self, vendor: str, job_id: str, *, job: Job | None = None, tells_end: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(f"{vendor} job {job_id}", **kwargs)
+        self.job = job
+        self._vendor = vendor
+        self._job_id = job_id
+        self._tells_end = tells_end
+        self._missing_since: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.job is not None and self.job.state.is_terminal
+
+    def see(self, job: Job, now: datetime) -> bool:
+        """Note the job as the vendor tells of it, and return whether it has ended.
+
+        :param job: the job.
+        :param now: when it was read.
+        """
+        is_back = self._note_read(now) or self._missing_since is not None
+        if is_back or self.job is None or self.job.state is not job.state:
+            self._tell(job)
+        self.job, self._missing_since = job, None
+        return job.state.is_terminal
+
+    def miss(self, now: datetime) -> None:
+        """Note that the vendor does not know the job.
+
+        :param now: when it said so.
+        :raises JobNotFound: if it has said so for longer than the grace.
+        """
+        self._note_read(now)
+        if self._missing_since is None:
+            # A job never seen is missing since the wait began.
+            self._missing_since = now if self.job else min(self._began, now)
+            in_words = duration_in_words(self._grace)
+            self._log.warning(
+                "%s does not know job %s%s: waiting up to %s for it",
+                self._vendor,
+                self._job_id,
+                " any more" if self.job else "",
+                in_words,
+            )
+        missing = (now - self._missing_since).total_seconds()
+        if missing >= self._grace:
+            for_how_long = f", for {duration_in_words(missing)} now" if missing >= 1 else ""
+            raise JobNotFound(
+                f"{self._vendor} does not know job {self._job_id!r}{for_how_long}. {self._describe_last()}. "
+                f"Check job_id and connection {self._conn_id!r}."
+            )
+
+    def _tell(self, job: Job) -> None:
+        if job.state.is_terminal and not self._tells_end:
+            return
+        if job.state is JobState.UNKNOWN:
+            self._log.warning(
+                "%s is %s. It counts as not ended: map %r in the extra state_map of connection %r",
+                self.name,
+                job.describe(),
+                job.vendor_state,
+                self._conn_id,
+            )
+        else:
+            self._log.info("%s is %s", self.name, job.describe())
+
+    def _describe_last(self) -> str:
+        return f"It was {self.job.describe()}" if self.job else "It was never seen"
+
+
+class FollowSelection(Follow):
+    """The jobs of a selection followed until enough have appeared and all have ended.
+
+    :param vendor: the vendor's name.
+    :param selection: what is waited for.
+    :param kwargs: see :class:`Follow`.
+    """
+
+    def __init__(self, vendor: str, selection: Selection, **kwargs: Any) -> None:
+        super().__init__(f"{vendor} {selection.describe()}", **kwargs)
+        self._selection = selection
+        self._states: dict[str, JobState] = {}
+        #: When the next look is due though nothing has changed.
+        self.next_look: datetime | None = None
+
+    def see(self, jobs: Sequence[Job], now: datetime) -> bool:
+        """Note the jobs that the selection picks, and return whether that is all.
+
+        :param jobs: what the selection picks.
+        :param now: when they were read.
+        :raises JobNotFound: if too few have appeared, and no more can.
+        """
+        self._note_read(now)
+        for job in jobs:
+            if self._states.get(job.id) is not job.state:
+                self._log.info("%s is %s", job, job.describe())
+        self._states = {job.id: job.state for job in jobs}
+        if self._selection.is_done(jobs, now):
+            return True
+        if self._selection.is_hopeless(jobs, now, self._began, self._grace):
+            raise JobNotFound(
+                f"Only {len(jobs)} of at least {self._selection.min_jobs} {self._selection.describe()} are "
+                f"listed on connection {self._conn_id!r}, and that window is over. Vendors list old jobs for "
+                "a while only."
+            )
+        self.next_look = self._selection.next_look(jobs, self._began, self._grace)
+        return False
+
+    def _describe_last(self) -> str:
+        states = ", ".join(f"{job_id} {state.value}" for job_id, state in self._states.items())
+        return f"Of at least {self._selection.min_jobs} there were: {states or 'none'}"

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The connection form as Airflow before 3.2 asks a hook for it; newer ones read the provider info."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+
+
+def connection_form_widgets(cls: type[IngestJobHook]) -> dict[str, Any]:
+    """Return the form fields of the connection's extras.
+
+    :param cls: the vendor's hook.
+    """
+    # Airflow 3 comes without both, and does not need them for this form.
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found,unused-ignore]
+    from wtforms import StringField  # type: ignore[import-untyped,unused-ignore]
+
+    return {
+        key: StringField(extra.label, widget=BS3TextFieldWidget(), description=extra.description)
+        for key, extra in cls.vendor.all_extras.items()
+    }
+
+
+def ui_field_behaviour(cls: type[IngestJobHook]) -> dict[str, Any]:
+    """Return the form's labels.
+
+    :param cls: the vendor's hook.
+    """
+    from airflow_provider_ingestjobs.provider_info import ui_field_behaviour as labels
+
+    return {key.replace("-", "_"): value for key, value in labels(cls.vendor).items()}

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Reading one job, many jobs and selections with few requests, and what is kept between two reads."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_ingestjobs.errors import (
+    AuthenticationFailed,
+    PermissionDenied,
+    Unreadable,
+    VendorError,
+    VendorUnavailable,
+)
+from airflow_provider_ingestjobs.exceptions import JobNotFound
+from airflow_provider_ingestjobs.selection import merge_windows, pick_all
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.records import Records
+    from airflow_provider_ingestjobs.job import Job
+    from airflow_provider_ingestjobs.selection import Selection
+    from airflow_provider_ingestjobs.vendors import Vendor
+
+#: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
+MAX_READS = 100
+#: Of those, how many a vendor may fail over before it counts as being in trouble itself.
+MAX_FAILURES = 3
+#: How far the vendor's clock may be ahead of ours.
+CLOCK_SKEW = timedelta(minutes=1)
+
+
+@dataclass
+class ReadState:
+    """What is kept between two reads of the same jobs.
+
+    :param jobs: each job as last read.
+    :param listed: each job as last made from a list's record, after a hash of that record.
+    :param asked_at: when each job was last asked for by its id, by the monotonic clock.
+    :param seen_at: when the vendor last told of each job, as a UNIX time.
+    :param changed_until: the newest change any list has shown.
+    :param changed_at: when it was first shown, by the monotonic clock.
+    :param changes_complete: whether the lists have been read since all changes until then must be in them.
+    :param full_scan_at: when the lists were last read in full, by the monotonic clock.
+    """
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    listed: dict[str, tuple[int, Job]] = field(default_factory=dict)
+    asked_at: dict[str, float] = field(default_factory=dict)
+    seen_at: dict[str, float] = field(default_factory=dict)
+    changed_until: datetime | None = None
+    changed_at: float | None = None
+    changes_complete: bool = False
+    full_scan_at: float | None = None
+
+    def keep(self, read: BulkRead) -> None:
+        """Take in what a whole read found.
+
+        :param read: what :func:`read_jobs` returns.
+        """
+        self.jobs.update(read.jobs)
+        now = time.time()
+        self.seen_at.update(dict.fromkeys(read.jobs, now))
+        self.seen_at.update(dict.fromkeys(read.unchanged, now))
+        for job_id in (*read.missing, *read.errors):
+            self.jobs.pop(job_id, None)
+        if read.stopped_by:
+            # What was not looked at may have changed.
+            return
+        if read.changed_until not in (None, self.changed_until):
+            self.changed_until, self.changed_at = read.changed_until, time.monotonic()
+        self.changes_complete = read.changes_complete
+        if read.full_scan:
+            self.full_scan_at = time.monotonic()
+
+    def forget_all_but(self, job_ids: Collection[str]) -> None:
+        """Forget the jobs that nobody waits for any more.
+
+        :param job_ids: those that somebody does.
+        """
+        kept: tuple[dict[str, Any], ...] = (self.jobs, self.listed, self.asked_at, self.seen_at)
+        for by_id in kept:
+            for gone in by_id.keys() - job_ids:
+                del by_id[gone]
+
+
+@dataclass
+class BulkRead:
+    """What one read of many jobs found. A job in none of the first four was not looked at.
+
+    :param jobs: the jobs found.
+    :param unchanged: ids that the lists show not to have changed since the read before.
+    :param missing: ids the vendor says it does not know.
+    :param errors: what was wrong with single jobs.
+    :param stopped_by: why the read stopped before everything was looked at.
+    :param changed_until: the newest change that the lists have shown.
+    :param changes_complete: whether all changes until then must have been in them.
+    :param full_scan: whether the lists were read without trusting the order of changes.
+    """
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    unchanged: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    errors: dict[str, VendorError] = field(default_factory=dict)
+    stopped_by: VendorUnavailable | None = None
+    changed_until: datetime | None = None
+    changes_complete: bool = False
+    full_scan: bool = False
+
+
+class JobSource(Protocol):
+    """What reading needs of a vendor's hook, which documents these."""
+
+    @property
+    def vendor(self) -> Vendor: ...
+
+    @property
+    def list_threshold(self) -> int: ...
+
+    @property
+    def may_hide_jobs(self) -> bool: ...
+
+    @property
+    def records(self) -> Records: ...
+
+    def get_record(self, job_id: str) -> Any: ...
+
+    def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None: ...
+
+    def find_hidden(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]: ...
+
+    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterable[Job]: ...
+
+
+def read_job(source: JobSource, job_id: str) -> Job:
+    """Read one job at its own address.
+
+    :param source: the vendor's hook.
+    :param job_id: the vendor's id of it.
+    :raises JobNotFound: if the vendor does not know it.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    try:
+        record = source.get_record(job_id)
+    except VendorError as error:
+        if error.status == 404:
+            raise JobNotFound(f"{source.vendor.name} does not know job {job_id!r}. {error}") from error
+        raise
+    job = source.records.job(record, keep_raw=True)
+    if job.id.casefold() != job_id.casefold():
+        raise Unreadable(f"{source.vendor.name} sent job {job.id[:80]!r} when asked for {job_id!r}")
+    return job
+
+
+def read_hidden_job(source: JobSource, job_id: str) -> Job | None:
+    """Read one job that the vendor does not show at its own address; ``None`` if it is nowhere else, either.
+
+    :param source: the vendor's hook.
+    :param job_id: the vendor's id of it.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    for _, record in source.find_hidden([job_id]):
+        return source.records.job(record, keep_raw=True)
+    return None
+
+
+def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | None = None) -> BulkRead:
+    """Read many jobs, from the vendor's lists where that takes fewer requests.
+
+    :param source: the vendor's hook.
+    :param job_ids: the jobs to look for.
+    :param state: makes it one of many reads: only what may have changed is read, and only
+        :data:`MAX_READS` jobs one by one.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    wanted = set(job_ids)
+    read = BulkRead()
+    from_lists = len(wanted) >= source.list_threshold
+    if from_lists:
+        source.find_in_lists(wanted, read, state or ReadState())
+    rest = list(wanted - read.jobs.keys() - read.unchanged)
+    if state is not None:
+        rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
+    _read_one_by_one(source, rest, read, state, answers=from_lists)
+    if read.missing and source.may_hide_jobs:
+        _look_for_hidden(source, read)
+    if read.stopped_by and not read.jobs:
+        raise read.stopped_by
+    if not (read.jobs or read.missing or read.unchanged):
+        for error in read.errors.values():
+            if (error.status or 0) >= 500:
+                raise error
+    if state is not None:
+        state.keep(read)
+    elif read.stopped_by:
+        raise read.stopped_by
+    return read
+
+
+def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Selection, list[Job]]:
+    """Read the jobs that each of many selections picks; equal and overlapping windows are listed once.
+
+    :param source: the vendor's hook.
+    :param selections: what to pick.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    keys = source.vendor.filters
+    groups: dict[Any, list[Selection]] = defaultdict(list)
+    for selection in selections:
+        # What only the vendor can judge takes a list of its own.
+        groups[tuple(one for one in selection.filters if keys.get(one[0]) is None)].append(selection)
+    latest = datetime.now(UTC) + CLOCK_SKEW
+    picked: dict[Selection, list[Job]] = {}
+    for group in groups.values():
+        shared = dict(set.intersection(*(set(selection.filters) for selection in group)))
+        windows = [(s.started_from, min(s.started_to, latest)) for s in group if s.started_from < latest]
+        jobs = [job for window in merge_windows(windows) for job in jobs_between(source, *window, shared)]
+        picked |= pick_all(group, list({job.id: job for job in jobs}.values()), keys)
+    return picked
+
+
+def jobs_between(source: JobSource, start: datetime, end: datetime, shared: Mapping[str, Any]) -> list[Job]:
+    """Read the jobs that started (or were created) in a window; perhaps a few more.
+
+    :param source: the vendor's hook.
+    :param start: the window's start, inclusive.
+    :param end: its end, exclusive.
+    :param shared: filters that all jobs must match: may be sent along, and must be where only the vendor can
+        judge.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    return list({job.id: job for job in source.list_window(start, end, shared)}.values())
+
+
+def _read_one_by_one(
+    source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None, answers: bool
+) -> None:
+    """Add jobs to ``read``, until the vendor is in trouble.
+
+    :param answers: whether the vendor has answered just before.
+    """
+    failures = 0
+    for job_id in job_ids:
+        if state is not None:
+            # Noted before it may fail; otherwise it stays first in line and starves the ids behind it.
+            state.asked_at[job_id] = time.monotonic()
+        try:
+            _read_into(source, job_id, read)
+        except VendorUnavailable as error:
+            lives = answers or read.jobs or read.missing
+            if error.wants_pause or failures == MAX_FAILURES or not lives:
+                read.stopped_by = error
+                return
+            # A vendor that answers for others fails over this job alone.
+            read.errors[job_id] = error
+            failures += 1
+
+
+def _read_into(source: JobSource, job_id: str, read: BulkRead) -> None:
+    try:
+        read.jobs[job_id] = replace(read_job(source, job_id), raw=None)
+    except JobNotFound:
+        read.missing.add(job_id)
+    except PermissionDenied as error:
+        read.errors[job_id] = error
+    except AuthenticationFailed:
+        raise
+    except VendorUnavailable as error:
+        # An unreadable record, or a server that fails over it, is this job's trouble; anything else may
+        # hit the next job, too.
+        is_its_own = isinstance(error, Unreadable) or error.status == 500
+        if not is_its_own or error.wants_pause:
+            raise
+        read.errors[job_id] = error
+    except VendorError as error:
+        read.errors[job_id] = error
+
+
+def _look_for_hidden(source: JobSource, read: BulkRead) -> None:
+    missing, read.missing = read.missing, set()
+    if read.stopped_by:
+        # What has not been looked for is not missing.
+        return
+    found = set()
+    try:
+        for job_id, record in source.find_hidden(missing):
+            found.add(job_id)
+            try:
+                read.jobs[job_id] = source.records.job(record)
+            except Unreadable as error:
+                read.errors[job_id] = error
+    except VendorError as error:
+        if isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied):
+            raise
+        if isinstance(error, VendorUnavailable) and error.wants_pause:
+            read.stopped_by = error
+        else:
+            read.errors |= dict.fromkeys(missing - found, error)
+    else:
+        read.missing = missing - found

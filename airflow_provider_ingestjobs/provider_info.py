@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What Airflow's ``apache_airflow_provider`` entry point asks for, made from vendors' rows.
+
+It imports nothing of Airflow, as Airflow reads it while it looks for providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import metadata
+from typing import Any
+
+from airflow_provider_ingestjobs.vendors import Extra, Vendor
+
+HERE = __name__.rpartition(".")[0]
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "text": {"type": ["string", "null"]},
+    "number": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    "count": {"type": ["integer", "null"], "minimum": 1},
+    "mapping": {"type": ["string", "null"]},
+}
+
+
+def provider_info(package: str, vendors: Sequence[Vendor], name: str | None = None) -> dict[str, Any]:
+    """Return the provider info of a distribution that brings vendors.
+
+    A distribution's entry point is a function that returns it::
+
+        def get_provider_info():
+            return provider_info("ingestjobs-airbyte", [AIRBYTE])
+
+    :param package: the distribution's name; version and summary come from its metadata.
+    :param vendors: the vendors that it brings.
+    :param name: what Airflow calls the provider; the distribution's name if left out.
+    """
+    about = metadata(package)
+    asset_uris = [{"schemes": [row.scheme for row in vendors], "handler": f"{HERE}.assets.check_uri"}]
+    return {
+        "package-name": package,
+        "name": name or package,
+        "description": about["Summary"] or "",
+        "versions": [about["Version"]],
+        "integrations": [
+            {"integration-name": row.name, "external-doc-url": row.doc_url, "tags": ["service"]}
+            for row in vendors
+        ],
+        "hooks": _modules(vendors, "hooks"),
+        "sensors": _modules(vendors, "sensors"),
+        "operators": _modules(vendors, "operators"),
+        "triggers": [
+            {
+                "integration-name": row.name,
+                "python-modules": [
+                    f"{HERE}.triggers.{module}" for module in ("job", "selection", "asset_event")
+                ],
+            }
+            for row in vendors
+        ],
+        "asset-uris": asset_uris,
+        # What Airflow 2 calls them.
+        "dataset-uris": asset_uris,
+        "connection-types": [_connection_type(row) for row in vendors],
+        "extra-links": [f"{HERE}.links.VendorJobLink"],
+    }
+
+
+def ui_field_behaviour(vendor: Vendor) -> dict[str, Any]:
+    """Return the labels and placeholders of the connection form.
+
+    :param vendor: whose form it is.
+    """
+    return {
+        "hidden-fields": [],
+        "relabeling": {"login": vendor.login, "password": vendor.password, "schema": "Scheme"},
+        "placeholders": {"schema": "https", **vendor.placeholders},
+    }
+
+
+def _connection_type(vendor: Vendor) -> dict[str, Any]:
+    return {
+        "connection-type": vendor.conn_type,
+        "hook-class-name": vendor.hook,
+        "hook-name": vendor.name,
+        "conn-fields": {key: _conn_field(extra) for key, extra in vendor.all_extras.items()},
+        "ui-field-behaviour": ui_field_behaviour(vendor),
+    }
+
+
+def _conn_field(extra: Extra) -> dict[str, Any]:
+    schema: dict[str, Any] = dict(SCHEMAS[extra.type])
+    if extra.default is not None:
+        schema["default"] = extra.default
+    if extra.choices:
+        schema["enum"] = list(extra.choices)
+    return {"label": extra.label, "schema": schema, "description": extra.description}
+
+
+def _modules(vendors: Sequence[Vendor], kind: str) -> list[dict[str, Any]]:
+    """Return the vendors' modules of a kind: ``x.sensors.y`` beside the hook's ``x.hooks.y``."""
+    return [
+        {
+            "integration-name": row.name,
+            "python-modules": [row.hook.rpartition(".")[0].replace(".hooks.", f".{kind}.")],
+        }
+        for row in vendors
+        if kind == "hooks" or ".hooks." in row.hook
+    ]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Start DAGs when vendors' jobs end: the trigger of an ``AssetWatcher`` (Airflow 3 and newer)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
+from airflow_provider_ingestjobs.errors import IngestJobsError, UnexpectedError
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.class_path import class_path, hook_class_from
+from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
+from airflow_provider_ingestjobs.job import Job, JobState
+from airflow_provider_ingestjobs.selection import freeze_filters, matches
+from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
+from airflow_provider_ingestjobs.triggers.threads import in_thread
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.vendors import Vendor
+
+log = logging.getLogger(__name__)
+
+#: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
+STORE_KEY = "ingestjobs.told"
+#: By then Airflow has kept an event that was fired, in seconds: its triggerer gathers them for up to two.
+KEPT_AFTER = 4.0
+#: Fewest announced job ids to remember.
+MIN_KEPT = 100
+#: The longest key that the store takes.
+MAX_KEY_LENGTH = 512
+
+
+class IngestJobEventTrigger(BaseEventTrigger):
+    """Fires an event for every job of a kind that ends; the job is the event's payload.
+
+    ::
+
+        feed = Asset(
+            "amperity://acme/df-5L6d1veh",
+            watchers=[
+                AssetWatcher(
+                    name="loads",
+                    trigger=IngestJobEventTrigger(
+                        hook=AmperityHook, conn_id="amperity_default", filters={"feed_id": "df-5L6d1veh"}
+                    ),
+                )
+            ],
+        )
+
+    Jobs that had ended before the watcher first ran fire nothing. From Airflow 3.3 on, all watchers with
+    equal connection, ``poll_interval`` and ``look_back`` share one poll, and which jobs have been told is
+    kept in the asset's state store: a job that ends while no triggerer runs is told by the next one, and one
+    is told twice only if a triggerer dies in the seconds between firing and noting it. On Airflow 3.0 to 3.2
+    each watcher polls for itself and starts anew with the triggerer: jobs that end while it is down are not
+    told.
+
+    :param hook: the vendor's hook, or its class path.
+    :param conn_id: the Airflow connection; the vendor's default one if left out.
+    :param filters: the vendor's nouns and values, as the vendor's sensor takes them.
+    :param states: in which states a job fires.
+    :param poll_interval: how long between two polls, in seconds or as a timedelta.
+    :param look_back: how long before its end a job may have started, in seconds or as a timedelta.
+    :param hook_params: further arguments of the hook, such as a Polaris project.
+    :raises InvalidInput: for a noun that the vendor does not know, and the like.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook: type[IngestJobHook] | str,
+        conn_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        states: Iterable[JobState | str] = (JobState.SUCCEEDED,),
+        poll_interval: timedelta | float = 60.0,
+        look_back: timedelta | float = 86_400.0,
+        hook_params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+        self.hook_class = hook_class_from(hook) if isinstance(hook, str) else hook
+        self.conn_id = conn_id or self.hook_class.default_conn_name
+        self.filters = check_filters(filters or {}, self._vendor.filters, prefix="filters ")
+        self.states = to_end_states("states", states)
+        self.poll_interval = to_seconds("poll_interval", poll_interval, above_zero=True)
+        self.look_back = to_seconds("look_back", look_back, above_zero=True)
+        self.hook_params = dict(hook_params or {})
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "hook": class_path(self.hook_class),
+            "conn_id": self.conn_id,
+            "filters": self.filters,
+            "states": sorted(self.states),
+            "poll_interval": self.poll_interval,
+            "look_back": self.look_back,
+            "hook_params": self.hook_params,
+        }
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Return what watchers that share a poll have in common (Airflow 3.3 and newer)."""
+        return (
+            class_path(self.hook_class),
+            self.conn_id,
+            self.poll_interval,
+            self.look_back,
+            freeze_filters(self.hook_params),
+            freeze_filters(self._for_the_vendor_alone),
+        )
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
+        """Poll for ever, and yield the ended jobs of each poll, or the error it met.
+
+        An error is an item, not an exception: that would end all watchers that share the poll.
+        """
+        trigger = cls(**kwargs)
+        shared = dict(freeze_filters(trigger._for_the_vendor_alone))
+        hook: IngestJobHook | None = None
+        failures = 0
+        while True:
+            try:
+                fresh = await open_hook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
+                if hook is None or hook.settings != fresh.settings:
+                    hook = fresh
+                end = datetime.now(UTC) + CLOCK_SKEW
+                start = end - timedelta(seconds=trigger.look_back)
+                jobs = await in_thread(partial(hook.jobs_between, start, end, shared))
+                failures = 0
+                item: Any = [job for job in jobs if job.state.is_terminal]
+                pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
+            except Exception as error:
+                failures += 1
+                pause = backoff(failures, trigger.poll_interval, error)
+                item = error
+                if not isinstance(error, IngestJobsError):
+                    log.exception("The poll of watchers on connection %r is broken", trigger.conn_id)
+                    item = UnexpectedError(f"{type(error).__name__}: {error}")
+            yield item
+            await asyncio.sleep(pause)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Fire for the jobs of a poll that are this trigger's and have not been told."""
+        told = await self._load()
+        trouble = False
+        async for item in shared_stream:
+            if isinstance(item, IngestJobsError):
+                if not trouble:
+                    self.log.warning("Jobs on connection %r cannot be read now: %s", self.conn_id, item)
+                trouble = True
+                continue
+            trouble = False
+            mine = [job for job in item if self._wants(job)]
+            if told is None:
+                told = [job.id for job in mine]
+                await self._store(told)
+                continue
+            new = sorted((job for job in mine if job.id not in told), key=lambda job: str(job.ended_at))
+            for job in new:
+                self.log.info("%s is %s", job, job.describe())
+                yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+            if new:
+                # More than the poll has: a job that it left out must not be told again when it is back.
+                told = [*told, *(job.id for job in new)][-max(2 * len(mine), MIN_KEPT) :]
+                # A triggerer that dies before Airflow has kept the events tells their jobs twice, not never.
+                await asyncio.sleep(KEPT_AFTER)
+                await self._store(told)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll for this trigger alone, where Airflow shares no streams."""
+        async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
+            yield event
+
+    def _wants(self, job: Job) -> bool:
+        keys = self._vendor.filters
+        return job.state in self.states and all(
+            matches(job, keys[name], value) for name, value in freeze_filters(self.filters)
+        )
+
+    @property
+    def _vendor(self) -> Vendor:
+        return self.hook_class.vendor
+
+    @property
+    def _for_the_vendor_alone(self) -> dict[str, Any]:
+        """The filters that only the vendor can judge: they need a list of their own."""
+        return {name: value for name, value in self.filters.items() if self._vendor.filters[name] is None}
+
+    async def _load(self) -> list[str] | None:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return None
+        try:
+            kept = await store.aget(self._store_key)
+        except ValueError as error:
+            self.log.warning(
+                "The trigger is for several assets, so which jobs it has told is not kept: %s",
+                error,
+            )
+            return None
+        return kept if isinstance(kept, list) else None
+
+    async def _store(self, told: list[str]) -> None:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return
+        try:
+            await store.aset(self._store_key, told)
+        except ValueError:
+            return
+        except Exception as error:
+            # Raised, it would end the trigger, and Airflow would start it anew with what was kept before: the
+            # same jobs would be told again, as often as this goes wrong.
+            self.log.warning("Which jobs have been told is not kept this time: %s", error)
+
+    @property
+    def _store_key(self) -> str:
+        what = "&".join(f"{name}={value}" for name, value in freeze_filters(self.filters))
+        key = f"{STORE_KEY}?{what}&states={','.join(sorted(self.states))}"
+        if len(key) <= MAX_KEY_LENGTH:
+            return key
+        return f"{STORE_KEY}?{hashlib.sha256(key.encode()).hexdigest()}"

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What all triggers share, and the one event that they fire: written and, in the worker, read here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_ingestjobs import exceptions
+from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, UnexpectedError, VendorError
+from airflow_provider_ingestjobs.exceptions import WaitTimeout
+from airflow_provider_ingestjobs.hooks.class_path import hook_class_from
+from airflow_provider_ingestjobs.job import Job, as_plain
+from airflow_provider_ingestjobs.triggers.watch import watch_for
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.triggers.watch import Watch
+
+#: After this time a task's process is known to have ended, in seconds: a restarted trigger may fire at once.
+MAX_HOLD = 60.0
+#: How long a wait whose time is up looks a last time, in seconds.
+LAST_LOOK = 20.0
+#: The errors that arrive in the worker as what they are; a subclass of one arrives as that one.
+ERRORS: dict[str, type[IngestJobsError]] = {name: getattr(exceptions, name) for name in exceptions.__all__}
+
+
+class VendorTrigger(BaseTrigger):
+    """Base of the triggers that wait for a vendor's jobs, and fire one event for :func:`jobs_from_event`.
+
+    They hold no HTTP state and ask nobody themselves: all triggers on a connection share one
+    :class:`~airflow_provider_ingestjobs.triggers.watch.Watch`. Class path and arguments are kept in Airflow's
+    database, and may be read by another release: arguments are JSON without secrets, times are absolute, and
+    an argument that this release does not know is left out.
+
+    :param hook: class path of the vendor's hook, or of a subclass of it.
+    :param conn_id: the Airflow connection.
+    :param poll_interval: the longest time between two looks, in seconds.
+    :param started_at: when the wait began, ISO 8601 with an offset.
+    :param deadline: when it ends, the jobs ended or not; ISO 8601 with an offset.
+    :param max_poll_interval: what ``poll_interval`` may grow to while nothing changes; ``None``: it does not.
+    :param missing_grace: seconds in which the vendor may not know a job (yet, or for a while).
+    :param hook_params: further arguments of the hook, such as a Polaris project.
+    :param unknown: what another release has written.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook: str,
+        conn_id: str,
+        poll_interval: float,
+        started_at: str,
+        deadline: str,
+        max_poll_interval: float | None = None,
+        missing_grace: float = 300.0,
+        hook_params: Mapping[str, Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+        self.hook = hook
+        self.conn_id = conn_id
+        self.poll_interval = poll_interval
+        self.started_at = started_at
+        self.deadline = deadline
+        self.max_poll_interval = max_poll_interval
+        self.missing_grace = missing_grace
+        self.hook_params = dict(hook_params or {})
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "hook": self.hook,
+            "conn_id": self.conn_id,
+            "poll_interval": self.poll_interval,
+            "started_at": self.started_at,
+            "deadline": self.deadline,
+            "max_poll_interval": self.max_poll_interval,
+            "missing_grace": self.missing_grace,
+            "hook_params": self.hook_params,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the one event."""
+        began = time.monotonic()
+        try:
+            payload = event_of_jobs(await self._wait())
+        except IngestJobsError as error:
+            payload = event_of_error(error)
+        except Exception as error:
+            self.log.exception("The wait ends, as the trigger is broken")
+            payload = event_of_error(UnexpectedError(f"{type(error).__name__}: {error}"))
+        # A worker may report the end of a task's process this interval late, and the scheduler takes its time
+        # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
+        # state success, but … attribute is queued".
+        lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+        if self.seconds_waited() < MAX_HOLD:
+            await asyncio.sleep(max(lag - (time.monotonic() - began), 0.0))
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+
+    @abstractmethod
+    async def _wait(self) -> Sequence[Job]:
+        """Return the ended jobs."""
+
+    def seconds_waited(self) -> float:
+        """Return how long the wait has lasted, in seconds; also of one that another triggerer began."""
+        return time.time() - datetime.fromisoformat(self.started_at).timestamp()
+
+    def seconds_left(self) -> float:
+        """Return how long the wait may still last, in seconds."""
+        return datetime.fromisoformat(self.deadline).timestamp() - time.time()
+
+    @property
+    def _hook_class(self) -> type[IngestJobHook]:
+        return hook_class_from(self.hook)
+
+    @property
+    def _watch(self) -> Watch:
+        return watch_for(self._hook_class, self.conn_id, self.hook_params)
+
+    def _follow_arguments(self) -> dict[str, Any]:
+        return {
+            "conn_id": self.conn_id,
+            "began": datetime.fromisoformat(self.started_at),
+            "grace": self.missing_grace,
+            "log": self.log,
+        }
+
+
+def event_of_jobs(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return the event of a wait that saw its jobs end.
+
+    :param jobs: the ended jobs.
+    """
+    return {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
+
+
+def event_of_error(error: IngestJobsError) -> dict[str, Any]:
+    """Return the event of a wait that ended otherwise.
+
+    :param error: why.
+    """
+    name = next(cls.__name__ for cls in type(error).__mro__ if ERRORS.get(cls.__name__) is cls)
+    event: dict[str, Any] = {
+        "status": "timeout" if isinstance(error, WaitTimeout) else "error",
+        "error": name,
+        "message": str(error),
+    }
+    if isinstance(error, VendorError):
+        event |= {
+            "http_status": error.status,
+            "request_id": error.request_id,
+            "retry_after": error.retry_after,
+        }
+    if isinstance(error, InvalidInput):
+        value = error.value
+        is_json = value is None or isinstance(value, str | int | float | bool)
+        event |= {"field": error.field, "value": value if is_json else str(value), "fix": error.fix}
+    plain: dict[str, Any] = as_plain(event)
+    return plain
+
+
+def jobs_from_event(event: Any) -> list[Job]:
+    """Return the ended jobs of a trigger's event, which another release may have written.
+
+    :param event: the event's payload.
+    :raises IngestJobsError: the error that ended the wait, as its own class; and for an event that is none of
+        these: an end that nobody understands is never a success.
+    """
+    status = event.get("status") if isinstance(event, Mapping) else None
+    if status in ("timeout", "error"):
+        raise _error_from(event)
+    try:
+        jobs = [Job.from_dict(job) for job in event["jobs"]] if status == "ended" else []
+    except (KeyError, TypeError, ValueError):
+        jobs = []
+    if not jobs or not all(job.state.is_terminal for job in jobs):
+        raise IngestJobsError(f"The trigger sent an event that does not say how the job ended: {event!r}")
+    return jobs
+
+
+def own_error(error: Exception) -> IngestJobsError:
+    """Return an error of a watch as one of the wait that it ends.
+
+    :param error: the error, which all waits of the watch share.
+    """
+    if isinstance(error, IngestJobsError):
+        # Each raise of a shared error would lengthen its traceback.
+        return error.with_traceback(None)
+    wrapped = UnexpectedError(f"{type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _error_from(event: Mapping[str, Any]) -> IngestJobsError:
+    fallback = WaitTimeout if event.get("status") == "timeout" else IngestJobsError
+    cls = ERRORS.get(str(event.get("error")), fallback)
+    message = str(event.get("message", event))
+    if issubclass(cls, VendorError):
+        return cls(
+            message,
+            status=event.get("http_status"),
+            request_id=event.get("request_id"),
+            retry_after=event.get("retry_after"),
+        )
+    if issubclass(cls, InvalidInput):
+        try:
+            return cls(event["field"], event["value"], event["fix"])
+        except KeyError:
+            return IngestJobsError(message)
+    return cls(message)

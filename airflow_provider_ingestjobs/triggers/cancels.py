@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Stopping the jobs of killed tasks: thousands at once share one hook, one token and a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_provider_ingestjobs.errors import IngestJobsError
+from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.selection import freeze_filters
+from airflow_provider_ingestjobs.triggers.threads import in_thread
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+
+#: Requests that a connection's cancels have under way at once.
+MAX_CANCEL_THREADS = 4
+
+
+class Cancels:
+    """Cancels jobs on one connection, a few at a time.
+
+    :param hook_class: the vendor's hook.
+    :param conn_id: the Airflow connection.
+    :param hook_params: further arguments of the hook.
+    """
+
+    def __init__(self, hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> None:
+        self._hook_class = hook_class
+        self._conn_id = conn_id
+        self._hook_params = dict(hook_params)
+        self._threads = asyncio.Semaphore(MAX_CANCEL_THREADS)
+        self._opening = asyncio.Lock()
+        self._under_way = 0
+        self._hook: IngestJobHook | None = None
+
+    async def cancel(self, job_id: str, log: Any) -> None:
+        """Ask the vendor to stop a job, and say in the log what came of it.
+
+        :param job_id: the vendor's id of it.
+        :param log: the killed task's log.
+        """
+        self._under_way += 1
+        try:
+            hook = await self._shared_hook()
+            job = await in_thread(partial(hook.cancel_job, job_id), self._threads)
+        except IngestJobsError as error:
+            log.warning("The task was killed, but job %s goes on: %s", job_id, error)
+        else:
+            log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                # The next kill may come hours later, when the connection says something else.
+                self._hook = None
+
+    async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str) -> bool:
+        """Whether a task is deferred as it was, because Airflow has only moved its trigger.
+
+        A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
+        them as if a user had acted on their tasks. A task that a user has cleared may be deferred by now as
+        well, but its wait began later.
+
+        :param ti: the trigger's task instance; ``None`` where Airflow gives none.
+        :param xcom_key: the XCom in which the task says when its present wait began.
+        :param started_at: when the trigger's wait began.
+        """
+        if ti is None:
+            return False
+        return await in_thread(partial(_is_still_awaited, ti, xcom_key, started_at), self._threads)
+
+    async def _shared_hook(self) -> IngestJobHook:
+        async with self._opening:
+            if self._hook is None:
+                self._hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
+            return self._hook
+
+
+_CANCELS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Cancels]] = WeakKeyDictionary()
+
+
+def cancels_for(hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> Cancels:
+    """Return what cancels jobs on a connection, the same one for everybody on the running event loop.
+
+    :param hook_class: the vendor's hook.
+    :param conn_id: the Airflow connection.
+    :param hook_params: further arguments of the hook.
+    """
+    by_key = _CANCELS.setdefault(asyncio.get_running_loop(), {})
+    key = (hook_class, conn_id, freeze_filters(hook_params))
+    if key not in by_key:
+        by_key[key] = Cancels(hook_class, conn_id, hook_params)
+    return by_key[key]
+
+
+def _is_still_awaited(ti: Any, xcom_key: str, started_at: str) -> bool:
+    from airflow.providers.common.compat.sdk import XCom
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    if "deferred" not in states.get(ti.run_id, {}).values():
+        return False
+    began: Any = XCom.get_one(
+        key=xcom_key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+    )
+    return bool(began == started_at)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""One look at all that is waited for: read it, compare it with what was known, and say what is worth telling.
+
+Synchronous, for a thread; knows neither waits nor the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_ingestjobs.errors import (
+    AuthenticationFailed,
+    PermissionDenied,
+    VendorError,
+    VendorUnavailable,
+)
+from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
+from airflow_provider_ingestjobs.selection import Selection
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.job import Job
+
+#: What can be waited for: a job, by its id, or a selection of jobs.
+Target = str | Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a poll found about one target, when that is worth telling.
+
+    :param job: the job, if the vendor knows it.
+    :param jobs: the jobs that a selection picks.
+    :param missing: whether the vendor says it does not know it.
+    :param trouble: why it could not be read; the wait goes on.
+    :param error: why it never will be; the wait is over.
+    """
+
+    job: Job | None = None
+    jobs: tuple[Job, ...] | None = None
+    missing: bool = False
+    trouble: VendorError | None = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Poll:
+    """What one look found, beside what was known before it.
+
+    :param read: the jobs.
+    :param picked: the jobs of each selection.
+    :param refused: selections that the vendor refuses.
+    :param stopped_by: why not everything was looked at.
+    :param known: the jobs as they were known before.
+    :param known_picks: the jobs of each selection as they were known before.
+    """
+
+    read: BulkRead
+    picked: dict[Selection, tuple[Job, ...]] = field(default_factory=dict)
+    refused: dict[Selection, VendorError] = field(default_factory=dict)
+    stopped_by: VendorUnavailable | None = None
+    known: Mapping[str, Job | None] = field(default_factory=dict)
+    known_picks: Mapping[Selection, tuple[Job, ...]] = field(default_factory=dict)
+
+    @property
+    def jobs_seen(self) -> int:
+        """How many jobs were read."""
+        return len(self.read.jobs) + sum(map(len, self.picked.values()))
+
+    def updates(self, asked: Collection[Target]) -> Iterator[tuple[Target, Update]]:
+        """Return what is worth telling: other states, what was asked for, and every trouble.
+
+        :param asked: the targets whose state is told even if it has not changed.
+        """
+        for job_id, job in self.read.jobs.items():
+            before = self.known.get(job_id)
+            if before is None or before.state is not job.state or job_id in asked:
+                yield job_id, Update(job=job)
+        for job_id, before in self.known.items():
+            if before is not None and job_id in asked and job_id not in self.read.jobs:
+                yield job_id, Update(job=before)
+        for job_id in self.read.missing:
+            yield job_id, Update(missing=True)
+        for job_id, error in self.read.errors.items():
+            passing = isinstance(error, VendorUnavailable)
+            yield job_id, Update(trouble=error) if passing else Update(error=error)
+        for selection, jobs in self.picked.items():
+            if selection in asked or _states(jobs) != _states(self.known_picks.get(selection)):
+                yield selection, Update(jobs=jobs)
+        for selection, refused in self.refused.items():
+            yield selection, Update(error=refused)
+
+
+def poll(
+    hook: IngestJobHook, job_ids: Collection[str], selections: Collection[Selection], state: ReadState
+) -> Poll:
+    """Read jobs and selections; what goes wrong with the second does not undo the first.
+
+    :param hook: the vendor's hook, connected.
+    :param job_ids: the jobs to read.
+    :param selections: the selections to read.
+    :param state: what is kept between two looks.
+    :raises VendorError: if the vendor refuses, or cannot be reached.
+    """
+    found = Poll(hook.read_jobs(job_ids, state))
+    found.stopped_by = found.read.stopped_by
+    if not selections or found.stopped_by:
+        return found
+    try:
+        _select_into(found, hook, list(selections))
+    except PermissionDenied as error:
+        found.refused = dict.fromkeys(selections, error)
+    except (AuthenticationFailed, VendorUnavailable) as error:
+        # Raised, it would undo what has been read: the next poll would take that for known.
+        if not found.read.jobs:
+            raise
+        found.stopped_by = VendorUnavailable(str(error), retry_after=error.retry_after)
+    return found
+
+
+def _select_into(found: Poll, hook: IngestJobHook, selections: list[Selection]) -> None:
+    """Read selections; one that the vendor refuses is halved out, as it is no other task's trouble."""
+    try:
+        picked = hook.select_jobs(selections)
+    except (AuthenticationFailed, VendorUnavailable):
+        raise
+    except VendorError as error:
+        if len(selections) == 1:
+            found.refused[selections[0]] = error
+            return
+        half = len(selections) // 2
+        _select_into(found, hook, selections[:half])
+        _select_into(found, hook, selections[half:])
+    else:
+        found.picked |= {selection: tuple(jobs) for selection, jobs in picked.items()}
+
+
+def _states(jobs: tuple[Job, ...] | None) -> list[tuple[str, str]] | None:
+    return None if jobs is None else [(job.id, job.state) for job in jobs]

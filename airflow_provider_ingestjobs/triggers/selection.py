@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Waiting for the jobs of a selection in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_ingestjobs.arguments import check_filters
+from airflow_provider_ingestjobs.exceptions import WaitTimeout
+from airflow_provider_ingestjobs.follow import FollowSelection
+from airflow_provider_ingestjobs.job import Job
+from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.triggers.base import LAST_LOOK, VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.poll import Update
+
+
+class JobSelectionTrigger(VendorTrigger):
+    """Waits until all jobs of a selection have ended.
+
+    :param selection: what :meth:`~airflow_provider_ingestjobs.selection.Selection.to_dict` returns.
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.triggers.base.VendorTrigger`.
+    """
+
+    def __init__(self, *, selection: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.selection = dict(selection)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow keeps them."""
+        path, arguments = super().serialize()
+        return path, {"selection": self.selection, **arguments}
+
+    async def _wait(self) -> Sequence[Job]:
+        vendor = self._hook_class.vendor
+        # Another release may have further filters: without one, more jobs would be waited for.
+        check_filters(self.selection["filters"], vendor.filters, prefix="filters ")
+        selection = Selection.from_dict(self.selection)
+        follow = FollowSelection(vendor.name, selection, **self._follow_arguments())
+        deadline = datetime.fromisoformat(self.deadline)
+        async with self._watch.join(selection, self.poll_interval, self.max_poll_interval) as wait:
+            while (now := datetime.now(UTC)) < deadline:
+                pause = min(follow.next_look or deadline, deadline) - now
+                try:
+                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
+                        update = await wait.next_update()
+                except TimeoutError:
+                    follow.next_look = None
+                    wait.look_now()
+                    continue
+                if (jobs := _take(follow, update)) is not None:
+                    return jobs
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK):
+                    wait.look_now()
+                    if (jobs := _take(follow, await wait.next_update())) is not None:
+                        return jobs
+            raise WaitTimeout(follow.report(datetime.now(UTC), wait.read_at))
+
+
+def _take(follow: FollowSelection, update: Update) -> Sequence[Job] | None:
+    """Return the jobs once they are all there and have ended."""
+    if update.error is not None:
+        raise own_error(update.error)
+    if update.jobs is not None and follow.see(update.jobs, datetime.now(UTC)):
+        return update.jobs
+    if update.trouble is not None:
+        follow.note_trouble(update.trouble)
+    return None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Blocking calls in threads of their own, at most so many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from airflow_provider_ingestjobs.errors import VendorUnavailable
+
+T = TypeVar("T")
+
+
+async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = None) -> T:
+    """Run a blocking call in a thread of its own and await its result.
+
+    The loop's default executor is shared and small: one vendor that hangs would starve all others there, and
+    its threads hold up the end of the process. This one is a daemon, and logs where its caller does.
+
+    :param call: what to run.
+    :param limit: how many such threads there may be; a thread keeps its place until it ends, also when nobody
+        awaits it any more.
+    :raises VendorUnavailable: if no thread can be started now, which passes.
+    """
+    if limit is not None:
+        await limit.acquire()
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if limit is not None:
+            limit.release()
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = context.run(call)
+        except BaseException as caught:
+            error = caught
+        with suppress(RuntimeError):  # the loop has closed
+            loop.call_soon_threadsafe(settle, result, error)
+
+    try:
+        threading.Thread(target=work, name="ingestjobs-poll", daemon=True).start()
+    except RuntimeError as error:
+        if limit is not None:
+            limit.release()
+        raise VendorUnavailable(f"this machine starts no further thread now: {error}") from error
+    return await future
