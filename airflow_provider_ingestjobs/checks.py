@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -83,6 +83,20 @@ def failed_checks(job: Job, checks: Mapping[str, float], vendor: Vendor) -> list
     possible = checks_of(vendor)
     found = (_failure(job, name, possible[name], limit) for name, limit in checks.items())
     return [sentence for sentence in found if sentence]
+
+
+def failed_check(job: Job, check: Callable[[Job], Any]) -> list[str]:
+    """Return what a user's function finds wrong with a job.
+
+    :param job: the ended job.
+    :param check: returns ``True`` if the job is fine, else ``False`` or what is wrong with it.
+    """
+    verdict = check(job)
+    if isinstance(verdict, str) and verdict:
+        return [verdict]
+    if verdict is not None and not isinstance(verdict, str) and bool(verdict):
+        return []
+    return [f"{getattr(check, '__name__', 'check')}() returned {verdict!r}"]
 
 
 def _failure(job: Job, name: str, check: Check, limit: float) -> str | None:

@@ -31,7 +31,7 @@ from airflow_provider_ingestjobs.arguments import (
     to_utc,
 )
 from airflow_provider_ingestjobs.assets import tell_outlets
-from airflow_provider_ingestjobs.checks import check_checks, failed_checks
+from airflow_provider_ingestjobs.checks import check_checks, failed_check, failed_checks
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
@@ -193,10 +193,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException as skip:
-            # Airflow replaces our reason with "soft_fail is set".
-            if isinstance(skip.__cause__, AirflowSkipException):
-                raise skip.__cause__ from None
-            raise
+            ours = skip.__cause__
+            if not isinstance(ours, AirflowSkipException):
+                raise
+        # Airflow replaces our reason with "soft_fail is set". Raised in the handler, ours would cause itself.
+        raise AirflowSkipException(str(ours)) from ours.__cause__
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage what the jobs read and wrote; its provider calls this where it is installed."""
@@ -361,11 +362,15 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if bad := [job for job in jobs if job.state not in self.expected_states]:
             error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
             raise self._skip_instead(error("; ".join(map(_describe_end, bad)), bad[0]))
-        if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failed_checks(job)]:
+        if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failures(job)]:
             raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
         tell_outlets(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
         return found[0] if isinstance(self.job_id, str | int) else found
+
+    def _failures(self, job: Job) -> list[str]:
+        failures = failed_checks(job, self.checks, self.hook_class.vendor)
+        return [*failures, *failed_check(job, self.check)] if self.check else failures
 
     def _in_full(self, job: Job) -> Job:
         # A check must not fail for good over what a passing trouble keeps from it.
@@ -379,19 +384,6 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self.log.warning("The whole record of %s cannot be read: %s", job, error)
             return self.hook.add_details(job, needed)
         return whole if whole.state is job.state else replace(job, raw=whole.raw)
-
-    def _failed_checks(self, job: Job) -> list[str]:
-        failures = failed_checks(job, self.checks, self.hook_class.vendor)
-        if self.check is None:
-            return failures
-        verdict: Any = self.check(job)
-        if verdict is not None and not isinstance(verdict, str) and bool(verdict):
-            return failures
-        name = getattr(self.check, "__name__", "check")
-        return [
-            *failures,
-            verdict if isinstance(verdict, str) and verdict else f"{name}() returned {verdict!r}",
-        ]
 
     def _skip_instead(self, error: Exception) -> Exception:
         """Return the error; where the task skips because of it, raise the skip instead.

@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.hooks.connection import open_hook
-from airflow_provider_ingestjobs.selection import freeze_filters
+from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 
 if TYPE_CHECKING:
@@ -81,21 +80,8 @@ class Cancels:
             return self._hook
 
 
-_CANCELS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Cancels]] = WeakKeyDictionary()
-
-
-def cancels_for(hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> Cancels:
-    """Return what cancels jobs on a connection, the same one for everybody on the running event loop.
-
-    :param hook_class: the vendor's hook.
-    :param conn_id: the Airflow connection.
-    :param hook_params: further arguments of the hook.
-    """
-    by_key = _CANCELS.setdefault(asyncio.get_running_loop(), {})
-    key = (hook_class, conn_id, freeze_filters(hook_params))
-    if key not in by_key:
-        by_key[key] = Cancels(hook_class, conn_id, hook_params)
-    return by_key[key]
+#: Returns what cancels jobs on a connection, the same one for everybody on the running event loop.
+cancels_for = PerConnection(Cancels)
 
 
 def _is_still_awaited(ti: Any, xcom_key: str, started_at: str) -> bool:

@@ -10,10 +10,20 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 
 T = TypeVar("T")
+#: Polls of one process that may be under way at once: each watch has one, and a vendor that hangs keeps it.
+MAX_POLL_THREADS = 64
+
+_POLL_THREADS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def poll_threads() -> asyncio.Semaphore:
+    """Return the limit that all polls on the running event loop share."""
+    return _POLL_THREADS.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_POLL_THREADS))
 
 
 async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = None) -> T:

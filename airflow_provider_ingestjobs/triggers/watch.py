@@ -15,11 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import Stats
 
@@ -31,10 +30,11 @@ from airflow_provider_ingestjobs.errors import (
 )
 from airflow_provider_ingestjobs.hooks.connection import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
-from airflow_provider_ingestjobs.selection import Selection, freeze_filters
+from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
-from airflow_provider_ingestjobs.triggers.threads import in_thread
+from airflow_provider_ingestjobs.triggers.registry import PerConnection
+from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -55,8 +55,6 @@ MIN_INTERVAL = 0.1
 MAX_CONNECTION_AGE = 300.0
 #: Updates handed out before the event loop has a turn. Each may be a line in its task's log, and an event.
 UPDATES_PER_TURN = 50
-#: Polls of one process that may be under way at once: each watch has one, and a vendor that hangs keeps it.
-MAX_POLL_THREADS = 64
 
 
 class Subscription:
@@ -123,20 +121,13 @@ class Watch:
     :param hook_class: the vendor's hook.
     :param conn_id: the Airflow connection.
     :param hook_params: further arguments of the hook, such as a Polaris project.
-    :param threads: how many polls of this process may be under way at once.
     """
 
-    def __init__(
-        self,
-        hook_class: type[IngestJobHook],
-        conn_id: str,
-        hook_params: Mapping[str, Any],
-        threads: asyncio.Semaphore | None = None,
-    ) -> None:
+    def __init__(self, hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> None:
         self._hook_class = hook_class
         self._conn_id = conn_id
         self._hook_params = dict(hook_params)
-        self._threads = threads
+        self._threads = poll_threads()
         self._subscriptions: dict[Target, list[Subscription]] = {}
         self._intervals: Counter[tuple[float, float]] = Counter()
         self._quiet_polls = 0
@@ -391,26 +382,5 @@ class Watch:
         Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._tags)
 
 
-@dataclass
-class _LoopWatches:
-    """The watches of one event loop, and the threads that they share."""
-
-    threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_POLL_THREADS))
-    by_key: dict[tuple[Any, ...], Watch] = field(default_factory=dict)
-
-
-_WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopWatches] = WeakKeyDictionary()
-
-
-def watch_for(hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> Watch:
-    """Return the running event loop's watch for a connection, the same one for everybody who asks.
-
-    :param hook_class: the vendor's hook.
-    :param conn_id: the Airflow connection.
-    :param hook_params: further arguments of the hook.
-    """
-    watches = _WATCHES.setdefault(asyncio.get_running_loop(), _LoopWatches())
-    key = (hook_class, conn_id, freeze_filters(hook_params))
-    if key not in watches.by_key:
-        watches.by_key[key] = Watch(hook_class, conn_id, hook_params, watches.threads)
-    return watches.by_key[key]
+#: Returns the running event loop's watch on a connection, the same one for everybody who asks.
+watch_for = PerConnection(Watch)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from typing import Any
 
 
@@ -24,7 +26,9 @@ class Logs(logging.Handler):
 
         event = structlog.stdlib.PositionalArgumentsFormatter()(logger, level, event)
         number = logging.getLevelName(level.upper())
-        self.emit(logging.LogRecord("structlog", number, "", 0, "%s", (str(event),), None))
+        said = {name: value for name, value in event.items() if name != "exc_info"}
+        record = logging.LogRecord("structlog", number, "", 0, "%s", (str(said),), _exc_info(event))
+        self.emit(record)
         raise structlog.DropEvent
 
     @property
@@ -33,5 +37,18 @@ class Logs(logging.Handler):
         return "\n".join(formatter.format(record) for record in self.records)
 
     @property
+    def tracebacks(self) -> str:
+        """The tracebacks that were logged, with those of the errors' causes."""
+        infos = [record.exc_info for record in self.records if record.exc_info]
+        return "\n".join(line for info in infos for line in traceback.format_exception(info[1]))
+
+    @property
     def warnings(self) -> list[str]:
         return [record.getMessage() for record in self.records if record.levelno >= logging.WARNING]
+
+
+def _exc_info(event: dict[str, Any]) -> Any:
+    given = event.get("exc_info")
+    if isinstance(given, BaseException):
+        return type(given), given, given.__traceback__
+    return sys.exc_info() if given is True else given or None

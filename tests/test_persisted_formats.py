@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What Airflow's database keeps of this package, to the letter, and what another release may have kept.
+
+While a deployment rolls, one release reads what another has written, in both directions. A change here breaks
+the tasks that are deferred at that moment: rather add a field, and read its absence.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_ingestjobs.exceptions import (
+    AuthenticationFailed,
+    IngestJobsError,
+    InvalidInput,
+    JobNotFound,
+    PermissionDenied,
+    Throttled,
+    UnexpectedError,
+    VendorError,
+    WaitTimeout,
+)
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
+from airflow_provider_ingestjobs.links import XCOM_KEY
+from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.triggers.base import event_of_error, event_of_jobs, jobs_from_event
+from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
+from support.task_runs import revived
+
+START = datetime(2026, 3, 1, 4, 2, 54, 433000, UTC)
+
+JOB = Job(
+    vendor="Amperity",
+    id="isj-1",
+    state=JobState.SUCCEEDED,
+    vendor_state="succeeded",
+    name="df-1",
+    target="My table",
+    started_at=START,
+    ended_at=START.replace(second=57),
+    rows=RowCounts(read=10, inserted=4, updated=2, rejected=2, errors=2),
+    details={"workflow_id": "wf-1", "feed_ids": ["df-1"], "table_names": ["My table"]},
+)
+JOB_AS_KEPT = {
+    "vendor": "Amperity",
+    "id": "isj-1",
+    "state": "succeeded",
+    "vendor_state": "succeeded",
+    "name": "df-1",
+    "target": "My table",
+    "created_at": None,
+    "started_at": "2026-03-01T04:02:54.433000+00:00",
+    "ended_at": "2026-03-01T04:02:57.433000+00:00",
+    "updated_at": None,
+    "rows": {"read": 10, "inserted": 4, "updated": 2, "rejected": 2, "errors": 2},
+    "failure": None,
+    "progress": None,
+    "url": None,
+    "details": {"workflow_id": "wf-1", "feed_ids": ["df-1"], "table_names": ["My table"]},
+    "duration": 3.0,
+}
+ARGUMENTS_AS_KEPT = {
+    "hook": "airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
+    "conn_id": "imply_polaris_default",
+    "poll_interval": 60.0,
+    "started_at": "2026-03-01T00:00:00+00:00",
+    "deadline": "2026-03-08T00:00:00+00:00",
+    "max_poll_interval": None,
+    "missing_grace": 300.0,
+    "hook_params": {"project_id": "p-1"},
+}
+JOB_TRIGGER_AS_KEPT = (
+    "airflow_provider_ingestjobs.triggers.job.IngestJobTrigger",
+    {"job_ids": ["1", "2"], "cancel_on_kill": True, **ARGUMENTS_AS_KEPT},
+)
+SELECTION_AS_KEPT = {
+    "filters": {"table_name": ["A", "B"]},
+    "started_from": "2026-03-01T00:00:00+00:00",
+    "started_to": "2026-03-02T00:00:00+00:00",
+    "min_jobs": 2,
+    "settle": 60.0,
+    "latest_only": True,
+}
+SELECTION_TRIGGER_AS_KEPT = (
+    "airflow_provider_ingestjobs.triggers.selection.JobSelectionTrigger",
+    {"selection": SELECTION_AS_KEPT, **ARGUMENTS_AS_KEPT},
+)
+
+
+class TestTriggers:
+    @pytest.mark.parametrize("kept", [JOB_TRIGGER_AS_KEPT, SELECTION_TRIGGER_AS_KEPT])
+    def test_class_path_and_arguments(self, kept: tuple[str, dict[str, Any]]) -> None:
+        trigger_class = IngestJobTrigger if "job_ids" in kept[1] else JobSelectionTrigger
+        trigger = trigger_class(**deepcopy(kept[1]))
+        assert trigger.serialize() == kept
+        assert revived(trigger).serialize() == kept
+
+    def test_the_selection(self) -> None:
+        assert Selection.from_dict(SELECTION_AS_KEPT).to_dict() == SELECTION_AS_KEPT
+
+    @pytest.mark.parametrize("kept", [JOB_TRIGGER_AS_KEPT, SELECTION_TRIGGER_AS_KEPT])
+    def test_an_argument_of_a_newer_release_is_left_out(self, kept: tuple[str, dict[str, Any]]) -> None:
+        trigger_class = IngestJobTrigger if "job_ids" in kept[1] else JobSelectionTrigger
+        assert trigger_class(**deepcopy(kept[1]), failed_grace=600).serialize() == kept
+
+    def test_arguments_that_an_older_release_did_not_write_have_their_defaults(self) -> None:
+        path, kept = deepcopy(JOB_TRIGGER_AS_KEPT)
+        later = {
+            "cancel_on_kill": False,
+            "max_poll_interval": None,
+            "missing_grace": 300.0,
+            "hook_params": {},
+        }
+        for name in later:
+            del kept[name]
+        assert IngestJobTrigger(**kept).serialize() == (path, {**kept, **later})
+
+    def test_a_field_of_a_newer_release_s_selection_is_left_out(self) -> None:
+        newer = {**SELECTION_AS_KEPT, "max_jobs": 500}
+        assert Selection.from_dict(newer).to_dict() == SELECTION_AS_KEPT
+
+    def test_the_watcher(self) -> None:
+        base = pytest.importorskip("airflow.triggers.base")
+        if not hasattr(base, "BaseEventTrigger"):
+            pytest.skip("Airflow 2 has no watchers")
+        from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
+        from airflow_provider_ingestjobs.triggers.event import IngestJobEventTrigger
+
+        trigger = IngestJobEventTrigger(hook=AmperityHook, filters={"feed_id": "df-1"}, states=["failed"])
+        assert trigger.serialize() == (
+            "airflow_provider_ingestjobs.triggers.asset_event.IngestJobEventTrigger",
+            {
+                "hook": "airflow_provider_ingestjobs.hooks.amperity.AmperityHook",
+                "conn_id": "amperity_default",
+                "filters": {"feed_id": "df-1"},
+                "states": ["failed"],
+                "poll_interval": 60.0,
+                "look_back": 86400.0,
+                "hook_params": {},
+            },
+        )
+        assert trigger._store_key == "ingestjobs.told?feed_id=df-1&states=failed"
+
+
+class TestEvents:
+    def test_jobs(self) -> None:
+        event = event_of_jobs([JOB])
+        assert event == {"status": "ended", "jobs": [JOB_AS_KEPT]}
+        assert jobs_from_event(json.loads(json.dumps(event))) == [JOB]
+
+    def test_counts_and_fields_of_a_newer_release_fail_no_task(self) -> None:
+        newer = deepcopy(JOB_AS_KEPT)
+        newer["rows"]["skipped"] = 7  # type: ignore[index]
+        newer["attempts"] = 2
+        assert jobs_from_event({"status": "ended", "jobs": [newer], "watch": {"polls": 3}}) == [JOB]
+
+    def test_what_an_older_release_did_not_write_is_not_known(self) -> None:
+        older = {name: JOB_AS_KEPT[name] for name in ("vendor", "id", "state", "vendor_state")}
+        (job,) = jobs_from_event({"status": "ended", "jobs": [older]})
+        assert (job.id, job.rows, job.details) == ("isj-1", RowCounts(), {})
+
+    @pytest.mark.parametrize(
+        ("error", "event"),
+        [
+            (
+                PermissionDenied("403: no", status=403, request_id="r-1", retry_after=1.5),
+                {
+                    "status": "error",
+                    "error": "PermissionDenied",
+                    "message": "403: no",
+                    "http_status": 403,
+                    "request_id": "r-1",
+                    "retry_after": 1.5,
+                },
+            ),
+            (
+                InvalidInput("conn_id", "x", "create it"),
+                {
+                    "status": "error",
+                    "error": "InvalidInput",
+                    "message": "conn_id='x' cannot be used: create it",
+                    "field": "conn_id",
+                    "value": "x",
+                    "fix": "create it",
+                },
+            ),
+            (JobNotFound("gone"), {"status": "error", "error": "JobNotFound", "message": "gone"}),
+            (WaitTimeout("late"), {"status": "timeout", "error": "WaitTimeout", "message": "late"}),
+        ],
+    )
+    def test_errors(self, error: IngestJobsError, event: dict[str, Any]) -> None:
+        assert event_of_error(error) == event
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            AuthenticationFailed("401", status=401, request_id="r"),
+            PermissionDenied("403", status=403),
+            Throttled("429", status=429, retry_after=7.0),
+            VendorError("400", status=400),
+            InvalidInput("host", "h", "enter it"),
+            JobNotFound("gone"),
+            UnexpectedError("KeyError: 'x'"),
+            WaitTimeout("late"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_an_error_arrives_as_its_own_class_with_all_its_parts(self, error: IngestJobsError) -> None:
+        with pytest.raises(IngestJobsError) as arrived:
+            jobs_from_event(json.loads(json.dumps(event_of_error(error))))
+        assert type(arrived.value) is type(error)
+        assert str(arrived.value) == str(error)
+        assert vars(arrived.value) == vars(error)
+
+    def test_a_user_s_own_error_arrives_as_the_one_it_is_a_kind_of(self) -> None:
+        class QuotaExceeded(Throttled):
+            pass
+
+        with pytest.raises(Throttled) as arrived:
+            jobs_from_event(event_of_error(QuotaExceeded("quota", status=429, retry_after=60)))
+        assert type(arrived.value) is Throttled
+        assert arrived.value.retry_after == 60
+
+    def test_an_error_class_of_a_newer_release_is_still_an_error(self) -> None:
+        with pytest.raises(IngestJobsError, match="too much"):
+            jobs_from_event({"status": "error", "error": "QuotaExceeded", "message": "too much"})
+
+    def test_what_cannot_be_json_is_told_as_text(self) -> None:
+        event = event_of_error(InvalidInput("job_id", {1, 2}, "write it as text"))
+        assert json.loads(json.dumps(event))["value"] == "{1, 2}"
+
+
+class TestXComs:
+    def test_what_a_task_returns(self) -> None:
+        assert JOB.to_dict() == JOB_AS_KEPT
+        assert Job.from_dict(JOB_AS_KEPT) == JOB
+
+    def test_the_keys(self) -> None:
+        assert (DEFERRAL, XCOM_KEY) == ("_ingestjobs_deferral", "_link_VendorJobLink")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Many killed tasks at once, and threads that cannot be had: bounded, shared, and nobody's wait is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+from airflow_provider_ingestjobs.triggers.cancels import MAX_CANCEL_THREADS
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.threads import in_thread
+from support.task_runs import fire, in_time, until
+from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, VendorCase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.connections import Connections
+    from support.logs import Logs
+
+pytestmark = pytest.mark.usefixtures("quick_watch", "one_try")
+
+
+def trigger_of(case: VendorCase, job_id: str, **changes: Any) -> IngestJobTrigger:
+    now = datetime.now(UTC)
+    arguments = {
+        "hook": case.hook.vendor.hook,
+        "conn_id": f"{case.conn_type}_default",
+        "job_ids": [job_id],
+        "poll_interval": 0.05,
+        "started_at": now.isoformat(),
+        "deadline": (now + timedelta(seconds=30)).isoformat(),
+        **changes,
+    }
+    return IngestJobTrigger(**arguments)
+
+
+class MostThreads:
+    """The most of our threads that there were at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.most = 0
+        start = threading.Thread.start
+
+        def counting_start(thread: threading.Thread) -> None:
+            start(thread)
+            ours = [one for one in threading.enumerate() if one.name.startswith("ingestjobs")]
+            self.most = max(self.most, len(ours))
+
+        monkeypatch.setattr(threading.Thread, "start", counting_start)
+
+
+class TestMassKill:
+    @pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
+    def test_a_thousand_killed_tasks_share_a_hook_a_token_and_few_threads(
+        self,
+        case: VendorCase,
+        sandbox: Sandbox,
+        connections: Connections,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        connections.add(case.name, auth="login")
+        sandbox.cancel_delay = 0
+        ids = [sandbox.add_job(case.name) for _ in range(300 if case is AMPERITY else 50)]
+        threads = MostThreads(monkeypatch)
+
+        async def kill_all() -> None:
+            killed = [trigger_of(case, job_id, cancel_on_kill=True) for job_id in ids]
+            await asyncio.gather(*(trigger.on_kill() for trigger in killed))
+
+        in_time(kill_all(), patience=60)
+        tokens = [one for one in sandbox.requests(case.name) if "token" in one.path]
+        assert len(tokens) == 1
+        # One that has handed over its result may not have ended when the next one starts.
+        assert threads.most <= 2 * MAX_CANCEL_THREADS
+        hook = case.hook()
+        assert {hook.get_job(job_id).state for job_id in ids} == {JobState.CANCELLED}
+
+    def test_a_job_that_cannot_be_cancelled_is_no_other_s_trouble(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        ids = [sandbox.add_job("polaris") for _ in range(3)]
+        sandbox.add_fault(Fault(method="PUT", path=ids[0], status=409, times=None))
+        polaris = next(case for case in CANCELLING_VENDORS if case.name == "polaris")
+
+        async def kill_all() -> None:
+            await trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True).on_kill()
+
+        in_time(kill_all())
+        assert f"job {ids[0]} goes on" in logs.text
+        sandbox.clear_faults()
+        states = [polaris.hook().get_job(job_id).state for job_id in ids]
+        assert JobState.RUNNING not in states[1:]
+        assert states[0] is JobState.RUNNING
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Let this many of our threads fail to start, as a container's limit of processes has it."""
+    left = [0]
+    start = threading.Thread.start
+
+    def limited_start(thread: threading.Thread) -> None:
+        if left[0] and thread.name.startswith("ingestjobs"):
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited_start)
+    return left  # type: ignore[return-value]
+
+
+class TestThreads:
+    def test_where_none_can_be_started_for_a_while_the_wait_goes_on(
+        self, sandbox: Sandbox, connections: Connections, no_threads: list[int], logs: Logs
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id, [(0, "completed")])
+        no_threads[0] = 3
+        (job,) = jobs_from_event(in_time(fire(trigger_of(NARRATIVE, NARRATIVE.job_id))))
+        assert job.state is JobState.SUCCEEDED
+        assert "no further thread now: can't start new thread" in logs.text
+
+    def test_a_place_is_free_again_when_its_thread_has_ended_not_when_nobody_awaits_it_any_more(self) -> None:
+        async def scenario() -> None:
+            limit = asyncio.Semaphore(1)
+            begun, may_end = threading.Event(), threading.Event()
+
+            def hang() -> None:
+                begun.set()
+                may_end.wait(10)
+
+            hanging = asyncio.create_task(in_thread(hang, limit))
+            await until(begun.is_set)
+            hanging.cancel()
+            waiting = asyncio.create_task(in_thread(lambda: "done", limit))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            may_end.set()
+            assert await waiting == "done"
+
+        in_time(scenario())
+
+    def test_a_place_is_free_again_where_no_thread_could_be_started(self, no_threads: list[int]) -> None:
+        async def scenario() -> None:
+            limit = asyncio.Semaphore(1)
+            with pytest.raises(VendorUnavailable, match="no further thread"):
+                await in_thread(lambda: None, limit)
+            assert await in_thread(lambda: "done", limit) == "done"
+
+        no_threads[0] = 1
+        in_time(scenario())
