@@ -156,6 +156,11 @@ class Job:
             said += f", rows: {self.rows}"
         return said
 
+    def describe_end(self) -> str:
+        """Return what an error says of an ended job: how it ended, the vendor's own text, and where to look."""
+        said = [f"{self} is {self.describe()}", self.failure and f"The vendor says: {self.failure}", self.url]
+        return ". ".join(part for part in said if part)
+
     def to_dict(self, include_raw: bool = False) -> dict[str, Any]:
         """Return the job as JSON data: ISO 8601 timestamps, plain strings, ``duration`` in seconds.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks.class_path import class_path
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path
 from airflow_provider_ingestjobs.links import XCOM_KEY
 
 if TYPE_CHECKING:

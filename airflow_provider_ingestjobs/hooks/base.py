@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
@@ -76,8 +76,8 @@ class IngestJobHook(BaseHook):
         cls.default_conn_name = vendor.default_conn_id
         cls.hook_name = vendor.name
         # Airflow before 3.2 only calls the form methods that the class itself defines.
-        cls.get_connection_form_widgets = classmethod(connection_form_widgets)  # type: ignore[assignment]
-        cls.get_ui_field_behaviour = classmethod(ui_field_behaviour)  # type: ignore[assignment]
+        cls.get_connection_form_widgets = staticmethod(partial(connection_form_widgets, vendor))  # type: ignore[method-assign]
+        cls.get_ui_field_behaviour = staticmethod(partial(ui_field_behaviour, vendor))  # type: ignore[method-assign]
         _check_is_complete(cls)
 
     def __init__(self, conn_id: str) -> None:

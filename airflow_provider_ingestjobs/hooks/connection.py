@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""A connection as its hook uses it, every field checked; and a hook for triggers, connected."""
+"""A connection as its hook uses it: every field checked, every default filled in."""
 
 from __future__ import annotations
 
@@ -11,22 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState, normalise_word
 from airflow_provider_ingestjobs.vendors import COMMON_EXTRAS, Extra, Vendor
 
-if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-
 log = logging.getLogger(__name__)
-
-H = TypeVar("H", bound="IngestJobHook")
 
 
 class AirflowConnection(Protocol):
@@ -122,29 +114,6 @@ def read_connection(
         ca_bundle=values["ca_bundle"],
         extras={key: value for key, value in values.items() if key not in COMMON_EXTRAS},
     )
-
-
-async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
-    """Return a hook whose connection was read on the event loop, for threads that must not read one.
-
-    :param hook_class: the vendor's hook, or a subclass of it.
-    :param conn_id: the Airflow connection.
-    :param hook_params: further arguments of the hook, such as a Polaris project.
-    :raises InvalidInput: for a connection that is missing or cannot be used.
-    :raises VendorUnavailable: if Airflow cannot tell right now.
-    """
-    try:
-        connection = await get_async_connection(conn_id, hook=hook_class)
-        extra = await get_async_extra_dejson(connection)
-    except AirflowNotFoundException:
-        raise no_connection(hook_class.vendor, conn_id) from None
-    except Exception as error:
-        raise VendorUnavailable(
-            f"connection {conn_id!r} cannot be read now: {type(error).__name__} {error}"
-        ) from error
-    hook = hook_class(conn_id, **hook_params)
-    hook.connect(hook_class.read_settings(conn_id, connection, extra))
-    return hook
 
 
 def no_connection(vendor: Vendor, conn_id: str) -> InvalidInput:

@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.vendors import Vendor
 
 
-def connection_form_widgets(cls: type[IngestJobHook]) -> dict[str, Any]:
+def connection_form_widgets(vendor: Vendor) -> dict[str, Any]:
     """Return the form fields of the connection's extras.
 
-    :param cls: the vendor's hook.
+    :param vendor: whose form it is.
     """
     # Airflow 3 comes without both, and does not need them for this form.
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found,unused-ignore]
@@ -21,15 +21,15 @@ def connection_form_widgets(cls: type[IngestJobHook]) -> dict[str, Any]:
 
     return {
         key: StringField(extra.label, widget=BS3TextFieldWidget(), description=extra.description)
-        for key, extra in cls.vendor.all_extras.items()
+        for key, extra in vendor.all_extras.items()
     }
 
 
-def ui_field_behaviour(cls: type[IngestJobHook]) -> dict[str, Any]:
+def ui_field_behaviour(vendor: Vendor) -> dict[str, Any]:
     """Return the form's labels.
 
-    :param cls: the vendor's hook.
+    :param vendor: whose form it is.
     """
     from airflow_provider_ingestjobs.provider_info import ui_field_behaviour as labels
 
-    return {key.replace("-", "_"): value for key, value in labels(cls.vendor).items()}
+    return {key.replace("-", "_"): value for key, value in labels(vendor).items()}

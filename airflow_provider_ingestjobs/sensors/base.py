@@ -361,7 +361,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self.log.info("%s is %s", job, job.describe())
         if bad := [job for job in jobs if job.state not in self.expected_states]:
             error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
-            raise self._skip_instead(error("; ".join(map(_describe_end, bad)), bad[0]))
+            raise self._skip_instead(error("; ".join(job.describe_end() for job in bad), bad[0]))
         if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failures(job)]:
             raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
         tell_outlets(context, self.outlets, jobs)
@@ -394,8 +394,3 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if self.soft_fail or getattr(self, "never_fail", False):
             raise AirflowSkipException(str(error)) from error
         return error
-
-
-def _describe_end(job: Job) -> str:
-    said = [f"{job} is {job.describe()}", job.failure and f"The vendor says: {job.failure}", job.url]
-    return ". ".join(part for part in said if part)

@@ -18,8 +18,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
 from airflow_provider_ingestjobs.errors import IngestJobsError, UnexpectedError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-from airflow_provider_ingestjobs.hooks.class_path import class_path, hook_class_from
-from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from, open_hook
 from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches

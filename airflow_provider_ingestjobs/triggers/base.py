@@ -17,7 +17,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_ingestjobs import exceptions
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, UnexpectedError, VendorError
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
-from airflow_provider_ingestjobs.hooks.class_path import hook_class_from
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, as_plain
 from airflow_provider_ingestjobs.triggers.watch import watch_for
 

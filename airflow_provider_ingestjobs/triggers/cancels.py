@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.errors import IngestJobsError
-from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 

@@ -28,7 +28,7 @@ from airflow_provider_ingestjobs.errors import (
     PermissionDenied,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff

@@ -106,8 +106,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         return connection.extra_dejson
 
     monkeypatch.setattr(f"{package}.triggers.watch.in_thread", at_once)
-    monkeypatch.setattr(f"{package}.hooks.connection.get_async_connection", connection_at_once)
-    monkeypatch.setattr(f"{package}.hooks.connection.get_async_extra_dejson", extra_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.get_async_connection", connection_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.get_async_extra_dejson", extra_at_once)
     return clock
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ingestjobs.exceptions import InvalidInput, UnexpectedError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-from airflow_provider_ingestjobs.hooks.class_path import class_path, hook_class_from
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.provider_info import provider_info

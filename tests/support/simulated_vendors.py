@@ -31,8 +31,7 @@ import pendulum
 import pytest
 
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks import client, http, narrative, reading
-from airflow_provider_ingestjobs.hooks import connection as connections
+from airflow_provider_ingestjobs.hooks import client, for_triggers, http, narrative, reading
 from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers import base as base_trigger
@@ -339,8 +338,8 @@ class SimulatedVendor:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
             patch.setattr(watches, "in_thread", in_thread)
-            patch.setattr(connections, "get_async_connection", connection)
-            patch.setattr(connections, "get_async_extra_dejson", extra)
+            patch.setattr(for_triggers, "get_async_connection", connection)
+            patch.setattr(for_triggers, "get_async_extra_dejson", extra)
             for module in (watches, client, reading, narrative, base_trigger):
                 patch.setattr(module, "time", clock)
             for module in (narrative, job_trigger, reading):

@@ -18,7 +18,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
-from airflow_provider_ingestjobs.hooks.class_path import hook_class_from
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.base import jobs_from_event

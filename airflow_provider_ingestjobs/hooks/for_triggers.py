@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""How a trigger gets the hook that a task used: by its class path, its connection read on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+from airflow_provider_ingestjobs.hooks.connection import no_connection
+
+H = TypeVar("H", bound=IngestJobHook)
+
+#: What Airflow calls the module of a DAG file, which other processes cannot import.
+DAG_FILE_MODULE = "unusual_prefix_"
+
+
+def class_path(hook_class: type[IngestJobHook]) -> str:
+    """Return a hook's class path.
+
+    :param hook_class: the vendor's hook, or a subclass of it.
+    :raises InvalidInput: if no other process can import it, as it was made in a DAG file or in a function.
+    """
+    module, name = hook_class.__module__, hook_class.__qualname__
+    if module == "__main__" or module.startswith(DAG_FILE_MODULE) or "<locals>" in name:
+        raise InvalidInput("hook", f"{module}.{name}", "define it in a module that the triggerer can import")
+    return f"{module}.{name}"
+
+
+def hook_class_from(path: str) -> type[IngestJobHook]:
+    """Return the hook at a class path.
+
+    :param path: what :func:`class_path` returned.
+    :raises InvalidInput: if it is no hook of this package's kind.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        found = None
+    if not (isinstance(found, type) and issubclass(found, IngestJobHook)):
+        raise InvalidInput("hook", path, "name the class path of an IngestJobHook")
+    return found
+
+
+async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
+    """Return a hook whose connection was read on the event loop, for threads that must not read one.
+
+    :param hook_class: the vendor's hook, or a subclass of it.
+    :param conn_id: the Airflow connection.
+    :param hook_params: further arguments of the hook, such as a Polaris project.
+    :raises InvalidInput: for a connection that is missing or cannot be used.
+    :raises VendorUnavailable: if Airflow cannot tell right now.
+    """
+    try:
+        connection = await get_async_connection(conn_id, hook=hook_class)
+        extra = await get_async_extra_dejson(connection)
+    except AirflowNotFoundException:
+        raise no_connection(hook_class.vendor, conn_id) from None
+    except Exception as error:
+        raise VendorUnavailable(
+            f"connection {conn_id!r} cannot be read now: {type(error).__name__} {error}"
+        ) from error
+    hook = hook_class(conn_id, **hook_params)
+    hook.connect(hook_class.read_settings(conn_id, connection, extra))
+    return hook
