@@ -157,7 +157,7 @@ class Job:
         return said
 
     def describe_end(self) -> str:
-        """Return what an error says of an ended job: how it ended, the vendor's own text, and where to look."""
+        """Return what an error says of an ended job: how it ended, the vendor's own text, its address."""
         said = [f"{self} is {self.describe()}", self.failure and f"The vendor says: {self.failure}", self.url]
         return ". ".join(part for part in said if part)
 

@@ -22,7 +22,6 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks import reading
 from airflow_provider_ingestjobs.hooks.client import Client, Credentials, TokenRequest
 from airflow_provider_ingestjobs.hooks.connection import (
@@ -84,6 +83,7 @@ class IngestJobHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._settings: Settings | None = None
+        self._client: Client | None = None
         # A trigger's thread must not talk to Airflow's supervisor, so tokens are only masked where this runs.
         self._masks_tokens = True
 
@@ -99,14 +99,7 @@ class IngestJobHook(BaseHook):
         :raises JobNotFound: if the vendor does not know it.
         :raises VendorError: if the vendor refuses, or cannot be reached.
         """
-        job_id = check_job_id(job_id)
-        try:
-            job = reading.read_job(self, job_id)
-        except JobNotFound:
-            hidden = reading.read_hidden_job(self, job_id)
-            if hidden is None:
-                raise
-            job = hidden
+        job = reading.find_job(self, check_job_id(job_id))
         return self.add_details(job) if job.state.is_terminal else job
 
     def get_jobs(self, job_ids: Iterable[str]) -> dict[str, Job]:
@@ -222,6 +215,8 @@ class IngestJobHook(BaseHook):
         """
         self._settings = settings
         self._masks_tokens = False
+        # Made here, once: the threads that share this hook share its token, too.
+        self._client = self._make_client(settings)
 
     @property
     def settings(self) -> Settings:
@@ -252,10 +247,14 @@ class IngestJobHook(BaseHook):
 
     # ------------------------------------------------------------------ what a vendor's hook works with
 
-    @cached_property
+    @property
     def client(self) -> Client:
         """Sends requests with the connection's credentials."""
-        settings = self.settings
+        if self._client is None:
+            self._client = self._make_client(self.settings)
+        return self._client
+
+    def _make_client(self, settings: Settings) -> Client:
         has_login = settings.login is not None
         credentials = Credentials(
             authorization=None if has_login else self.key_authorization(),

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
@@ -98,17 +97,22 @@ class Client:
         self._settings = settings
         self._credentials = credentials
         self._mask = mask
+        self._session: requests.Session | None = None
+        self._session_lock = threading.Lock()
         self._token: tuple[str, float] | None = None
         self._token_lock = threading.Lock()
 
-    @cached_property
+    @property
     def session(self) -> requests.Session:
         """The HTTP session; credentials go with each request and are not in it."""
         from airflow_provider_ingestjobs.hooks.http import open_session
 
-        token_request = self._credentials.token_request
-        urls = [self._settings.base_url, *([token_request.url] if token_request else [])]
-        return open_session(self._settings, urls, self._count)
+        with self._session_lock:
+            if self._session is None:
+                token_request = self._credentials.token_request
+                urls = [self._settings.base_url, *([token_request.url] if token_request else [])]
+                self._session = open_session(self._settings, urls, self._count)
+            return self._session
 
     def request(self, method: str, path: str, *, params: Params = (), json_body: Any = None) -> Any:
         """Send a request with the connection's credentials and return the answer's JSON.

@@ -157,16 +157,20 @@ def read_job(source: JobSource, job_id: str) -> Job:
     return job
 
 
-def read_hidden_job(source: JobSource, job_id: str) -> Job | None:
-    """Read one job that the vendor does not show at its own address; ``None`` if it is nowhere else, either.
+def find_job(source: JobSource, job_id: str) -> Job:
+    """Read one job at its own address, or wherever else the vendor shows it.
 
     :param source: the vendor's hook.
     :param job_id: the vendor's id of it.
+    :raises JobNotFound: if the vendor does not know it.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
-    for _, record in source.find_hidden([job_id]):
-        return source.records.job(record, keep_raw=True)
-    return None
+    try:
+        return read_job(source, job_id)
+    except JobNotFound:
+        for _, record in source.find_hidden([job_id]):
+            return source.records.job(record, keep_raw=True)
+        raise
 
 
 def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | None = None) -> BulkRead:
