@@ -156,7 +156,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise WaitTimeout(self._report_timeout()) from error
+            raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look at the jobs once."""

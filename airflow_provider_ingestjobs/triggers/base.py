@@ -74,6 +74,7 @@ class VendorTrigger(BaseTrigger):
         self.max_poll_interval = max_poll_interval
         self.missing_grace = missing_grace
         self.hook_params = dict(hook_params or {})
+        self._unknown = ", ".join(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, as Airflow keeps them."""
@@ -91,13 +92,15 @@ class VendorTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event."""
         began = time.monotonic()
+        if self._unknown:
+            self.log.warning("Another release has written arguments that are left out: %s", self._unknown)
         try:
             payload = event_of_jobs(await self._wait())
-        except IngestJobsError as error:
-            payload = event_of_error(error)
         except Exception as error:
-            self.log.exception("The wait ends, as the trigger is broken")
-            payload = event_of_error(UnexpectedError(f"{type(error).__name__}: {error}"))
+            ours = own_error(error)
+            if isinstance(ours, UnexpectedError):
+                self.log.exception("The wait ends over a bug, not over its job: %s", ours)
+            payload = event_of_error(ours)
         # A worker may report the end of a task's process this interval late, and the scheduler takes its time
         # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
         # state success, but … attribute is queued".
@@ -188,9 +191,9 @@ def jobs_from_event(event: Any) -> list[Job]:
 
 
 def own_error(error: Exception) -> IngestJobsError:
-    """Return an error of a watch as one of the wait that it ends.
+    """Return an error of a watch, or any other, as one of the wait that it ends.
 
-    :param error: the error, which all waits of the watch share.
+    :param error: the error, which all waits of a watch share.
     """
     if isinstance(error, IngestJobsError):
         # Each raise of a shared error would lengthen its traceback.
