@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path
 from airflow_provider_ingestjobs.links import XCOM_KEY
@@ -93,7 +94,7 @@ class VendorTask(Generic[H]):
             for job_id in left:
                 follows[job_id].note_trouble(error)
             return
-        now = datetime.now(UTC)
+        now = clock.now()
         for job_id, trouble in read.errors.items():
             if not isinstance(trouble, VendorUnavailable):
                 raise trouble

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_window
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
@@ -288,7 +289,5 @@ def _in_range(start: datetime, end: datetime) -> list[tuple[str, str]]:
 
 def _past_range() -> tuple[datetime, datetime]:
     """Return the range in which a past job is looked for; a minute more than now, as clocks differ."""
-    import pendulum
-
-    now = pendulum.now("UTC")
-    return now.subtract(days=PAST_DAYS), now.add(minutes=1)
+    now = clock.now()
+    return now - timedelta(days=PAST_DAYS), now + timedelta(minutes=1)

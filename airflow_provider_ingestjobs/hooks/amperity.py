@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_path_part, check_window, to_utc
 from airflow_provider_ingestjobs.errors import CancelRefused
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -77,7 +78,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         """
         import pendulum
 
-        end = pendulum.now("UTC") if started_to is None else to_utc("started_to", started_to)
+        end = pendulum.instance(clock.now()) if started_to is None else to_utc("started_to", started_to)
         if started_from is None:
             started_from = end.subtract(days=MAX_WINDOW_DAYS)
         start, end = check_window(started_from, end)
@@ -122,7 +123,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         import pendulum
 
         # A minute more than now, for a vendor whose clock is ahead.
-        end = pendulum.now("UTC").add(minutes=1)
+        end = pendulum.instance(clock.now()).add(minutes=1)
         start = end.subtract(days=MAX_WINDOW_DAYS)
         starts = [state.jobs[job_id].started_at if job_id in state.jobs else None for job_id in wanted]
         if all(starts):
@@ -198,7 +199,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
     def ping(self) -> str:
         import pendulum
 
-        end = pendulum.now("UTC")
+        end = pendulum.instance(clock.now())
         jobs = list(self._list(end.subtract(hours=1), end))
         tenant = self.settings.extras["tenant"]
         return f"Amperity answers for tenant {tenant!r}: {len(jobs)} ingest jobs in the last hour"

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     PermissionDenied,
@@ -223,7 +223,7 @@ class Client:
             return self._credentials.authorization or ""
         # One exchange for all threads that find the token old.
         with self._token_lock:
-            if self._token is None or self._token[1] <= time.monotonic():
+            if self._token is None or self._token[1] <= clock.monotonic():
                 self._token = self._exchange(self._credentials.token_request)
             return self._token[0]
 
@@ -271,7 +271,7 @@ class Client:
         life = data.get(ask.expires_field)
         if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life < MAX_TOKEN_LIFE:
             life = float("inf")
-        return f"{ask.scheme} {token}", time.monotonic() + max(life - TOKEN_MARGIN, life / 2)
+        return f"{ask.scheme} {token}", clock.monotonic() + max(life - TOKEN_MARGIN, life / 2)
 
     # ------------------------------------------------------------------ errors
 

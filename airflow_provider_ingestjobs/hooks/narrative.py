@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import InvalidInput, Unreadable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
@@ -114,14 +114,14 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
 
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         since = state.changed_until
-        full_scan = state.full_scan_at is None or time.monotonic() - state.full_scan_at > FULL_SCAN_EVERY
+        full_scan = state.full_scan_at is None or clock.monotonic() - state.full_scan_at > FULL_SCAN_EVERY
         quiet = state.changed_at is not None and (
-            time.monotonic() - state.changed_at >= OVERLAP.total_seconds()
+            clock.monotonic() - state.changed_at >= OVERLAP.total_seconds()
         )
         # After OVERLAP without changes, none older can still show up late.
         read_until = since and (since if state.changes_complete else since - OVERLAP)
         known = set() if full_scan else wanted & state.jobs.keys()
-        newest, began = since, datetime.now(UTC)
+        newest, began = since, clock.now()
         edges: list[Any] = []
         pages = self._pages(
             [("order_by", "updated_at_desc")],

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     PermissionDenied,
@@ -64,7 +64,7 @@ class ReadState:
         :param read: what :func:`read_jobs` returns.
         """
         self.jobs.update(read.jobs)
-        now = time.time()
+        now = clock.time()
         self.seen_at.update(dict.fromkeys(read.jobs, now))
         self.seen_at.update(dict.fromkeys(read.unchanged, now))
         for job_id in (*read.missing, *read.errors):
@@ -73,10 +73,10 @@ class ReadState:
             # What was not looked at may have changed.
             return
         if read.changed_until not in (None, self.changed_until):
-            self.changed_until, self.changed_at = read.changed_until, time.monotonic()
+            self.changed_until, self.changed_at = read.changed_until, clock.monotonic()
         self.changes_complete = read.changes_complete
         if read.full_scan:
-            self.full_scan_at = time.monotonic()
+            self.full_scan_at = clock.monotonic()
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
         """Forget the jobs that nobody waits for any more.
@@ -218,7 +218,7 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
     for selection in selections:
         # What only the vendor can judge takes a list of its own.
         groups[tuple(one for one in selection.filters if keys.get(one[0]) is None)].append(selection)
-    latest = datetime.now(UTC) + CLOCK_SKEW
+    latest = clock.now() + CLOCK_SKEW
     picked: dict[Selection, list[Job]] = {}
     for group in groups.values():
         shared = dict(set.intersection(*(set(selection.filters) for selection in group)))
@@ -252,7 +252,7 @@ def _read_one_by_one(
     for job_id in job_ids:
         if state is not None:
             # Noted before it may fail; otherwise it stays first in line and starves the ids behind it.
-            state.asked_at[job_id] = time.monotonic()
+            state.asked_at[job_id] = clock.monotonic()
         try:
             _read_into(source, job_id, read)
         except VendorUnavailable as error:

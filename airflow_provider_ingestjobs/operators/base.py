@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_count, check_given_job_id, check_job_id, to_seconds
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
@@ -76,7 +77,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         job = self.hook.cancel_job(self.job_id)
         if job.state.is_terminal or not self.wait_for_termination:
             return self._report(job)
-        began = datetime.now(UTC)
+        began = clock.now()
         self.log.info("%s has taken the request, %s is %s", job.vendor, job, job.describe())
         if self.deferrable:
             from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
@@ -113,11 +114,9 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         )
         deadline = began + timedelta(seconds=self.timeout)
         while not follow.has_ended:
-            left = (deadline - datetime.now(UTC)).total_seconds()
+            left = (deadline - clock.now()).total_seconds()
             if left <= 0:
-                raise CancelNotConfirmed(
-                    f"{follow.report(datetime.now(UTC))} Its cancellation was asked for."
-                )
+                raise CancelNotConfirmed(f"{follow.report(clock.now())} Its cancellation was asked for.")
             time.sleep(min(max(self.poll_interval, MIN_INTERVAL), left))
             self.look_at({self.job_id: follow})
         return self.hook.add_details(follow.job or job)

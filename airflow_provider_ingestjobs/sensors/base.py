@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_count,
     check_filters,
@@ -261,7 +262,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if start is not None and end is not None and start < end:
             return start, end
         # Runs triggered by hand or by assets have no interval, and those of a cron trigger one of no length.
-        now = datetime.now(UTC)
+        now = clock.now()
         moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
         return (moment or now) - timedelta(seconds=self.look_back), now + timedelta(seconds=self.timeout)
 
@@ -284,7 +285,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger
         from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
-        started_at, timeout = datetime.now(UTC), timedelta(seconds=self.timeout)
+        started_at, timeout = clock.now(), timedelta(seconds=self.timeout)
         arguments = self.trigger_arguments(started_at, timeout, self.poke_interval, self.missing_grace)
         if self.exponential_backoff:
             arguments["max_poll_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
@@ -318,12 +319,12 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if self._follow_selection is None:
             # Nothing is kept between two looks in reschedule mode: the run's start is the next best.
             run: Any = context["dag_run"]
-            began = (run.start_date if self.reschedule else None) or datetime.now(UTC)
+            began = (run.start_date if self.reschedule else None) or clock.now()
             arguments = self._follow_arguments(began)
             self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
         try:
             jobs = self.hook.select_jobs([selection])[selection]
-            return jobs if self._follow_selection.see(jobs, datetime.now(UTC)) else None
+            return jobs if self._follow_selection.see(jobs, clock.now()) else None
         except VendorUnavailable as error:
             self._follow_selection.note_trouble(error)
             return None
@@ -336,7 +337,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _first_look(self, context: Context) -> datetime:
         """Return when the first look was, in reschedule mode at another object's."""
-        now, ti = datetime.now(UTC), context["ti"]
+        now, ti = clock.now(), context["ti"]
         if not self.reschedule:
             return now
         # Airflow 3 has to be asked; Airflow 2 keeps the first start of a task that it reschedules.
@@ -346,7 +347,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _report_timeout(self) -> str:
         follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]
-        now = datetime.now(UTC)
+        now = clock.now()
         return " ".join(follow.report(now) for follow in follows if not getattr(follow, "has_ended", False))
 
     # ------------------------------------------------------------------ the end

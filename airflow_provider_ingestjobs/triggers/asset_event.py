@@ -9,12 +9,13 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
 from airflow_provider_ingestjobs.errors import IngestJobsError, UnexpectedError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -132,7 +133,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 fresh = await open_hook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
                 if hook is None or hook.settings != fresh.settings:
                     hook = fresh
-                end = datetime.now(UTC) + CLOCK_SKEW
+                end = clock.now() + CLOCK_SKEW
                 start = end - timedelta(seconds=trigger.look_back)
                 jobs = await in_thread(partial(hook.jobs_between, start, end, shared))
                 failures = 0

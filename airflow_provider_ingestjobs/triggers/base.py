@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_ingestjobs import exceptions
+from airflow_provider_ingestjobs import clock, exceptions
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, UnexpectedError, VendorError
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
@@ -91,7 +90,7 @@ class VendorTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event."""
-        began = time.monotonic()
+        began = clock.monotonic()
         if self._unknown:
             self.log.warning("Another release has written arguments that are left out: %s", self._unknown)
         try:
@@ -106,7 +105,7 @@ class VendorTrigger(BaseTrigger):
         # state success, but … attribute is queued".
         lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
         if self.seconds_waited() < MAX_HOLD:
-            await asyncio.sleep(max(lag - (time.monotonic() - began), 0.0))
+            await asyncio.sleep(max(lag - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
     @abstractmethod
@@ -115,11 +114,11 @@ class VendorTrigger(BaseTrigger):
 
     def seconds_waited(self) -> float:
         """Return how long the wait has lasted, in seconds; also of one that another triggerer began."""
-        return time.time() - datetime.fromisoformat(self.started_at).timestamp()
+        return clock.time() - datetime.fromisoformat(self.started_at).timestamp()
 
     def seconds_left(self) -> float:
         """Return how long the wait may still last, in seconds."""
-        return datetime.fromisoformat(self.deadline).timestamp() - time.time()
+        return datetime.fromisoformat(self.deadline).timestamp() - clock.time()
 
     @property
     def _hook_class(self) -> type[IngestJobHook]:

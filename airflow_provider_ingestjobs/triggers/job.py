@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
 from airflow_provider_ingestjobs.job import Job
@@ -80,7 +80,7 @@ class IngestJobTrigger(VendorTrigger):
                     wait.look_now()
                     if (ended := _take(follow, await wait.next_update())) is not None:
                         return ended
-            raise WaitTimeout(follow.report(datetime.now(UTC), wait.read_at))
+            raise WaitTimeout(follow.report(clock.now(), wait.read_at))
 
     async def _cancel_jobs(self) -> None:
         try:
@@ -100,7 +100,7 @@ def _take(follow: FollowJob, update: Update) -> Job | None:
     """Return the job once it has ended."""
     if update.error is not None:
         raise own_error(update.error)
-    now = datetime.now(UTC)
+    now = clock.now()
     if update.missing:
         follow.miss(now)
     elif update.job is not None and follow.see(update.job, now):

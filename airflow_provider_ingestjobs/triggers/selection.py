@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowSelection
@@ -43,7 +44,7 @@ class JobSelectionTrigger(VendorTrigger):
         follow = FollowSelection(vendor.name, selection, **self._follow_arguments())
         deadline = datetime.fromisoformat(self.deadline)
         async with self._watch.join(selection, self.poll_interval, self.max_poll_interval) as wait:
-            while (now := datetime.now(UTC)) < deadline:
+            while (now := clock.now()) < deadline:
                 pause = min(follow.next_look or deadline, deadline) - now
                 try:
                     async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
@@ -59,14 +60,14 @@ class JobSelectionTrigger(VendorTrigger):
                     wait.look_now()
                     if (jobs := _take(follow, await wait.next_update())) is not None:
                         return jobs
-            raise WaitTimeout(follow.report(datetime.now(UTC), wait.read_at))
+            raise WaitTimeout(follow.report(clock.now(), wait.read_at))
 
 
 def _take(follow: FollowSelection, update: Update) -> Sequence[Job] | None:
     """Return the jobs once they are all there and have ended."""
     if update.error is not None:
         raise own_error(update.error)
-    if update.jobs is not None and follow.see(update.jobs, datetime.now(UTC)):
+    if update.jobs is not None and follow.see(update.jobs, clock.now()):
         return update.jobs
     if update.trouble is not None:
         follow.note_trouble(update.trouble)

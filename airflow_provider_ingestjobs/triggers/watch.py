@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Stats
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,
@@ -271,7 +271,7 @@ class Watch:
     async def _poll(self, wanted: set[Target], full: bool) -> float:
         """Read what is wanted, tell its waits, and return the seconds to leave the vendor alone."""
         asked = self._to_look_at & wanted
-        started = time.monotonic()
+        started = clock.monotonic()
         try:
             found = await self._read(wanted, full)
         except VendorUnavailable as error:
@@ -290,8 +290,8 @@ class Watch:
             # Waits that were told of the trouble are told that it is over.
             asked = wanted
         self._picked.update(found.picked)
-        self._picked_at.update(dict.fromkeys(found.picked, time.time()))
-        seconds = time.monotonic() - started
+        self._picked_at.update(dict.fromkeys(found.picked, clock.time()))
+        seconds = clock.monotonic() - started
         self._count(found, len(wanted), seconds)
         told = await self._publish(found, asked)
         self._quiet_polls = 0 if told else self._quiet_polls + 1
@@ -332,7 +332,7 @@ class Watch:
         self._picked_at = {target: at for target, at in self._picked_at.items() if target in awaited}
 
     async def _current_hook(self, fresh: bool = False) -> IngestJobHook:
-        now = time.monotonic()
+        now = clock.monotonic()
         if self._hook is None or fresh or now - self._hook_made_at > MAX_CONNECTION_AGE:
             hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
             if self._hook is None or hook.settings != self._hook.settings:

@@ -13,7 +13,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -47,9 +46,6 @@ class Clock:
     def monotonic(self) -> float:
         return 1_000.0 + self.passed
 
-    def sleep(self, seconds: float) -> None:
-        self.passed += seconds
-
 
 class SimulatedSelector(selectors.DefaultSelector):
     """Waits for no time, but lets the clock pass it."""
@@ -76,20 +72,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock for the watch, the triggers, the hooks and the sandbox, but for Airflow and the sockets."""
+    """A clock for the package and the sandbox, but not for Airflow and the sockets."""
     clock = Clock()
-    fake = SimpleNamespace(time=clock.time, monotonic=clock.monotonic, sleep=clock.sleep)
-
-    class SimulatedDatetime(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.fromtimestamp(clock.time(), tz)
-
     package = "airflow_provider_ingestjobs"
-    for module in ("triggers.watch", "triggers.base", "hooks.client", "hooks.reading", "hooks.narrative"):
-        monkeypatch.setattr(f"{package}.{module}.time", fake)
-    for module in ("triggers.job", "hooks.reading", "hooks.narrative"):
-        monkeypatch.setattr(f"{package}.{module}.datetime", SimulatedDatetime)
+    monkeypatch.setattr(f"{package}.clock.time", clock.time)
+    monkeypatch.setattr(f"{package}.clock.monotonic", clock.monotonic)
     monkeypatch.setattr(f"{package}.hooks.http.RETRIES", 0)
 
     async def at_once(call: Callable[[], T], limit: Any = None) -> T:

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     CancelRefused,
@@ -20,7 +19,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound
-from airflow_provider_ingestjobs.hooks import client, reading
+from airflow_provider_ingestjobs.hooks import reading
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
@@ -133,12 +132,10 @@ class TestTokens:
         hook = case.hook(connections.add(case.name, auth="login", host=recorder.url, extra=extra))
         for path in ("/api/v0/oauth2/token", "/api/auth/token/", "/token", "/oauth/token"):
             recorder.answers[path] = answer
-        began = time.monotonic()
-        clock = {"now": began}
-        monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: clock["now"]))
+        began = clock.monotonic()
 
         def exchanges_after(seconds: float) -> int:
-            clock["now"] = began + seconds
+            monkeypatch.setattr(clock, "monotonic", lambda: began + seconds)
             with pytest.raises(VendorUnavailable):  # the recorder answers {}
                 hook.get_job("1")
             return sum("token" in request.path for request in recorder.requests)

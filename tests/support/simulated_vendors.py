@@ -27,14 +27,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-import pendulum
 import pytest
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks import client, for_triggers, http, narrative, reading
+from airflow_provider_ingestjobs.hooks import for_triggers, http, narrative
 from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.triggers import base as base_trigger
 from airflow_provider_ingestjobs.triggers import job as job_trigger
 from airflow_provider_ingestjobs.triggers import watch as watches
 from support.vendors import BY_NAME, VendorCase
@@ -311,7 +310,6 @@ class SimulatedVendor:
     def in_place(self) -> Iterator[None]:
         """Let the package talk to this vendor, in its time."""
         world = self.world
-        clock = SimpleNamespace(monotonic=lambda: world.now, time=world.time)
         real_in_thread = watches.in_thread
 
         async def in_thread(call: Any, limit: Any = None) -> Any:
@@ -330,21 +328,13 @@ class SimulatedVendor:
         async def extra(connection: Any) -> dict[str, Any]:
             return self.extra
 
-        class SimulatedDatetime(datetime):
-            @classmethod
-            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-                return datetime.fromtimestamp(world.time(), tz)
-
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
             patch.setattr(watches, "in_thread", in_thread)
             patch.setattr(for_triggers, "get_async_connection", connection)
             patch.setattr(for_triggers, "get_async_extra_dejson", extra)
-            for module in (watches, client, reading, narrative, base_trigger):
-                patch.setattr(module, "time", clock)
-            for module in (narrative, job_trigger, reading):
-                patch.setattr(module, "datetime", SimulatedDatetime)
-            patch.setattr(pendulum, "now", lambda tz=None: pendulum.from_timestamp(world.time()))
+            patch.setattr(clock, "time", world.time)
+            patch.setattr(clock, "monotonic", lambda: world.now)
             patch.setattr(narrative.NarrativeHook._pages, "__defaults__", (self.page_size, 0))
             yield
 
