@@ -46,6 +46,9 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         "cancelled": JobState.CANCELLED,
     }
 
+    #: Records asked for with each page where the caller names no number.
+    page_size = MAX_PER_PAGE
+
     def __init__(self, narrative_conn_id: str = "narrative_default") -> None:
         super().__init__(narrative_conn_id)
 
@@ -88,13 +91,14 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         self,
         params: list[tuple[str, str]],
         take: Callable[[Iterator[Any]], T],
-        per_page: int = MAX_PER_PAGE,
+        per_page: int | None = None,
         offset: int = 0,
     ) -> Iterator[tuple[T, int]]:
         """Return what is taken of each page, with how many pages are still to come.
 
         :param take: gets a page's records one by one.
         """
+        per_page = per_page or self.page_size
         last = False
         before: list[Any] = []
         while not last:

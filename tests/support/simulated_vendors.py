@@ -335,7 +335,7 @@ class SimulatedVendor:
             patch.setattr(for_triggers, "get_async_extra_dejson", extra)
             patch.setattr(clock, "time", world.time)
             patch.setattr(clock, "monotonic", lambda: world.now)
-            patch.setattr(narrative.NarrativeHook._pages, "__defaults__", (self.page_size, 0))
+            patch.setattr(narrative.NarrativeHook, "page_size", self.page_size)
             yield
 
     def watch(self) -> watches.Watch:
