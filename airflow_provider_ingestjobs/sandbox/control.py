@@ -26,7 +26,7 @@ ENDPOINTS = {
     "GET /_sandbox": "this page",
     "DELETE /_sandbox": "forget jobs, faults, tokens, limits and requests; demo jobs start anew",
     "POST /_sandbox/jobs": "add a job, or a list of them: vendor, job_id, timeline, rows, failure, starts, "
-    "fields, cancel_state, list_lag",
+    "fields, cancel_state, known_after, list_lag",
     "POST /_sandbox/jobs/state": "put a job into a state: vendor, job_id, state, failure",
     "DELETE /_sandbox/jobs?vendor=&job_id=": "remove a job",
     "POST /_sandbox/faults": "add a fault: vendor, method, path, status, headers, body, delay, drop, drip, "

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import math
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_ingestjobs.job import normalise_word
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator, Sequence
 
 #: Seconds, and a state word or a dict of changes, in order.
@@ -50,6 +53,9 @@ class SandboxJob:
     ended_at: float | None = None
     cancel_asked: bool = False
 
+    #: Seconds from the timeline's start in which the vendor does not know the job, and when they are over.
+    known_after: float = -math.inf
+    known_from: float = -math.inf
     #: Seconds by which the lists show each step later; only on ``in_lists``.
     lag: float = 0.0
     #: The job as the lists show it, if that is not what reads by id see.
@@ -131,10 +137,14 @@ class SandboxJob:
 
 
 class SortedJobs:
-    """Jobs kept in order of one timestamp, so that a page is a slice and never a sort."""
+    """Jobs kept in order of one timestamp, so that a page is a slice and never a sort.
 
-    def __init__(self) -> None:
+    :param ties: shuffles the jobs of one timestamp at each reading; None: they are in order of their numbers.
+    """
+
+    def __init__(self, ties: random.Random | None = None) -> None:
         self._entries: list[tuple[float, int, SandboxJob]] = []
+        self._ties = ties
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -151,14 +161,24 @@ class SortedJobs:
     def slice(self, offset: int, count: int, descending: bool) -> list[SandboxJob]:
         """Return ``count`` jobs from ``offset`` on."""
         if not descending:
-            return [entry[2] for entry in self._entries[offset : offset + count]]
+            return self._between(offset, min(offset + count, len(self._entries)))
         stop = max(len(self._entries) - offset, 0)
-        return [entry[2] for entry in reversed(self._entries[max(stop - count, 0) : stop])]
+        return self._between(max(stop - count, 0), stop)[::-1]
 
     def walk(self, descending: bool) -> Iterator[SandboxJob]:
         """Yield every job in order."""
-        for entry in reversed(self._entries) if descending else self._entries:
-            yield entry[2]
+        yield from self.slice(0, len(self._entries), descending)
+
+    def _between(self, start: int, stop: int) -> list[SandboxJob]:
+        entries = self._entries
+        if self._ties is None or start >= stop:
+            return [entry[2] for entry in entries[start:stop]]
+        # Those before and behind that share a timestamp with the first or the last may come in their place.
+        first = bisect.bisect_left(entries, (entries[start][0],))
+        end = bisect.bisect_left(entries, (entries[stop - 1][0], math.inf))
+        shuffled = [(entry[0], self._ties.random(), entry[2]) for entry in entries[first:end]]
+        shuffled.sort(key=itemgetter(0, 1))
+        return [entry[2] for entry in shuffled[start - first : stop - first]]
 
 
 class JobStore:
@@ -170,9 +190,14 @@ class JobStore:
     no step is due, whatever the number of jobs.
 
     :param apply: what a step does to a job of this vendor.
+    :param ties: shuffles jobs of the same instant in the lists; None: the one added last is the latest.
     """
 
-    def __init__(self, apply: Callable[[SandboxJob, float, dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        apply: Callable[[SandboxJob, float, dict[str, Any]], None],
+        ties: random.Random | None = None,
+    ) -> None:
         self._apply = apply
         self._numbers = 0
         self._pushes = 0
@@ -180,8 +205,8 @@ class JobStore:
         self._unread: dict[str, SandboxJob] = {}
         self.all: dict[str, SandboxJob] = {}
         self.groups: dict[str, dict[str, SandboxJob]] = {}
-        self.by_created = SortedJobs()
-        self.by_updated = SortedJobs()
+        self.by_created = SortedJobs(ties)
+        self.by_updated = SortedJobs(ties)
 
     def next_number(self) -> int:
         """Return a number no other job of this store has."""
@@ -242,7 +267,7 @@ class JobStore:
         self._push(job)
         if job.in_lists is not None:
             # What the job has been through already is still to come in the lists.
-            missed = [step for step in job.in_lists.ahead if step[0] <= now]
+            missed = [step for step in job.in_lists.ahead if max(step[0], job.known_from) <= now]
             job.in_lists.plan += 1
             job.in_lists.ahead = [*job.ahead, *missed]
             self._push(job.in_lists)
@@ -266,12 +291,14 @@ class JobStore:
             self._push(job)
 
     def _start(self, job: SandboxJob, now: float) -> None:
+        job.known_from = job.as_listed.known_from = now + job.known_after
         self.replan(job, [(now + offset, step) for offset, step in job.timeline], now)
 
     def _push(self, job: SandboxJob) -> None:
         if job.ahead:
             self._pushes += 1
-            heapq.heappush(self._due, (job.ahead[-1][0] + job.lag, self._pushes, job.plan, job))
+            due = max(job.ahead[-1][0], job.known_from) + job.lag
+            heapq.heappush(self._due, (due, self._pushes, job.plan, job))
 
 
 def as_step(entry: Any) -> dict[str, Any]:

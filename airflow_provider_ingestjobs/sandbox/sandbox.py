@@ -19,6 +19,7 @@ from airflow_provider_ingestjobs.sandbox.polaris import Polaris
 from airflow_provider_ingestjobs.sandbox.server import SandboxApp, Server
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
@@ -62,6 +63,8 @@ class Sandbox:
     :param clock: seconds since the epoch, for timelines and tokens; tests may simulate it, forward only.
     :param demo: hold each vendor's ``demo_jobs`` from the start and after each ``reset``.
     :param vendors: the vendors, each a subclass of ``VendorApi``.
+    :param ties: shuffles jobs of the same instant anew in each answer with a list, as a database without a
+        second sort key may; None: of these, the one added last counts as the latest.
     :raises ValueError: if two of the vendors would answer the same path or have the same name.
     """
 
@@ -71,11 +74,14 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         demo: bool = False,
         vendors: Sequence[type[VendorApi]] = VENDORS,
+        ties: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._demo = demo
         self._lock = threading.RLock()
         self._vendors = _by_name([vendor(clock, self._lock) for vendor in vendors])
+        for vendor in self._vendors.values():
+            vendor.ties = ties
         self._requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
         self._app = SandboxApp(
             list(self._vendors.values()), control_app(self), clock, self._lock, self._record
@@ -159,6 +165,7 @@ class Sandbox:
         starts: str = "now",
         fields: dict[str, Any] | None = None,
         cancel_state: str | None = None,
+        known_after: float | None = None,
         list_lag: float = 0.0,
     ) -> str:
         """Add a job and return its id.
@@ -176,6 +183,8 @@ class Sandbox:
         :param fields: merged into the record, but for those with a meaning of their own that the docstring of
             the vendor's class lists.
         :param cancel_state: the word the job ends in when it is cancelled; None: the vendor's usual one.
+        :param known_after: seconds from the timeline's start in which the vendor does not know the job yet,
+            though its record shows later that its timeline ran; None: it does from the first entry on.
         :param list_lag: seconds by which the vendor's lists show what happens to this job later than reads by
             id do. A list may then show first what happened last: its order is by the time of what it shows.
         """
@@ -189,6 +198,7 @@ class Sandbox:
                 starts=starts,
                 fields=fields,
                 cancel_state=cancel_state,
+                known_after=known_after,
                 list_lag=list_lag,
             )
 
@@ -244,22 +254,25 @@ class Sandbox:
                 for job in vendor.demo_jobs:
                     self.add_job(name, job.job_id, **job.arguments)
 
-    def connection(self, vendor: str, auth: str = "key") -> dict[str, Any]:
+    def connection(self, vendor: str, auth: str = "key", url: str | None = None) -> dict[str, Any]:
         """Return the arguments of an Airflow Connection that works against the sandbox.
 
+        :param vendor: the vendor.
         :param auth: ``"key"`` for the password alone, ``"login"`` for login and password.
+        :param url: the base URL where it is not the sandbox's own: one that was not started has none.
         """
         if auth not in ("key", "login"):
             raise ValueError(f"auth must be 'key' or 'login', not {auth!r}")
         api = self._vendor(vendor)
         credentials = api.credentials
+        base_url = url or self.url
         return {
             "conn_id": f"{api.conn_type}_default",
             "conn_type": api.conn_type,
-            "host": self.url,
+            "host": base_url,
             "login": credentials.login if auth == "login" else None,
             "password": credentials.password if auth == "login" else credentials.key,
-            "extra": api.connection_extra(self.url, auth),
+            "extra": api.connection_extra(base_url, auth),
         }
 
     def connection_env(self) -> dict[str, str]:

@@ -34,6 +34,7 @@ from airflow_provider_ingestjobs.sandbox.job_store import (
 )
 
 if TYPE_CHECKING:
+    import random
     import threading
 
     from starlette.datastructures import QueryParams
@@ -141,6 +142,7 @@ class VendorApi(ABC):
         self._clock = clock
         self._lock = lock
         self.cancel_delay = 0.0
+        self.ties: random.Random | None = None
         self.store = JobStore(self.take_step)
         self.tokens: dict[str, float] = {}
         self.app = Starlette(routes=self.routes(), exception_handlers={HTTPException: self._refused})
@@ -205,11 +207,14 @@ class VendorApi(ABC):
         starts: str,
         fields: dict[str, Any] | None,
         cancel_state: str | None,
+        known_after: float | None,
         list_lag: float,
     ) -> str:
         """Add a job, see ``Sandbox.add_job``."""
         if not 0 <= list_lag < math.inf:
             raise ValueError(f"list_lag must be seconds, 0 or more, not {list_lag!r}")
+        if known_after is not None and not math.isfinite(known_after):
+            raise ValueError(f"known_after must be seconds, or None, not {known_after!r}")
         if starts not in ("now", "first_read"):
             raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
         known = (*ROW_COUNTS, *sorted(self.row_names))
@@ -227,6 +232,7 @@ class VendorApi(ABC):
             rows=dict(rows or {}),
             failure=failure,
             cancel_state=cancel_state,
+            known_after=-math.inf if known_after is None else known_after,
             waits_for_read=starts == "first_read",
         )
         self.prepare(job, now)
@@ -262,7 +268,7 @@ class VendorApi(ABC):
 
     def reset(self) -> None:
         """Forget every job and every token."""
-        self.store = JobStore(self.take_step)
+        self.store = JobStore(self.take_step, self.ties)
         self.expire_tokens()
         self.tokens.clear()
 

@@ -155,3 +155,13 @@ class Sleepy(Narrative):
 def test_an_endpoint_that_waits_is_told(clock: Clock) -> None:
     with pytest.raises(RuntimeError, match="only do behind a socket"):
         Sandbox(clock=clock, vendors=[Sleepy]).respond("GET", "/jobs")
+
+
+@pytest.mark.parametrize("auth", ["key", "login"])
+def test_a_connection_names_the_host_that_it_is_given(idle: Sandbox, auth: str) -> None:
+    told = idle.connection("polaris", auth, url="https://acme.example")
+    assert told["host"] == "https://acme.example"
+    token_url = told["extra"].get("token_url", "https://acme.example/")
+    assert token_url.startswith("https://acme.example/")
+    with pytest.raises(RuntimeError, match="not running"):
+        idle.connection("polaris", auth)
