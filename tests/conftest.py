@@ -31,10 +31,10 @@ from airflow_provider_ingestjobs.sandbox.fixtures import (  # noqa: E402, F401 u
     _ingest_sandbox_server,
     ingest_sandbox,
 )
+from support import task_runs  # noqa: E402
 from support.connections import Connections  # noqa: E402
 from support.logs import Logs  # noqa: E402
 from support.recorder import Recorder  # noqa: E402
-from support.task_runs import FIRST_RESCHEDULES  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,10 +106,7 @@ def quick_watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def reschedules_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def reschedules_without_a_database() -> Iterator[None]:
     """Airflow 2 asks its database when a sensor was first rescheduled, Airflow 3 the task instance."""
-    import importlib
-
-    with suppress(ImportError, AttributeError):
-        base = importlib.import_module("airflow.sensors.base")
-        monkeypatch.setattr(base, "_orig_start_date", lambda **key: FIRST_RESCHEDULES.get(key["run_id"]))
+    with task_runs.reschedules_without_a_database():
+        yield
