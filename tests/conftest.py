@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 # Airflow reads these when it is first imported; nothing of the user's own Airflow is read or written.
@@ -33,7 +31,7 @@ from airflow_provider_ingestjobs.sandbox.fixtures import (  # noqa: E402, F401 u
 )
 from support import task_runs  # noqa: E402
 from support.connections import Connections  # noqa: E402
-from support.logs import Logs  # noqa: E402
+from support.logs import Logs, captured_logs  # noqa: E402
 from support.recorder import Recorder  # noqa: E402
 
 if TYPE_CHECKING:
@@ -57,27 +55,8 @@ def connections(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connection
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """Everything that is logged, down to DEBUG."""
-    handler = Logs()
-    loggers = [logging.getLogger(name) for name in ("airflow.task", "airflow_provider_ingestjobs", "urllib3")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-    processors, kept = [], []
-    with suppress(ImportError):
-        import structlog
-
-        # The list itself is changed, as loggers that were made before hold it.
-        processors = structlog.get_config()["processors"]
-        kept = list(processors)
-        processors[:] = [handler.from_structlog]
-    yield handler
-    processors[:] = kept
-    for logger, (level, propagate) in zip(loggers, before, strict=True):
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
+    with captured_logs() as captured:
+        yield captured
 
 
 @pytest.fixture
