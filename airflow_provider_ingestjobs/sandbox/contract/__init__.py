@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The suite that every vendor passes, ours and those of other packages.
+
+It needs pytest, Airflow and the extra ``sandbox``. A vendor's own tests say what they test::
+
+    from airflow_provider_ingestjobs.sandbox.contract import ContractCase, VendorContract
+
+
+    class TestAcme(VendorContract):
+        case = ContractCase(
+            hook=AcmeHook,
+            sensor=AcmeJobSensor,
+            sandbox_vendor=Acme,
+            words={JobState.RUNNING: "working", JobState.SUCCEEDED: "done", JobState.FAILED: "failed"},
+        )
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# Before they are imported: then their asserts explain themselves.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("lab", "row")))
+
+from airflow_provider_ingestjobs.sandbox.contract.case import ContractCase  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.row import RowTests  # noqa: E402
+
+
+class VendorContract(RowTests):
+    """All tests of a vendor; a subclass whose name begins with ``Test`` runs them.
+
+    Its ``case`` is a :class:`ContractCase`.
+    """
+
+
+__all__ = ["ContractCase", "VendorContract"]
