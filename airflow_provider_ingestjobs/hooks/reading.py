@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.selection import Selection
     from airflow_provider_ingestjobs.vendors import Vendor
+
+log = logging.getLogger(__name__)
 
 #: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
 MAX_READS = 100
@@ -184,9 +187,7 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     """
     wanted = set(job_ids)
     read = BulkRead()
-    from_lists = len(wanted) >= source.list_threshold
-    if from_lists:
-        source.find_in_lists(wanted, read, state or ReadState())
+    from_lists = len(wanted) >= source.list_threshold and _find_in_lists(source, wanted, read, state)
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
         rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
@@ -239,6 +240,22 @@ def jobs_between(source: JobSource, start: datetime, end: datetime, shared: Mapp
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
     return list({job.id: job for job in source.list_window(start, end, shared)}.values())
+
+
+def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> bool:
+    """Add to ``read`` what the vendor's lists have, and return whether they could be read.
+
+    A list saves requests and is no condition: what refuses it, or cannot send it, may still tell of each job.
+    """
+    try:
+        source.find_in_lists(wanted, read, state or ReadState())
+    except VendorError as error:
+        is_rejected = isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied)
+        if is_rejected or (isinstance(error, VendorUnavailable) and error.wants_pause):
+            raise
+        log.warning("The list cannot be read, so %d jobs are read one by one: %s", len(wanted), error)
+        return False
+    return True
 
 
 def _read_one_by_one(
