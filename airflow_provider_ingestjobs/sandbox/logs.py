@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -36,9 +38,10 @@ class Logs(logging.Handler):
         """
         import structlog
 
-        told = str(structlog.stdlib.PositionalArgumentsFormatter()(logger, level, event))
+        told = structlog.stdlib.PositionalArgumentsFormatter()(logger, level, event)
+        said = str({name: value for name, value in told.items() if name != "exc_info"})
         number = logging.getLevelName(level.upper())
-        self.emit(logging.LogRecord("structlog", number, "", 0, "%s", (told,), None))
+        self.emit(logging.LogRecord("structlog", number, "", 0, "%s", (said,), _exc_info(told)))
         raise structlog.DropEvent
 
     @property
@@ -46,6 +49,12 @@ class Logs(logging.Handler):
         """All of it, a line for each record and those of its traceback."""
         formatter = logging.Formatter("%(levelname)s %(name)s %(message)s")
         return "\n".join(formatter.format(record) for record in self.records)
+
+    @property
+    def tracebacks(self) -> str:
+        """The tracebacks that were logged, with those of the errors' causes."""
+        infos = [record.exc_info for record in self.records if record.exc_info]
+        return "\n".join(line for info in infos for line in traceback.format_exception(info[1]))
 
     @property
     def warnings(self) -> list[str]:
@@ -83,3 +92,10 @@ def captured_logs(*further: str) -> Iterator[Logs]:
             logger.removeHandler(handler)
             logger.setLevel(level)
             logger.propagate = propagate
+
+
+def _exc_info(event: Mapping[str, Any]) -> Any:
+    given = event.get("exc_info")
+    if isinstance(given, BaseException):
+        return type(given), given, given.__traceback__
+    return sys.exc_info() if given is True else given or None
