@@ -20,14 +20,47 @@ from __future__ import annotations
 
 import pytest
 
+TOPICS = (
+    "cancelling",
+    "ends",
+    "lab",
+    "own_classes",
+    "reading",
+    "row",
+    "secrecy",
+    "selecting",
+    "sharing",
+    "states",
+    "trouble",
+)
 # Before they are imported: then their asserts explain themselves.
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("lab", "row")))
+pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in TOPICS))
 
+from airflow_provider_ingestjobs.sandbox.contract.cancelling import CancelTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.case import ContractCase  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.ends import EndTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.own_classes import OwnClassTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.reading import ReadingTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.row import RowTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.secrecy import SecrecyTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.selecting import SelectionTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.sharing import SharingTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.states import StateTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.trouble import TroubleTests  # noqa: E402
 
 
-class VendorContract(RowTests):
+class VendorContract(
+    RowTests,
+    StateTests,
+    ReadingTests,
+    EndTests,
+    TroubleTests,
+    SharingTests,
+    SelectionTests,
+    CancelTests,
+    OwnClassTests,
+    SecrecyTests,
+):
     """All tests of a vendor; a subclass whose name begins with ``Test`` runs them.
 
     Its ``case`` is a :class:`ContractCase`.

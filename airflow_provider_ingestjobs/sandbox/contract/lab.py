@@ -43,6 +43,8 @@ worker_and_triggerer = pytest.mark.parametrize("mode", ["poke", "deferred"])
 #: Seconds between two steps of a job's timeline, and between two looks at it.
 STEP = 0.06
 INTERVAL = 0.03
+#: The ends that are no success, unless the task expects them.
+BAD_ENDS = (JobState.FAILED, JobState.CANCELLED, JobState.SKIPPED)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -171,6 +173,18 @@ class ContractTests:
     """The fixtures of all tests of the suite."""
 
     case: ClassVar[ContractCase]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make a test of each word that the vendor has, and of each way to end that is no success.
+
+        :param metafunc: pytest's view of the test.
+        """
+        of_vendor = {
+            "word_for": list(self.case.words),
+            "bad_end": [state for state in self.case.words if state in BAD_ENDS],
+        }
+        for name in of_vendor.keys() & set(metafunc.fixturenames):
+            metafunc.parametrize(name, of_vendor[name], ids=lambda state: state.value)
 
     @pytest.fixture(scope="class")
     @classmethod
