@@ -1,19 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""What ``**kwargs`` of our sensors and operators take, for editors and type checkers; nothing of it runs.
+"""What arguments of our sensors and operators may be, for editors and type checkers; nothing of it runs.
 
 Airflow's own arguments are those of its newest version; the meaning of each is in Airflow's documentation.
+A class of your own passes on what it does not take itself::
+
+    class NightlySensor(AmperityJobSensor):
+        def __init__(self, *, brand: str, **kwargs: Unpack[WaitArguments]) -> None:
+            super().__init__(feed_id=FEEDS[brand], **kwargs)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
-from airflow_provider_ingestjobs.job import Job, JobState
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import DAG, Context, RetryPolicy, TaskGroup, XComArg
 
-Callback = Callable[[Any], Any]
+    from airflow_provider_ingestjobs.job import Job, JobState
+
+Callback: TypeAlias = "Callable[[Context], Any]"
+
+# A templated argument takes what it stands for, a Jinja template of that, or an upstream task's result.
+TemplatedText: TypeAlias = "str | XComArg"
+TemplatedTexts: TypeAlias = "str | XComArg | Sequence[str | XComArg]"
+TemplatedNumber: TypeAlias = "int | str | XComArg"
+TemplatedNumbers: TypeAlias = "int | str | XComArg | Sequence[int | str | XComArg]"
+TemplatedMoment: TypeAlias = "datetime | str | XComArg"
 
 
 class TaskArguments(TypedDict, total=False):
@@ -28,14 +43,14 @@ class TaskArguments(TypedDict, total=False):
     retry_delay: timedelta | float
     retry_exponential_backoff: float
     max_retry_delay: timedelta | float | None
-    retry_policy: Any
+    retry_policy: RetryPolicy | None
     start_date: datetime | None
     end_date: datetime | None
     depends_on_past: bool
     ignore_first_depends_on_past: bool
     wait_for_past_depends_before_skipping: bool
     wait_for_downstream: bool
-    dag: Any
+    dag: DAG | None
     params: MutableMapping[str, Any] | None
     default_args: dict[str, Any] | None
     priority_weight: int
@@ -46,9 +61,9 @@ class TaskArguments(TypedDict, total=False):
     sla: timedelta | None
     execution_timeout: timedelta | None
     on_execute_callback: Callback | Collection[Callback] | None
-    on_failure_callback: Callback | Collection[Callback] | None
+    on_failure_callback: Callback | list[Callback] | None
     on_success_callback: Callback | Collection[Callback] | None
-    on_retry_callback: Callback | Collection[Callback] | None
+    on_retry_callback: Callback | list[Callback] | None
     on_skipped_callback: Callback | Collection[Callback] | None
     pre_execute: Callable[..., Any] | None
     post_execute: Callable[..., Any] | None
@@ -64,7 +79,7 @@ class TaskArguments(TypedDict, total=False):
     multiple_outputs: bool
     inlets: Any
     outlets: Any
-    task_group: Any
+    task_group: TaskGroup | None
     doc: str | None
     doc_md: str | None
     doc_json: str | None
@@ -80,7 +95,7 @@ class SensorArguments(TaskArguments, total=False):
     """What Airflow's ``BaseSensorOperator`` takes."""
 
     poke_interval: timedelta | float
-    timeout: timedelta | float
+    timeout: timedelta | float | None
     soft_fail: bool
     mode: str
     exponential_backoff: bool
@@ -92,9 +107,9 @@ class SensorArguments(TaskArguments, total=False):
 class WaitArguments(SensorArguments, total=False):
     """What all vendors' sensors take, see ``IngestJobSensor``."""
 
-    job_id: Any
-    started_from: datetime | str | None
-    started_to: datetime | str | None
+    job_id: TemplatedTexts | None
+    started_from: TemplatedMoment | None
+    started_to: TemplatedMoment | None
     look_back: timedelta | float
     min_jobs: int
     settle: timedelta | float
@@ -111,7 +126,7 @@ class WaitArguments(SensorArguments, total=False):
 class CancelArguments(TaskArguments, total=False):
     """What all vendors' cancel operators take, see ``CancelJobOperator``."""
 
-    job_id: Required[Any]
+    job_id: Required[TemplatedText]
     wait_for_termination: bool
     deferrable: bool
     poll_interval: timedelta | float

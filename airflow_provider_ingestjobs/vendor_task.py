@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
@@ -34,7 +34,7 @@ class VendorTask(Generic[H]):
     A subclass sets ``hook_class``, and an attribute named as the vendor's ``conn_name_attr``.
     """
 
-    hook_class: ClassVar[type[Any]]
+    hook_class: type[H]
 
     @property
     def conn_id(self) -> str:
@@ -50,14 +50,12 @@ class VendorTask(Generic[H]):
     @cached_property
     def hook(self) -> H:
         """The vendor's hook; nothing is looked up before its first request."""
-        hook: H = self.hook_class(self.conn_id, **self.hook_params)
-        return hook
+        return self.hook_class(self.conn_id, **self.hook_params)
 
     @property
     def vendor(self) -> str:
         """The vendor's name."""
-        name: str = self.hook_class.vendor.name
-        return name
+        return self.hook_class.vendor.name
 
     def trigger_arguments(
         self, started_at: datetime, timeout: timedelta, poll_interval: float, missing_grace: float

@@ -56,7 +56,7 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         self,
         *,
         data_plane_id: str | None = None,
-        dataset_id: int | None = None,
+        dataset_id: int | str | None = None,
         state: str | Iterable[str] | None = None,
         job_type: str | Iterable[str] | None = None,
         tags: str | Iterable[str] | None = None,

@@ -5,14 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
+    from datetime import date
+
+    from airflow_provider_ingestjobs.task_arguments import (
+        CancelArguments,
+        ListArguments,
+        TemplatedMoment,
+        TemplatedNumber,
+        TemplatedText,
+    )
 
 
 class AdverityCancelJobOperator(CancelJobOperator[AdverityHook]):
@@ -32,7 +39,7 @@ class AdverityCancelJobOperator(CancelJobOperator[AdverityHook]):
     def __init__(
         self,
         *,
-        adverity_conn_id: str = "adverity_default",
+        adverity_conn_id: TemplatedText = "adverity_default",
         **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -44,8 +51,8 @@ class AdverityListJobsOperator(ListJobsOperator[AdverityHook]):
 
     :param adverity_conn_id: the Airflow connection.
     :param datastream_id: only jobs of this datastream (templated).
-    :param started_from: start of the window of past jobs (templated).
-    :param started_to: end of that window (templated).
+    :param started_from: start of the window of past jobs, or a date (templated).
+    :param started_to: end of that window, or a date (templated).
     :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
     """
 
@@ -55,10 +62,10 @@ class AdverityListJobsOperator(ListJobsOperator[AdverityHook]):
     def __init__(
         self,
         *,
-        adverity_conn_id: str = "adverity_default",
-        datastream_id: int | str | None = None,
-        started_from: datetime | str | None = None,
-        started_to: datetime | str | None = None,
+        adverity_conn_id: TemplatedText = "adverity_default",
+        datastream_id: TemplatedNumber | None = None,
+        started_from: date | TemplatedMoment | None = None,
+        started_to: date | TemplatedMoment | None = None,
         **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(

@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
+    from airflow_provider_ingestjobs.task_arguments import (
+        CancelArguments,
+        ListArguments,
+        TemplatedMoment,
+        TemplatedText,
+    )
 
 
 class AmperityCancelJobOperator(CancelJobOperator[AmperityHook]):
@@ -30,7 +34,7 @@ class AmperityCancelJobOperator(CancelJobOperator[AmperityHook]):
     def __init__(
         self,
         *,
-        amperity_conn_id: str = "amperity_default",
+        amperity_conn_id: TemplatedText = "amperity_default",
         **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -62,12 +66,12 @@ class AmperityListJobsOperator(ListJobsOperator[AmperityHook]):
     def __init__(
         self,
         *,
-        amperity_conn_id: str = "amperity_default",
-        started_from: datetime | str | None = None,
-        started_to: datetime | str | None = None,
-        feed_id: str | None = None,
-        table_name: str | None = None,
-        workflow_id: str | None = None,
+        amperity_conn_id: TemplatedText = "amperity_default",
+        started_from: TemplatedMoment | None = None,
+        started_to: TemplatedMoment | None = None,
+        feed_id: TemplatedText | None = None,
+        table_name: TemplatedText | None = None,
+        workflow_id: TemplatedText | None = None,
         **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(

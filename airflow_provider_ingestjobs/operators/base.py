@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.task_arguments import TaskArguments, TemplatedText
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -54,13 +55,13 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     def __init__(
         self,
         *,
-        job_id: str,
+        job_id: TemplatedText,
         wait_for_termination: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: timedelta | float = 30.0,
         timeout: timedelta | float = timedelta(hours=1),
         missing_grace: timedelta | float = MISSING_GRACE,
-        **kwargs: Any,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.job_id = check_given_job_id(job_id)
@@ -142,7 +143,12 @@ class ListJobsOperator(VendorTask[H], BaseOperator):
     ui_color = "#e4e1f0"
 
     def __init__(
-        self, *, filters: Mapping[str, Any], max_jobs: int = 1000, include_raw: bool = False, **kwargs: Any
+        self,
+        *,
+        filters: Mapping[str, Any],
+        max_jobs: int = 1000,
+        include_raw: bool = False,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = dict(filters)

@@ -11,7 +11,12 @@ from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.operators.base import ListJobsOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import ListArguments
+    from airflow_provider_ingestjobs.task_arguments import (
+        ListArguments,
+        TemplatedNumber,
+        TemplatedText,
+        TemplatedTexts,
+    )
 
 
 class NarrativeListJobsOperator(ListJobsOperator[NarrativeHook]):
@@ -41,13 +46,13 @@ class NarrativeListJobsOperator(ListJobsOperator[NarrativeHook]):
     def __init__(
         self,
         *,
-        narrative_conn_id: str = "narrative_default",
-        dataset_id: int | str | None = None,
-        data_plane_id: str | None = None,
-        state: str | list[str] | None = None,
-        job_type: str | list[str] | None = None,
-        tags: str | list[str] | None = None,
-        order_by: str | None = None,
+        narrative_conn_id: TemplatedText = "narrative_default",
+        dataset_id: TemplatedNumber | None = None,
+        data_plane_id: TemplatedText | None = None,
+        state: TemplatedTexts | None = None,
+        job_type: TemplatedTexts | None = None,
+        tags: TemplatedTexts | None = None,
+        order_by: TemplatedText | None = None,
         **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(

@@ -11,7 +11,12 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import CancelArguments, ListArguments
+    from airflow_provider_ingestjobs.task_arguments import (
+        CancelArguments,
+        ListArguments,
+        TemplatedText,
+        TemplatedTexts,
+    )
 
 
 class PolarisCancelJobOperator(CancelJobOperator[PolarisHook]):
@@ -32,8 +37,8 @@ class PolarisCancelJobOperator(CancelJobOperator[PolarisHook]):
     def __init__(
         self,
         *,
-        imply_polaris_conn_id: str = "imply_polaris_default",
-        project_id: str | None = None,
+        imply_polaris_conn_id: TemplatedText = "imply_polaris_default",
+        project_id: TemplatedText | None = None,
         **kwargs: Unpack[CancelArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -69,11 +74,11 @@ class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
     def __init__(
         self,
         *,
-        imply_polaris_conn_id: str = "imply_polaris_default",
-        project_id: str | None = None,
-        table_name: str | None = None,
-        job_type: str | list[str] | None = None,
-        health_status: str | list[str] | None = None,
+        imply_polaris_conn_id: TemplatedText = "imply_polaris_default",
+        project_id: TemplatedText | None = None,
+        table_name: TemplatedText | None = None,
+        job_type: TemplatedTexts | None = None,
+        health_status: TemplatedTexts | None = None,
         **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(

@@ -11,7 +11,7 @@ from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import WaitArguments
+    from airflow_provider_ingestjobs.task_arguments import TemplatedNumbers, TemplatedText, WaitArguments
 
 
 class AdverityJobSensor(IngestJobSensor[AdverityHook]):
@@ -28,8 +28,8 @@ class AdverityJobSensor(IngestJobSensor[AdverityHook]):
     def __init__(
         self,
         *,
-        adverity_conn_id: str = "adverity_default",
-        datastream_id: int | str | list[int] | list[str] | None = None,
+        adverity_conn_id: TemplatedText = "adverity_default",
+        datastream_id: TemplatedNumbers | None = None,
         **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(

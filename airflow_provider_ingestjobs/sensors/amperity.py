@@ -11,7 +11,7 @@ from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import WaitArguments
+    from airflow_provider_ingestjobs.task_arguments import TemplatedText, TemplatedTexts, WaitArguments
 
 
 class AmperityJobSensor(IngestJobSensor[AmperityHook]):
@@ -36,10 +36,10 @@ class AmperityJobSensor(IngestJobSensor[AmperityHook]):
     def __init__(
         self,
         *,
-        amperity_conn_id: str = "amperity_default",
-        feed_id: str | list[str] | None = None,
-        table_name: str | list[str] | None = None,
-        workflow_id: str | list[str] | None = None,
+        amperity_conn_id: TemplatedText = "amperity_default",
+        feed_id: TemplatedTexts | None = None,
+        table_name: TemplatedTexts | None = None,
+        workflow_id: TemplatedTexts | None = None,
         **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(

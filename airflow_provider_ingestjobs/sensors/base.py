@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedTexts
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -101,10 +102,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def __init__(
         self,
         *,
-        job_id: str | Sequence[str] | None = None,
+        job_id: TemplatedTexts | None = None,
         filters: Mapping[str, Any] | None = None,
-        started_from: datetime | str | None = None,
-        started_to: datetime | str | None = None,
+        started_from: TemplatedMoment | None = None,
+        started_to: TemplatedMoment | None = None,
         look_back: timedelta | float = timedelta(days=1),
         min_jobs: int = 1,
         settle: timedelta | float = 0.0,
@@ -116,7 +117,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         missing_grace: timedelta | float = MISSING_GRACE,
         cancel_on_kill: bool = False,
         include_raw: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = dict(filters or {})

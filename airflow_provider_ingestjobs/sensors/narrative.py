@@ -11,7 +11,12 @@ from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import WaitArguments
+    from airflow_provider_ingestjobs.task_arguments import (
+        TemplatedNumbers,
+        TemplatedText,
+        TemplatedTexts,
+        WaitArguments,
+    )
 
 
 class NarrativeJobSensor(IngestJobSensor[NarrativeHook]):
@@ -38,11 +43,11 @@ class NarrativeJobSensor(IngestJobSensor[NarrativeHook]):
     def __init__(
         self,
         *,
-        narrative_conn_id: str = "narrative_default",
-        dataset_id: int | str | list[int] | None = None,
-        data_plane_id: str | list[str] | None = None,
-        job_type: str | list[str] | None = None,
-        tags: str | list[str] | None = None,
+        narrative_conn_id: TemplatedText = "narrative_default",
+        dataset_id: TemplatedNumbers | None = None,
+        data_plane_id: TemplatedTexts | None = None,
+        job_type: TemplatedTexts | None = None,
+        tags: TemplatedTexts | None = None,
         **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(

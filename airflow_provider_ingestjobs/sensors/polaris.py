@@ -11,7 +11,7 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.task_arguments import WaitArguments
+    from airflow_provider_ingestjobs.task_arguments import TemplatedText, TemplatedTexts, WaitArguments
 
 
 class PolarisJobSensor(IngestJobSensor[PolarisHook]):
@@ -38,11 +38,11 @@ class PolarisJobSensor(IngestJobSensor[PolarisHook]):
     def __init__(
         self,
         *,
-        imply_polaris_conn_id: str = "imply_polaris_default",
-        project_id: str | None = None,
-        table_name: str | list[str] | None = None,
-        job_type: str | list[str] | None = None,
-        health_status: str | list[str] | None = None,
+        imply_polaris_conn_id: TemplatedText = "imply_polaris_default",
+        project_id: TemplatedText | None = None,
+        table_name: TemplatedTexts | None = None,
+        job_type: TemplatedTexts | None = None,
+        health_status: TemplatedTexts | None = None,
         **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(
