@@ -5,54 +5,19 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Sandbox
 from airflow_provider_ingestjobs.sandbox.fixtures import (  # noqa: F401 used as fixtures
     _ingest_sandbox_server,
     ingest_sandbox,
 )
+from support.sandbox_clients import START, Client, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-START = 1_793_000_000.25
-
-
-class Clock:
-    """A clock that moves when told to."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Client:
-    """An HTTP client of one vendor."""
-
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
-        self.url = url
-        self.session = requests.Session()
-        self.session.headers.update(headers)
-
-    def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, timeout=10, allow_redirects=False, **kwargs)
-
-    def get(self, path: str, **params: Any) -> requests.Response:
-        return self.request("GET", path, params=params)
-
-    def read(self, path: str, **params: Any) -> Any:
-        response = self.get(path, **params)
-        assert response.status_code == 200, response.text
-        return response.json()
 
 
 @pytest.fixture(scope="session")

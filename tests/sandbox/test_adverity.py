@@ -13,7 +13,7 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 # The keys of the older help article's sample, help.adverity.com/hc/en-us/articles/360009502939-Jobs.
 SAMPLE = {

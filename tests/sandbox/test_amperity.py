@@ -14,7 +14,7 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 JOBS = "/api/ingest/jobs"
 

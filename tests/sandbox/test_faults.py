@@ -19,7 +19,7 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_ingestjobs.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 WEEK = {"created_from": "2026-10-23", "created_to": "2026-10-30"}
 

@@ -15,7 +15,7 @@ from airflow_provider_ingestjobs.sandbox.narrative import DATA_PLANE_ID
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 LOGIN, PASSWORD = CREDENTIALS["narrative"].login, CREDENTIALS["narrative"].password
 

@@ -15,7 +15,7 @@ from airflow_provider_ingestjobs.sandbox.polaris import ORGANIZATION, PROJECT_ID
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox, Timeline
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 JOBS = f"/v1/projects/{PROJECT_ID}/jobs"
 TOKEN = f"/auth/realms/{ORGANIZATION}/protocol/openid-connect/token"

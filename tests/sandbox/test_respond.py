@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 KEY = {"Authorization": f"Bearer {CREDENTIALS['narrative'].key}"}
 LOGIN = {"client_id": CREDENTIALS["amperity"].login, "client_secret": CREDENTIALS["amperity"].password}

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 ROOT = Path(__file__).parents[2]
 VENDORS = ("amperity", "adverity", "polaris", "narrative")

@@ -16,7 +16,7 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
-    from conftest import Client
+    from support.sandbox_clients import Client
 
 SPECS = Path(__file__).parent.parent / "vendor_specs"
 
