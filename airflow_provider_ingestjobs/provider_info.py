@@ -97,12 +97,17 @@ def _conn_field(extra: Extra) -> dict[str, Any]:
 
 
 def _modules(vendors: Sequence[Vendor], kind: str) -> list[dict[str, Any]]:
-    """Return the vendors' modules of a kind: ``x.sensors.y`` beside the hook's ``x.hooks.y``."""
+    """Return the vendors' modules of a kind, as far as where the hook is tells them."""
     return [
-        {
-            "integration-name": row.name,
-            "python-modules": [row.hook.rpartition(".")[0].replace(".hooks.", f".{kind}.")],
-        }
+        {"integration-name": row.name, "python-modules": [_beside(row.hook, kind)]}
         for row in vendors
         if kind == "hooks" or ".hooks." in row.hook
     ]
+
+
+def _beside(hook: str, kind: str) -> str:
+    """Return the module of a kind beside a hook's: ``x.sensors.y`` for ``x.hooks.y``, else ``x.sensors``."""
+    package, in_hooks, rest = hook.partition(".hooks.")
+    if not in_hooks:
+        return hook.rpartition(".")[0]
+    return ".".join(filter(None, (package, kind, rest.rpartition(".")[0])))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module, resources
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from airflow.triggers import base as triggers
 
 import airflow_provider_ingestjobs
 from airflow_provider_ingestjobs import get_provider_info
+from airflow_provider_ingestjobs.provider_info import provider_info
 from support.vendors import VENDORS, VendorCase
 
 INFO = get_provider_info()
@@ -208,3 +210,19 @@ class TestCost:
 
     def test_the_sandbox_needs_no_airflow(self) -> None:
         assert "airflow" not in modules_after("import airflow_provider_ingestjobs.sandbox")[0]
+
+
+@pytest.mark.parametrize(
+    ("hook", "modules"),
+    [
+        ("acme.hooks.jobs.AcmeHook", ["acme.hooks.jobs", "acme.sensors.jobs", "acme.operators.jobs"]),
+        ("acme.hooks.AcmeHook", ["acme.hooks", "acme.sensors", "acme.operators"]),
+        ("acme.hooks.hooks.AcmeHook", ["acme.hooks.hooks", "acme.sensors.hooks", "acme.operators.hooks"]),
+        ("acme.AcmeHook", ["acme"]),
+    ],
+)
+def test_the_modules_beside_a_hook(hook: str, modules: list[str]) -> None:
+    row = replace(VENDORS[0].hook.vendor, hook=hook)
+    info = provider_info("airflow-provider-ingestjobs", [row])
+    named = [entry["python-modules"] for kind in ("hooks", "sensors", "operators") for entry in info[kind]]
+    assert named == [[module] for module in modules]
