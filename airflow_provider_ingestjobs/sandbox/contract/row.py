@@ -31,9 +31,14 @@ class RowTests(ContractTests):
         (connection_type,) = info["connection-types"]
         assert connection_type["connection-type"] == row.conn_type
         assert hook_class_from(connection_type["hook-class-name"]) is self.case.hook
-        named = [path for kind in ("hooks", "sensors", "operators") for path in info[kind]]
-        for path in (module for entry in named for module in entry["python-modules"]):
+        modules = {
+            kind: [path for entry in info[kind] for path in entry["python-modules"]]
+            for kind in ("hooks", "sensors", "operators")
+        }
+        for path in (path for paths in modules.values() for path in paths):
             import_module(path)
+        assert self.case.hook.__module__ in modules["hooks"]
+        assert self.case.sensor.__module__ in (modules["sensors"] or [self.case.sensor.__module__])
 
     def test_the_classes_agree_with_the_row(self, lab: Lab) -> None:
         case, row = self.case, lab.row
