@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import json
 from importlib import import_module, resources
+from pkgutil import resolve_name
 from typing import Any
 
 from airflow_provider_ingestjobs.errors import AuthenticationFailed
-from airflow_provider_ingestjobs.hooks.class_path import hook_class_from
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.provider_info import provider_info
 from airflow_provider_ingestjobs.sandbox.contract.lab import ContractTests, Lab, each_mode
@@ -30,7 +30,7 @@ class RowTests(ContractTests):
         jsonschema.validate(info, schema)
         (connection_type,) = info["connection-types"]
         assert connection_type["connection-type"] == row.conn_type
-        assert hook_class_from(connection_type["hook-class-name"]) is self.case.hook
+        assert resolve_name(connection_type["hook-class-name"]) is self.case.hook
         modules = {
             kind: [path for entry in info[kind] for path in entry["python-modules"]]
             for kind in ("hooks", "sensors", "operators")
