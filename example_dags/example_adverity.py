@@ -37,7 +37,8 @@ def example_adverity() -> None:
         timeout=60 * 60,
         deferrable=True,
     )
-    job = wait_for_fetch.output
+    # Typed Any: what reaches the task functions is the job, not Airflow's reference to it.
+    job: Any = wait_for_fetch.output
 
     @task.branch
     def check_freshness(job: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, TaskGroup, TriggerRule, dag, task
+from airflow.providers.common.compat.sdk import BaseOperator, Param, TaskGroup, TriggerRule, dag, task
 
 from airflow_provider_ingestjobs.sensors.adverity import AdverityJobSensor
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
@@ -41,7 +41,7 @@ from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
 )
 def example_all_vendors() -> None:
     with TaskGroup("sources"):
-        sources = [
+        sources: list[BaseOperator] = [
             AmperityJobSensor(task_id="customers", job_id="{{ params.customers_job_id }}"),
             AdverityJobSensor(
                 task_id="spend",
@@ -61,7 +61,10 @@ def example_all_vendors() -> None:
     def build_audience(loaded: dict[str, str]) -> str:
         return f"audience built from {', '.join(loaded)}"
 
-    build_audience(summarise([source.output for source in sources]))
+    # Typed Any: what reaches the task functions are values, not Airflow's references to them.
+    jobs: list[Any] = [source.output for source in sources]
+    loaded: Any = summarise(jobs)
+    build_audience(loaded)
 
 
 example_all_vendors()

@@ -39,7 +39,8 @@ def example_amperity() -> None:
         timeout=60 * 60,
         deferrable=True,
     )
-    job = wait_for_ingest.output
+    # Typed Any: what reaches the task functions is the job, not Airflow's reference to it.
+    job: Any = wait_for_ingest.output
 
     @task.branch
     def check_rows(job: dict[str, Any]) -> str:

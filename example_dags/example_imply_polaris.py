@@ -39,7 +39,8 @@ def example_imply_polaris() -> None:
         timeout=60 * 60,
         deferrable=True,
     )
-    job = wait_for_ingestion.output
+    # Typed Any: what reaches the task functions is the job, not Airflow's reference to it.
+    job: Any = wait_for_ingestion.output
 
     @task.branch
     def check_rows(job: dict[str, Any]) -> str:

@@ -36,7 +36,8 @@ def example_narrative() -> None:
         timeout=60 * 60,
         deferrable=True,
     )
-    job = wait_for_dataset.output
+    # Typed Any: what reaches the task functions is the job, not Airflow's reference to it.
+    job: Any = wait_for_dataset.output
 
     @task.branch
     def check_outcome(job: dict[str, Any]) -> str:

@@ -42,7 +42,9 @@ def example_selection() -> None:
     def summarise(jobs: list[dict[str, Any]]) -> str:
         return f"{len(jobs)} fetches of {jobs[0]['name']}, with data until {jobs[-1]['details']['range_end']}"
 
-    summarise(wait_for_fetches.output)
+    # Typed Any: what reaches the task function are the jobs, not Airflow's reference to them.
+    jobs: Any = wait_for_fetches.output
+    summarise(jobs)
 
 
 example_selection()

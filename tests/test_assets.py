@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from airflow import __version__ as airflow_version
-from airflow.exceptions import AirflowException
-from airflow.providers.common.compat.sdk import Asset
+from airflow.providers.common.compat.sdk import AirflowException, Asset
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_ingestjobs import get_provider_info
@@ -71,7 +70,7 @@ class TestAddresses:
 
     @pytest.mark.filterwarnings("ignore:ProvidersManager.asset_uri_handlers is deprecated")
     def test_airflow_knows_the_handler_from_the_provider_s_info(self) -> None:
-        manager = ProvidersManager()
+        manager = ProvidersManager()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         handlers = manager.dataset_uri_handlers if AIRFLOW_2 else manager.asset_uri_handlers
         assert {scheme: handlers.get(scheme) for scheme in ADDRESSES} == dict.fromkeys(ADDRESSES, check_uri)
 
@@ -83,9 +82,11 @@ class TestAddresses:
 
 def outlet_events() -> Any:
     if AIRFLOW_2:
-        from airflow.utils.context import OutletEventAccessors
-    else:
-        from airflow.sdk.execution_time.context import OutletEventAccessors
+        from airflow.utils.context import OutletEventAccessors as OutletEventAccessors2
+
+        return OutletEventAccessors2()
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
     return OutletEventAccessors()
 
 

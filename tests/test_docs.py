@@ -31,7 +31,7 @@ BLOCK = re.compile(
 
 def blocks() -> list[object]:
     """Return each block as the source of a module whose line numbers are the page's."""
-    found = []
+    found: list[object] = []
     for page in PAGES:
         text = page.read_text()
         for block in BLOCK.finditer(text):

@@ -92,7 +92,7 @@ class TestStates:
     @pytest.mark.parametrize("states", [[], ["done"], "done", [None], [1]])
     def test_no_states(self, states: object) -> None:
         with pytest.raises(InvalidInput, match=r"expected_states=.*succeeded"):
-            to_states("expected_states", states)  # type: ignore[arg-type]
+            to_states("expected_states", states)  # type: ignore[arg-type]  # as a user may write it
 
 
 class TestJson:
@@ -140,7 +140,7 @@ class TestJson:
 class TestWhatItSays:
     def test_frozen(self) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
-            FULL.state = JobState.FAILED  # type: ignore[misc]
+            FULL.state = JobState.FAILED  # type: ignore[misc]  # that it cannot be set is the point
 
     def test_duration(self) -> None:
         assert FULL.duration == 1800.5

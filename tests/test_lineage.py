@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
+"""What OpenLineage is told of the jobs that a task waited for."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,18 +16,27 @@ from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
 
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
-def context() -> dict:
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+    from support.connections import Connections
+
+
+def context() -> Context:
     now = datetime.now(UTC)
     run = SimpleNamespace(data_interval_start=None, data_interval_end=None, logical_date=now, start_date=now)
-    return {"dag_run": run, "ti": SimpleNamespace(xcom_push=lambda **_: None)}
+    return cast("Context", {"dag_run": run, "ti": SimpleNamespace(xcom_push=lambda **_: None)})
 
 
-def extract(sensor: AmperityJobSensor):
+def extract(sensor: AmperityJobSensor) -> OperatorLineage[Any, Any] | None:
     return DefaultExtractor(sensor).extract_on_complete(SimpleNamespace())
 
 
-def test_a_finished_wait_tells_openlineage_what_was_read_and_written(sandbox, connections):
+def test_a_finished_wait_tells_openlineage_what_was_read_and_written(
+    sandbox: Sandbox, connections: Connections
+) -> None:
     connections.add("amperity")
     job_id = sandbox.add_job(
         "amperity",
@@ -37,6 +49,7 @@ def test_a_finished_wait_tells_openlineage_what_was_read_and_written(sandbox, co
 
     lineage = extract(sensor)
 
+    assert lineage is not None
     host = sandbox.url.partition("://")[2]
     assert [(one.namespace, one.name) for one in lineage.inputs] == [(f"amperity://{host}", "df-1")]
     (output,) = lineage.outputs
@@ -46,19 +59,23 @@ def test_a_finished_wait_tells_openlineage_what_was_read_and_written(sandbox, co
     assert (told["id"], told["state"], told["rows"]["rejected"]) == (job_id, "succeeded", 200)
 
 
-def test_counts_of_a_job_with_several_tables_are_not_given_to_any_one_of_them(sandbox, connections):
+def test_counts_of_a_job_with_several_tables_are_not_given_to_any_one_of_them(
+    sandbox: Sandbox, connections: Connections
+) -> None:
     connections.add("amperity")
     tables = [{"feed_id": "df-1", "table_name": "Customers"}, {"feed_id": "df-2", "table_name": "Orders"}]
     job_id = sandbox.add_job("amperity", timeline=[(0, "succeeded")], fields={"tables": tables})
     sensor = AmperityJobSensor(task_id="wait", job_id=job_id)
     sensor.execute(context())
 
-    outputs = {output.name: output.outputFacets for output in extract(sensor).outputs}
+    lineage = extract(sensor)
 
+    assert lineage is not None
+    outputs = {output.name: output.outputFacets for output in lineage.outputs}
     assert outputs == {"Customers": {}, "Orders": {}}
 
 
-def test_a_wait_that_has_not_ended_tells_openlineage_nothing():
+def test_a_wait_that_has_not_ended_tells_openlineage_nothing() -> None:
     lineage = extract(AmperityJobSensor(task_id="wait", job_id="isj-1"))
 
     assert not (lineage and lineage.run_facets)

@@ -128,7 +128,8 @@ print("behaviour", sorted(name for name in manager.field_behaviours if name in h
 
 class TestForms:
     def row(self, case: VendorCase) -> dict[str, Any]:
-        (row,) = [row for row in INFO["connection-types"] if row["connection-type"] == case.conn_type]
+        rows: list[dict[str, Any]] = INFO["connection-types"]
+        (row,) = [row for row in rows if row["connection-type"] == case.conn_type]
         return row
 
     @each_vendor

@@ -192,12 +192,16 @@ def main() -> None:
     if not options.quick:
         batches += [[(row, 10_000) for row in OURS[:2]], [(row, 10_000) for row in OURS[2:]]]
         batches += [[("airbyte", 10_000)], [("dbt_cloud", 10_000)], [("databricks", 10_000)]]
+
+    def measure(waits_of_row: tuple[str, int]) -> Figures:
+        return run(*waits_of_row, interval, intervals)
+
     results: list[Figures] = []
     for batch in batches:
         what = ", ".join(f"{row} {waits:,}" for row, waits in batch)
         print(f"{time.monotonic() - began:4.0f} s: {what}", file=sys.stderr)
         with ThreadPoolExecutor(len(batch)) as pool:
-            results += pool.map(lambda one: run(*one, interval, intervals), batch)
+            results += pool.map(measure, batch)
     packages = [f"apache-airflow-providers-{name}" for name in ("airbyte", "dbt-cloud", "databricks")]
     packages = ["apache-airflow", *packages, "airflow-provider-ingestjobs"]
     print(", ".join(f"{name} {version(name)}" for name in packages))

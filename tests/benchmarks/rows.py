@@ -59,17 +59,24 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
     if row == "airbyte":
         from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger
 
-        return AirbyteSyncTrigger(int(job_id), "airbyte_default", time.time() + 86_400, interval)
+        airbyte: BaseTrigger = AirbyteSyncTrigger(
+            int(job_id), "airbyte_default", time.time() + 86_400, interval
+        )
+        return airbyte
     if row == "dbt_cloud":
         from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 
-        return DbtCloudRunJobTrigger("dbt_cloud_default", int(job_id), time.time() + 86_400, interval, None)
+        dbt_cloud: BaseTrigger = DbtCloudRunJobTrigger(
+            "dbt_cloud_default", int(job_id), time.time() + 86_400, interval, None
+        )
+        return dbt_cloud
     if row == "databricks":
         from airflow.providers.databricks.triggers.databricks import DatabricksExecutionTrigger
 
-        return DatabricksExecutionTrigger(
+        databricks: BaseTrigger = DatabricksExecutionTrigger(
             int(job_id), "databricks_default", polling_period_seconds=int(interval)
         )
+        return databricks
 
     now = datetime.now(UTC)
     return IngestJobTrigger(

@@ -96,7 +96,8 @@ def main() -> None:
             case "count":
                 say(vendor.answered())
             case "change":
-                say(vendor.change_during(**order))
+                vendor.change_during(**order)
+                say(None)
             case "ended":
                 say(vendor.ended)
 

@@ -13,6 +13,7 @@ import re
 import sqlite3
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,7 +199,7 @@ def test_killed_at_every_stage(victim: str, airflow: AirflowInstance, sandbox: S
     # Asked by the task's first try or, if that was killed before, by its second.
     for task_id in ("cancel_before_execute", "cancel_asked"):
         airflow.wait_for(
-            lambda task_id=task_id: cancel_requests(sandbox, run.vendors[task_id], run.jobs[task_id]),
+            partial(cancel_requests, sandbox, run.vendors[task_id], run.jobs[task_id]),
             90,
             what=f"{task_id} to ask",
         )

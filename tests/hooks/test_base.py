@@ -429,7 +429,7 @@ class TestOneJob:
         sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
         job = hook.get_job(case.job_id)
         assert job.ended_at is not None
-        assert job.ended_at.utcoffset().total_seconds() == 0  # type: ignore[union-attr]
+        assert job.ended_at.utcoffset().total_seconds() == 0
         assert abs((job.ended_at - before).total_seconds()) < 5
         assert job.duration is not None
         assert job.duration >= 0

@@ -69,6 +69,7 @@ def select(
     start: datetime = NOW - DAY,
     end: datetime = NOW + HOUR,
     changes: dict[str, Any] | None = None,
+    /,
     **filters: Any,
 ) -> Selection:
     return Selection(freeze_filters(filters), start, end, **changes or {})
@@ -178,7 +179,7 @@ class TestAmperity:
         listed = list(hook.list_jobs(NOW - DAY, NOW))
         # Amperity gives a job again in another window, as its clock and its lists please.
         monkeypatch.setattr(hook, "list_window", lambda *window: [*listed, *listed])
-        assert picked(hook, select(feed_id="df-1", changes={"min_jobs": 2})) == [[job_id]]
+        assert picked(hook, select(NOW - DAY, NOW + HOUR, {"min_jobs": 2}, feed_id="df-1")) == [[job_id]]
 
 
 class TestAdverity:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from support.logs import Logs
 
     RunSensor = Callable[..., Outcome]
+    RunTask = Callable[[Callable[[], Any]], Outcome]
 
-MODES = {
+MODES: dict[str, tuple[RunTask, dict[str, Any]]] = {
     "poke": (run_in_worker, {"mode": "poke", "deferrable": False}),
     "reschedule": (run_rescheduled, {"mode": "reschedule", "deferrable": False}),
     "deferred": (run_deferred, {"deferrable": True}),
@@ -261,7 +262,7 @@ class TestTrouble:
             {"body": "<html>"},
             {"status": 429},
         ):
-            sandbox.add_fault(Fault(path="jobs", **fault))  # type: ignore[arg-type]
+            sandbox.add_fault(Fault(path="jobs", **fault))
         outcome = run(case, mode)
         assert outcome.error is None
         assert outcome.value["state"] == "succeeded"

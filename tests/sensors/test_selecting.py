@@ -45,9 +45,15 @@ def dag_run(
     """
     began = began or datetime.now(UTC)
     if AIRFLOW_2:
-        from airflow.models.dagrun import DagRun
+        from airflow.models.dagrun import DagRun as DagRun2
 
-        run = DagRun("dag", "run", execution_date=logical_date, start_date=began, run_type="manual")
+        run = DagRun2(
+            "dag",
+            "run",
+            execution_date=logical_date,  # type: ignore[call-arg]  # what Airflow 2 calls it
+            start_date=began,
+            run_type="manual",
+        )
         run.data_interval_start, run.data_interval_end, run.queued_at = start, end, asked_at or began
         return run
     from airflow.sdk.api.datamodels._generated import DagRun
@@ -356,8 +362,8 @@ class TestWindow:
         logical_date = datetime.now(UTC) - 3 * HOUR
         job_ids = [ran(sandbox, logical_date - HOUR / 2), ran(sandbox, logical_date + 2 * HOUR)]
         ran(sandbox, logical_date - 2 * HOUR)
-        moments = (None, None) if interval == "none" else (logical_date, logical_date)
-        run = dag_run(*moments, logical_date=logical_date)
+        moment = None if interval == "none" else logical_date
+        run = dag_run(moment, moment, logical_date=logical_date)
         assert ids(wait(AMPERITY, run, feed_id="df-1", look_back=HOUR)) == job_ids
         assert len(ids(wait(AMPERITY, run, feed_id="df-1"))) == 3
 
@@ -618,7 +624,7 @@ def test_what_a_deferred_selection_waits_for_is_fixed_when_it_defers(
 def test_states_are_in_one_vocabulary_for_every_vendor(
     sandbox: Sandbox, connections: Connections, wait: Wait
 ) -> None:
-    selected = {
+    selected: dict[str, dict[str, Any]] = {
         "amperity": {"table_name": "Customers"},
         "adverity": {"datastream_id": 42},
         "polaris": {"table_name": "Events"},

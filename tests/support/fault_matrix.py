@@ -105,7 +105,8 @@ class Lab:
         """Return the job as the vendor has it."""
         hook = self.case.hook(self._connections.add(self.case.name, conn_id="untroubled"))
         raw = hook.get_job(job_id or self.job_id).raw
-        return json.loads(json.dumps(raw))  # type: ignore[no-any-return]
+        copy: dict[str, Any] = json.loads(json.dumps(raw))
+        return copy
 
     def token_answer(self) -> dict[str, Any]:
         token = self.sandbox._vendor(self.case.name).issue_token()

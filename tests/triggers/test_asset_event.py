@@ -9,6 +9,7 @@ import json
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,7 +147,9 @@ class TestArguments:
         from airflow.sdk import Asset, AssetWatcher
 
         asset = Asset("amperity://acme/df-1", watchers=[AssetWatcher(name="loads", trigger=trigger())])
-        assert asset.watchers[0].trigger.filters == {"feed_id": "df-1"}
+        (watcher,) = asset.watchers
+        assert isinstance(watcher.trigger, IngestJobEventTrigger)
+        assert watcher.trigger.filters == {"feed_id": "df-1"}
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -379,7 +382,7 @@ class TestRestart:
 
         async def watch() -> None:
             waiting = trigger()
-            waiting.asset_state_store = store  # type: ignore[assignment]
+            waiting.asset_state_store = store  # type: ignore[assignment]  # plays Airflow's
             events = waiting.filter_shared_stream(waiting.open_shared_stream(waiting.serialize()[1]))
             first = asyncio.ensure_future(anext(events))
             await until(lambda: store.writes)
@@ -411,13 +414,16 @@ class TestRestart:
         monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.MIN_KEPT", 2)
         store = Store()
 
+        def has_written(times: int) -> bool:
+            return store.writes == times
+
         async def watch() -> None:
             async with Watching(trigger(look_back=3600), store) as watching:
                 await until(lambda: store.writes)
                 told = []
                 for count in (1, 2, 3):
                     told.append(ends(sandbox))
-                    await until(lambda count=count: store.writes == count + 1)
+                    await until(partial(has_written, count + 1))
                     sandbox.remove_job("amperity", told[-1])
                 assert watching.ids == told
                 assert [json.loads(kept) for kept in store.kept.values()] == [told[-2:]]
@@ -520,7 +526,12 @@ class TestSharedStream:
     def test_who_shares_one(self) -> None:
         key = trigger().shared_stream_key()
         assert hash(key) is not None
-        for same in ({"filters": {"feed_id": "df-2"}}, {"states": "failed"}, {"filters": {}}):
+        equals: list[dict[str, Any]] = [
+            {"filters": {"feed_id": "df-2"}},
+            {"states": "failed"},
+            {"filters": {}},
+        ]
+        for same in equals:
             assert trigger(**same).shared_stream_key() == key, same
         others: list[dict[str, Any]] = [
             {"conn_id": "other"},

@@ -144,7 +144,7 @@ class TestOnePoll:
             "amperity", timeline=[(0, "running"), (0.6, "succeeded")], fields=feed("df-1")
         )
 
-        async def wait() -> list[Any]:
+        async def wait() -> tuple[Any, Any]:
             return await asyncio.gather(first(job_trigger(job_id)), first(trigger({"feed_id": "df-1"})))
 
         assert [found(payload) for payload in in_time(wait())] == [[job_id], [job_id]]

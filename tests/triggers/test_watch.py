@@ -20,10 +20,13 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.hooks.connection import open_hook
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import watch as watch_module
+from airflow_provider_ingestjobs.triggers.backoff import JITTER
 from airflow_provider_ingestjobs.triggers.poll import Update
+from airflow_provider_ingestjobs.triggers.threads import in_thread
 from airflow_provider_ingestjobs.triggers.watch import Subscription, Watch, watch_for
 from support.task_runs import in_time, until
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
@@ -224,7 +227,7 @@ class TestIntervals:
         at = [request.at for request in sandbox.requests()]
         gaps = [later - earlier for earlier, later in pairwise(at[1:])]
         # A poll that takes long starts up to a quarter of the interval earlier.
-        assert min(gaps) >= 0.2 * (1 - watch_module.JITTER - 1 / 4) - 0.02
+        assert min(gaps) >= 0.2 * (1 - JITTER - 1 / 4) - 0.02
 
     def test_zero_is_not_a_busy_loop(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
@@ -239,7 +242,7 @@ class TestIntervals:
 
         began = time.monotonic()
         in_time(scenario())
-        assert time.monotonic() - began >= 2 * 0.1 * (1 - watch_module.JITTER - 1 / 4)
+        assert time.monotonic() - began >= 2 * 0.1 * (1 - JITTER - 1 / 4)
 
     def test_look_now(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("narrative")
@@ -345,7 +348,9 @@ class TestItsLife:
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
         monkeypatch.setattr(
-            watch_module.Stats, "gauge", lambda name, value, **_: told.append((name, value)), raising=False
+            "airflow_provider_ingestjobs.triggers.watch.Stats.gauge",
+            lambda name, value, **_: told.append((name, value)),
+            raising=False,
         )
 
         async def scenario() -> None:
@@ -612,9 +617,9 @@ class TestConnections:
             raise AssertionError("a connection was looked up off the event loop")
 
         async def scenario() -> None:
-            hook = await watch_module.open_hook(ADVERITY.hook, "adverity_default", {})
+            hook = await open_hook(ADVERITY.hook, "adverity_default", {})
             monkeypatch.setattr(ADVERITY.hook, "get_connection", refuse)
-            read = await watch_module.in_thread(lambda: hook.read_jobs([ADVERITY.job_id]))
+            read = await in_thread(lambda: hook.read_jobs([ADVERITY.job_id]))
             assert read.jobs[ADVERITY.job_id].state is JobState.SUCCEEDED
 
         in_time(scenario())
