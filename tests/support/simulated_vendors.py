@@ -1,31 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Vendors in memory and a clock that jumps: hours of waiting in a fraction of a second.
+"""The sandbox under a clock that jumps: hours of waiting in a fraction of a second.
 
 Everything of the package runs as it is, threads and all constants included; only ``send``, the lookup of the
-connection, and the clocks are replaced. While nothing else is left to do, the event loop's time jumps to its
+connection, and the clock are replaced. While nothing else is left to do, the event loop's time jumps to its
 next timer, and a request sleeps in that same time, so that everything may happen while a poll is under way.
+The sandbox answers without a socket; what it cannot say is done to its answers here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
 import json
 import logging
-import math
 import random
 import re
 import selectors
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from operator import itemgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -33,18 +31,27 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks import for_triggers, http, narrative
 from airflow_provider_ingestjobs.hooks.response import Response
-from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.job import JobState, normalise_word
+from airflow_provider_ingestjobs.sandbox import VENDORS, Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import job as job_trigger
 from airflow_provider_ingestjobs.triggers import watch as watches
 from support.vendors import BY_NAME, VendorCase
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, MutableSequence, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping, MutableSequence, Sequence
+
+    from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+    from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
 #: The moment at which every simulation starts, as a UNIX time.
 START = 1_793_000_000.0
-
-EXTRAS = {"amperity": {"tenant": "acme"}, "polaris": {"project_id": "p"}}
+HOST = "https://acme.example"
+#: The troubles that the sandbox has by itself; the others are done to its answers.
+FAULTS = {
+    **{str(status): Fault(status=status) for status in (401, 500, 503)},
+    "429": Fault(status=429, headers={"Retry-After": "100"}),
+    "no_json": Fault(body="<html>"),
+}
 
 
 class World:
@@ -129,41 +136,10 @@ class SimulatedJob:
     def end(self) -> tuple[float, JobState]:
         return self.steps[-1]
 
-    def at(self, moment: float) -> SeenJob | None:
-        """Return the job as it is at a moment."""
-        number = bisect.bisect_right(self.steps, moment, key=_when) - 1
-        return None if number < 0 or moment < self.known_from else SeenJob(self, number)
-
-
-_when = itemgetter(0)
-
-
-@dataclass(slots=True)
-class SeenJob:
-    """A job in one of its steps."""
-
-    job: SimulatedJob
-    number: int
-
-    @property
-    def state(self) -> JobState:
-        return self.job.steps[self.number][1]
-
-    @property
-    def stamp(self) -> float:
-        skew = self.job.skews[self.number] if self.number < len(self.job.skews) else 0.0
-        return self.job.steps[self.number][0] + skew
-
-    @property
-    def started(self) -> float | None:
-        return next(
-            (at for at, state in self.job.steps[: self.number + 1] if state is not JobState.PENDING), None
-        )
-
 
 @dataclass
 class SimulatedVendor:
-    """A vendor that answers what a hook's ``send`` would get.
+    """A vendor of the sandbox that answers what a hook's ``send`` would get.
 
     :param name: which one.
     :param world: its time.
@@ -186,11 +162,17 @@ class SimulatedVendor:
     asked: int = 0
 
     def __post_init__(self) -> None:
-        self.extra = dict(EXTRAS.get(self.name, {}))
+        self._noise = random.Random(len(self.jobs))
+        api = _vendor_api(self.name, self.jobs)
+        # Of the same instant, each comes first now and then.
+        self._sandbox = Sandbox(clock=self.world.time, vendors=[api], ties=self._noise)
+        self._add_faults()
+        for job in self.jobs:
+            self._add(job)
+        self._connection = self._sandbox.connection(self.name, url=HOST)
+        self.extra = self._connection["extra"]
         if self.name == "adverity":
             self.extra["page_size"] = self.page_size
-        self._by_id = {self.id_of(job): job for job in self.jobs}
-        self._noise = random.Random(len(self.jobs))
 
     @property
     def conn_id(self) -> str:
@@ -203,6 +185,25 @@ class SimulatedVendor:
     def id_of(self, job: SimulatedJob) -> str:
         return str(job.id) if self.name == "adverity" else f"job-{job.id:05d}"
 
+    def _add_faults(self) -> None:
+        # Neither one that times out nor one that an earlier fault hits counts among those that pass a fault.
+        others = 0
+        for number, trouble in sorted(self.faults.items()):
+            if trouble in FAULTS:
+                self._sandbox.add_fault(replace(FAULTS[trouble], skip=number - others))
+            others += trouble in FAULTS or trouble == "timeout"
+
+    def _add(self, job: SimulatedJob) -> None:
+        timeline = []
+        for number, (at, state) in enumerate(job.steps):
+            word = job.word if job.word and state.is_terminal else self._case.words[state]
+            skew = job.skews[number] if number < len(job.skews) else 0.0
+            timeline.append((at, {"state": word, "skew": skew}))
+        job_id = self.id_of(job)
+        self._sandbox.add_job(self.name, job_id, timeline, known_after=job.known_from, list_lag=job.list_lag)
+        if job.broken:
+            self._sandbox.add_fault(Fault(path=rf"/{job_id}/?$", status=job.broken, times=None))
+
     def send(self, session: Any, settings: Any, method: str, url: str, **kwargs: Any) -> Response:
         """Answer in place of :func:`airflow_provider_ingestjobs.hooks.http.send`."""
         fault = self.faults.get(self.asked)
@@ -210,101 +211,22 @@ class SimulatedVendor:
         seconds = 60.0 if fault == "timeout" else self.latency
         self.requests.append((self.world.now, self.world.now + seconds))
         self.world.sleep(seconds)
-        parts = urlsplit(url)
-        query = dict([*parse_qsl(parts.query), *kwargs.get("params", ())])
-        is_list = re.search(r"/jobs/?$", parts.path)
-        past = "start" in query and self.name == "adverity"
+        path, params = urlsplit(url).path, kwargs.get("params", ())
+        is_list = re.search(r"/jobs/?$", path) is not None
+        past = self.name == "adverity" and "start" in dict(params)
         self.polls[-1][("past" if past else "list") if is_list else "by_id"] += 1
         if fault == "timeout":
             raise VendorUnavailable("no answer within 60 s")
-        if fault in ("401", "429", "500", "503"):
-            return self._answer(
-                int(fault), {"message": fault}, {"Retry-After": "100"} if fault == "429" else {}
-            )
-        if fault == "no_json":
-            return Response(200, {}, b"<html>")
-        if is_list:
-            return self._list(query, self._listed(past), fault)
-        job = self._by_id.get(parts.path.rstrip("/").rpartition("/")[2])
-        seen = job and job.at(self.world.now)
-        if job and job.broken:
-            return self._answer(job.broken, {"message": "it fails over this job"})
-        if seen is None:
-            return self._answer(404, {"message": "not found"})
-        return self._answer(200, _mangled(self._record(seen)) if fault == "garbage" else self._record(seen))
-
-    def _listed(self, past: bool) -> list[SeenJob]:
-        now = self.world.now
-        listed = [seen for job in self.jobs if (seen := job.at(now - job.list_lag))]
-        if self.name == "amperity":
-            listed = [seen for seen in listed if seen.started is not None]
-        if self.name == "adverity":
-            listed = [seen for seen in listed if seen.state.is_terminal == past]
-        if len(listed) < 1000:
-            # Of the same instant, each comes first now and then.
-            self._noise.shuffle(listed)
-        if self.name == "narrative":
-            listed.sort(key=lambda seen: seen.stamp, reverse=True)
-        if self.name == "adverity":
-            listed.sort(key=lambda seen: seen.job.id)
-        return listed
-
-    def _list(self, query: dict[str, str], listed: list[SeenJob], fault: str | None) -> Response:
-        if fault == "truncated":
-            listed = listed[: len(listed) // 2]
-        if self.name == "amperity":
-            window = (query["created_from"], query["created_to"])
-            first, last = (datetime.fromisoformat(moment).timestamp() - START for moment in window)
-            listed = [seen for seen in listed if first <= (seen.started or 0.0) < last]
-            return self._answer(200, {"data": self._records(listed, fault), "next_token": "unusable"})
-        if self.name == "polaris":
-            return self._answer(200, {"values": self._records(listed, fault)})
-        if self.name == "narrative":
-            offset, size = int(query["offset"]), int(query["per_page"])
-            page = self._records(listed[offset : offset + size], fault)
-            return self._answer(200, {"records": page, "total_records": len(listed)})
-        if "start" in query:
-            window = (query["start"], query["end"])
-            first, last = (datetime.fromisoformat(moment).timestamp() - START for moment in window)
-            listed = [seen for seen in listed if first <= seen.job.steps[0][0] <= last]
-        number, pages = int(query.get("page", 1)), max(math.ceil(len(listed) / self.page_size), 1)
-        if number > pages:
-            return self._answer(404, {"detail": "Invalid page."})
-        query["page"] = str(number + 1)
-        link = "https://acme.example/api/jobs/?" + "&".join(f"{key}={value}" for key, value in query.items())
-        page = self._records(listed[(number - 1) * self.page_size : number * self.page_size], fault)
-        next_page = link if number < pages else None
-        return self._answer(200, {"count": len(listed), "next": next_page, "results": page})
-
-    def _records(self, listed: list[SeenJob], fault: str | None) -> list[Any]:
-        records: list[Any] = [self._record(seen) for seen in listed]
-        if fault == "garbage" and records:
-            number = self._noise.randrange(len(records))
-            records[number] = _mangled(records[number])
-        return records
-
-    def _record(self, seen: SeenJob) -> dict[str, Any]:
-        word, job_id = self._case.words[seen.state], self.id_of(seen.job)
-        if seen.state.is_terminal:
-            word = seen.job.word or word
-        created, changed = _iso(seen.job.steps[0][0]), _iso(seen.stamp)
-        started = seen.started
-        if self.name == "amperity":
-            table = {"state": word, "table_name": "t", "feed_id": "f", "read": 1}
-            table |= {"started_at": _iso(started)} if started is not None else {}
-            return {"id": job_id, "workflow_id": "w", "tables": [table]}
-        if self.name == "adverity":
-            stream = {"id": 1, "name": "s"}
-            return {"id": seen.job.id, "state_label": word, "datastream": stream, "scheduled": created}
-        if self.name == "polaris":
-            target = {"tableName": "t"}
-            stamps = {"createdTimestamp": created, "lastUpdatedTimestamp": changed}
-            return {"id": job_id, "executionStatus": word, "target": target, **stamps}
-        stamps = {"created_at": created, "updated_at": changed}
-        return {"job_id": job_id, "state": word, "type": "materialize-view", "failures": [], **stamps}
-
-    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
-        return Response(status, headers or {}, json.dumps(content).encode())
+        told = self._sandbox.respond(method, path, query=urlencode(params), headers=kwargs["headers"])
+        response = Response(told.status, told.headers, told.body)
+        if response.status != 200 or fault not in ("truncated", "garbage"):
+            return response
+        content = response.json()
+        if fault == "garbage":
+            content = _with_garbage(content, is_list, self._noise)
+        elif is_list:
+            content = _halved(content, dict(params))
+        return replace(response, body=json.dumps(content).encode())
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -321,9 +243,7 @@ class SimulatedVendor:
                 world.working -= 1
 
         async def connection(conn_id: str, hook: Any = None) -> Any:
-            return SimpleNamespace(
-                host="https://acme.example", login=None, password="key", schema=None, port=None
-            )
+            return SimpleNamespace(**{"login": None, "schema": None, "port": None, **self._connection})
 
         async def extra(connection: Any) -> dict[str, Any]:
             return self.extra
@@ -357,13 +277,57 @@ class SimulatedVendor:
         return trigger
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(START + seconds, UTC).isoformat()[:-6]
+def _vendor_api(name: str, jobs: Sequence[SimulatedJob]) -> type[VendorApi]:
+    """Return a vendor of the sandbox whose clock may be wrong, and which knows more words for an end."""
+    api = next(vendor for vendor in VENDORS if vendor.name == name)
+
+    class Simulated(api):  # type: ignore[valid-type, misc]
+        step_keys = api.step_keys | {"skew"}
+        ended_words = api.ended_words | {normalise_word(job.word) for job in jobs if job.word}
+
+        def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
+            super().take_step(job, at, step)
+            job.updated_at = at + step.get("skew", 0.0)
+
+    return Simulated
 
 
-def _mangled(record: Any) -> Any:
+def _records_in(content: dict[str, Any]) -> tuple[str, list[Any]]:
+    """Return a list's records, and the field that they are in."""
+    return next((key, value) for key, value in content.items() if isinstance(value, list))
+
+
+def _halved(content: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return a page of a list that has lost its second half, as if there were no more jobs."""
+    key, records = _records_in(content)
+    count = next((name for name in ("count", "total_records") if name in content), None)
+    if count is None:
+        return {**content, key: records[: len(records) // 2]}
+    size = int(query.get("per_page") or query["page_size"])
+    start = int(query["offset"]) if "offset" in query else (int(query.get("page", 1)) - 1) * size
+    left = content[count] // 2
+    halved = {**content, count: left, key: records[: max(left - start, 0)]}
+    return {**halved, "next": None} if start + size >= left else halved
+
+
+def _with_garbage(content: dict[str, Any], is_list: bool, noise: random.Random) -> Any:
+    """Return an answer one of whose records, or the one that was asked for, makes no sense."""
+    if not is_list:
+        return _mangled(content)
+    _, records = _records_in(content)
+    if records:
+        number = noise.randrange(len(records))
+        records[number] = _mangled(records[number])
+    return content
+
+
+def _mangled(record: dict[str, Any]) -> Any:
     """Return a record that is none, or says something that nobody has heard of."""
-    if not isinstance(record, dict) or len(json.dumps(record)) % 2:
+    if len(json.dumps(record)) % 2:
         return "not a record"
     states = ("state", "state_label", "executionStatus")
     return {key: "banana" if key in states else value for key, value in record.items() if key != "tables"}
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(START + seconds, UTC).isoformat()[:-6]
