@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ class TestModes:
         connections.add("narrative")
 
     @pytest.fixture
-    def each(self) -> Iterator[Callable[..., dict[str, Outcome]]]:
+    def each(self) -> Callable[..., dict[str, Outcome]]:
         def run_each(**arguments: Any) -> dict[str, Outcome]:
             given = {"task_id": "wait", "job_id": NARRATIVE.job_id, "poke_interval": 0.05, **arguments}
             return {

@@ -48,7 +48,7 @@ JOB = Job(
     rows=RowCounts(read=10, inserted=4, updated=2, rejected=2, errors=2),
     details={"workflow_id": "wf-1", "feed_ids": ["df-1"], "table_names": ["My table"]},
 )
-JOB_AS_KEPT = {
+JOB_AS_KEPT: dict[str, Any] = {
     "vendor": "Amperity",
     "id": "isj-1",
     "state": "succeeded",
@@ -66,7 +66,7 @@ JOB_AS_KEPT = {
     "details": {"workflow_id": "wf-1", "feed_ids": ["df-1"], "table_names": ["My table"]},
     "duration": 3.0,
 }
-ARGUMENTS_AS_KEPT = {
+ARGUMENTS_AS_KEPT: dict[str, Any] = {
     "hook": "airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
     "conn_id": "imply_polaris_default",
     "poll_interval": 60.0,
@@ -76,11 +76,11 @@ ARGUMENTS_AS_KEPT = {
     "missing_grace": 300.0,
     "hook_params": {"project_id": "p-1"},
 }
-JOB_TRIGGER_AS_KEPT = (
+JOB_TRIGGER_AS_KEPT: tuple[str, dict[str, Any]] = (
     "airflow_provider_ingestjobs.triggers.job.IngestJobTrigger",
     {"job_ids": ["1", "2"], "cancel_on_kill": True, **ARGUMENTS_AS_KEPT},
 )
-SELECTION_AS_KEPT = {
+SELECTION_AS_KEPT: dict[str, Any] = {
     "filters": {"table_name": ["A", "B"]},
     "started_from": "2026-03-01T00:00:00+00:00",
     "started_to": "2026-03-02T00:00:00+00:00",
@@ -88,7 +88,7 @@ SELECTION_AS_KEPT = {
     "settle": 60.0,
     "latest_only": True,
 }
-SELECTION_TRIGGER_AS_KEPT = (
+SELECTION_TRIGGER_AS_KEPT: tuple[str, dict[str, Any]] = (
     "airflow_provider_ingestjobs.triggers.selection.JobSelectionTrigger",
     {"selection": SELECTION_AS_KEPT, **ARGUMENTS_AS_KEPT},
 )
@@ -112,7 +112,7 @@ class TestTriggers:
 
     def test_arguments_that_an_older_release_did_not_write_have_their_defaults(self) -> None:
         path, kept = deepcopy(JOB_TRIGGER_AS_KEPT)
-        later = {
+        later: dict[str, Any] = {
             "cancel_on_kill": False,
             "max_poll_interval": None,
             "missing_grace": 300.0,
@@ -157,7 +157,7 @@ class TestEvents:
 
     def test_counts_and_fields_of_a_newer_release_fail_no_task(self) -> None:
         newer = deepcopy(JOB_AS_KEPT)
-        newer["rows"]["skipped"] = 7  # type: ignore[index]
+        newer["rows"]["skipped"] = 7
         newer["attempts"] = 2
         assert jobs_from_event({"status": "ended", "jobs": [newer], "watch": {"polls": 3}}) == [JOB]
 

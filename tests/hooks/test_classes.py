@@ -45,10 +45,10 @@ class RenamingSensor(NarrativeJobSensor):
 
 class BrokenHook(NarrativeHook):
     def to_job(self, record: Mapping[str, Any]) -> Job:
-        return self.divide(1, 0)
+        return self.divide(record, 0)
 
-    def divide(self, one: int, other: int) -> Any:
-        return one / other
+    def divide(self, record: Mapping[str, Any], number: int) -> Job:
+        return super().to_job({**record, "type": 1 / number})
 
 
 class BrokenSensor(NarrativeJobSensor):

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     RunOperator = Callable[..., Outcome]
 
-MODES = {"blocking": (run_in_worker, False), "deferred": (run_deferred, True)}
+MODES: dict[str, tuple[Callable[[Callable[[], Any]], Outcome], bool]] = {
+    "blocking": (run_in_worker, False),
+    "deferred": (run_deferred, True),
+}
 each_vendor = pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
 each_mode = pytest.mark.parametrize("mode", MODES)
 

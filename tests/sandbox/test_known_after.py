@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_ingestjobs.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Client, Clock
+    from support.sandbox_clients import Client, Clock
 
 TIMELINE = [(0, "pending"), (2, "running"), (9, "completed")]
 

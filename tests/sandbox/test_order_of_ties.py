@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Sandbox
 
 if TYPE_CHECKING:
-    from conftest import Clock
+    from support.sandbox_clients import Clock
 
 KEY = {"Authorization": f"Bearer {CREDENTIALS['narrative'].key}"}
 

@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -34,6 +34,7 @@ from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState, normalise_word
 from airflow_provider_ingestjobs.sandbox import VENDORS, Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import job as job_trigger
+from airflow_provider_ingestjobs.triggers import threads
 from airflow_provider_ingestjobs.triggers import watch as watches
 from support.vendors import BY_NAME, VendorCase
 
@@ -232,7 +233,7 @@ class SimulatedVendor:
     def in_place(self) -> Iterator[None]:
         """Let the package talk to this vendor, in its time."""
         world = self.world
-        real_in_thread = watches.in_thread
+        real_in_thread = threads.in_thread
 
         async def in_thread(call: Any, limit: Any = None) -> Any:
             self.polls.append(Counter())
@@ -246,7 +247,8 @@ class SimulatedVendor:
             return SimpleNamespace(**{"login": None, "schema": None, "port": None, **self._connection})
 
         async def extra(connection: Any) -> dict[str, Any]:
-            return self.extra
+            given: dict[str, Any] = self.extra
+            return given
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
@@ -273,7 +275,7 @@ class SimulatedVendor:
             deadline=_iso(self.world.now + 86_400) + "+00:00",
         )
         # Airflow's own logger takes longer for a line than everything else for a poll.
-        trigger._log = logging.getLogger("simulated")
+        trigger._log = cast("Any", logging.getLogger("simulated"))
         return trigger
 
 

@@ -20,7 +20,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks.connection import open_hook
+from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import watch as watch_module
