@@ -83,7 +83,7 @@ def check_path_part(field_name: str, value: object) -> str:
 
     :param field_name: what it is, for the error.
     :param value: the id.
-    :raises InvalidInput: if it would be another part of the address, or none: ``..``, or nothing.
+    :raises InvalidInput: if it would change the rest of the address, as ``..`` would, or is empty.
     """
     if not isinstance(value, str) or value in ("", ".", ".."):
         raise InvalidInput(field_name, value, "give the vendor's id alone, not an address or a path")
@@ -114,7 +114,7 @@ def check_rendered(name: str, value: Any) -> Any:
     :raises InvalidInput: if nothing is left of it.
     """
     if is_empty(value):
-        raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom?")
+        raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom empty?")
     return value
 
 
@@ -123,7 +123,7 @@ def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[Jo
 
     :param field_name: what the user called the argument, for the error.
     :param states: states or their names, in any case.
-    :raises InvalidInput: for a name that is no state, or none at all.
+    :raises InvalidInput: for a name that is not a state, or if none is given.
     """
     names = [states] if isinstance(states, str) else list(states)
     if not names:
@@ -131,7 +131,7 @@ def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[Jo
     try:
         return frozenset(JobState(normalise_word(str(name))) for name in names)
     except ValueError:
-        raise InvalidInput(field_name, states, f"use some of {', '.join(JobState)}") from None
+        raise InvalidInput(field_name, states, f"use one or more of {', '.join(JobState)}") from None
 
 
 def to_end_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
@@ -139,7 +139,7 @@ def to_end_states(field_name: str, states: Iterable[JobState | str]) -> frozense
 
     :param field_name: what the user called the argument, for the error.
     :param states: states or their names, in any case.
-    :raises InvalidInput: as :func:`to_states` does, and for a state that is no end.
+    :raises InvalidInput: as :func:`to_states` does, and for a state that no job ends in.
     """
     found = to_states(field_name, states)
     if not all(state.is_terminal for state in found):
@@ -152,8 +152,8 @@ def to_seconds(field_name: str, value: timedelta | float, above_zero: bool = Fal
 
     :param field_name: what the user called the argument, for the error.
     :param value: seconds, or a timedelta.
-    :param above_zero: whether nothing is too short.
-    :raises InvalidInput: if it is negative or no duration.
+    :param above_zero: whether zero is refused.
+    :raises InvalidInput: if it is negative, or not a duration.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
@@ -192,7 +192,7 @@ def to_utc(field_name: str, value: object) -> pendulum.DateTime:
 
     :param field_name: the argument, for the error.
     :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it.
-    :raises InvalidInput: if it is no moment, or has no zone.
+    :raises InvalidInput: if it is not a moment, or has no time zone.
     """
     import pendulum
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Assets that vendors' jobs load: their addresses, and what a task tells of them."""
+"""Assets that vendors' jobs load: their addresses, and what a task reports of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def check_uri(uri: SplitResult) -> SplitResult:
     :param uri: the address, split.
     :raises ValueError: saying what the address must look like.
     """
-    # A vendor of another package has a scheme of its own.
+    # The table does not have the schemes of vendors in other packages.
     owner, target = ADDRESSES.get(uri.scheme, Vendor.asset)
     if not uri.netloc or not uri.path.strip("/"):
-        raise ValueError(f"{uri.geturl()!r} is no asset here: write {uri.scheme}://<{owner}>/<{target}>")
+        raise ValueError(f"{uri.geturl()!r} is not an asset here: write {uri.scheme}://<{owner}>/<{target}>")
     return uri
 
 
-def tell_outlets(context: Any, outlets: Sequence[Any], jobs: Sequence[Job]) -> None:
+def add_to_outlet_events(context: Any, outlets: Sequence[Any], jobs: Sequence[Job]) -> None:
     """Add a summary of the jobs to the events of the task's outlets, for the DAGs that they start.
 
     :param context: the task's context.

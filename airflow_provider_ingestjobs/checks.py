@@ -63,18 +63,18 @@ def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float]:
             raise InvalidInput("checks", name, f"{vendor.name} gives no such count: {use}")
         if name not in possible:
             known = ", ".join([*CHECKS, *vendor.limits])
-            raise InvalidInput("checks", name, f"use some of {known}")
+            raise InvalidInput("checks", name, f"use one or more of {known}")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
             raise InvalidInput(f"checks {name}", limit, "give a number of zero or more")
         if possible[name].of and limit > 1:
-            raise InvalidInput(f"checks {name}", limit, "give a part of the rows read, from 0 to 1")
+            raise InvalidInput(f"checks {name}", limit, "give a ratio from 0 to 1")
     return {name: float(limit) for name, limit in checks.items()}
 
 
 def failed_checks(job: Job, checks: Mapping[str, float], vendor: Vendor) -> list[str]:
     """Return what is wrong with a job's numbers, one sentence a failed check.
 
-    A count that the vendor left out fails its check: what nobody counted is not zero.
+    A count that the vendor left out fails its check: what was not counted is not zero.
 
     :param job: the ended job.
     :param checks: the limits, as :func:`check_checks` returns them.

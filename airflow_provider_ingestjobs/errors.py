@@ -12,9 +12,9 @@
           ├── VendorUnavailable     passing trouble: waits go on
           │    ├── Throttled        429: too many requests
           │    └── Unreadable       an answer that is not what the vendor documents
-          ├── AuthenticationFailed  401: who is asking?
-          │    └── PermissionDenied 403: known, but not allowed to
-          └── CancelRefused         the vendor does not stop this job (any more)
+          ├── AuthenticationFailed  401: the credentials are not accepted
+          │    └── PermissionDenied 403: they are accepted, but do not permit this
+          └── CancelRefused         the vendor does not stop this job, or no longer
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class VendorError(IngestJobsError):
 
     @property
     def wants_pause(self) -> bool:
-        """Whether to ask for nothing else after it: the vendor says so."""
+        """Whether to send nothing else for now: the vendor asked for a pause."""
         return self.retry_after is not None
 
 
@@ -83,7 +83,7 @@ class VendorUnavailable(VendorError):
 
     @property
     def wants_pause(self) -> bool:
-        """Whether to ask for nothing else after it: the vendor says so, or has no time to answer."""
+        """Whether to send nothing else for now: the vendor asked for a pause, or did not answer in time."""
         return self.status in (None, 504) or super().wants_pause
 
 
@@ -92,7 +92,7 @@ class Throttled(VendorUnavailable):
 
     @property
     def wants_pause(self) -> bool:
-        """Always: any other request would be one too many, too."""
+        """Always: the next request would be refused, too."""
         return True
 
 
@@ -101,7 +101,7 @@ class Unreadable(VendorUnavailable):
 
     @property
     def wants_pause(self) -> bool:
-        """Never: the vendor is there, and may answer the next request as it should."""
+        """Never: the vendor is there, and its next answer may be readable."""
         return False
 
 
@@ -110,8 +110,8 @@ class AuthenticationFailed(VendorError):
 
 
 class PermissionDenied(AuthenticationFailed):
-    """The vendor knows the connection's credentials, and does not allow them this (403)."""
+    """The vendor accepts the connection's credentials, but they do not permit this request (403)."""
 
 
 class CancelRefused(VendorError):
-    """The vendor does not cancel this job, or not any more."""
+    """The vendor does not cancel this job, or no longer does."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""How a task ends: those of the package's errors that Airflow knows, and for users' imports all the others.
+"""How a task ends: the errors that are Airflow exceptions; and all others, for users to import from here.
 
 Those that say how a *job* ended are Airflow exceptions, so that ``soft_fail`` turns them into a skip in every
 mode. Those that say the *wait* could not be made (bad input, refused credentials) are not: a wrong key must

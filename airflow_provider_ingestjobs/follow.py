@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """One job, or one selection of jobs, followed to its end: seen, missing, in trouble, too late.
 
-Pure: whoever follows reads the vendor and hands in what was found, and when. In poke and reschedule mode that
+Pure: its user reads the vendor and hands in what was found, and when. In poke and reschedule mode that user
 is the task, in the triggerer the trigger, and after a cancel the operator; all say the same in log and error.
 """
 
@@ -23,7 +23,7 @@ class Follow:
 
     :param name: what is waited for, as people call it.
     :param conn_id: the Airflow connection.
-    :param began: when the wait began; also after a restart.
+    :param began: when the wait began, the same after a restart.
     :param grace: seconds in which the vendor may not know what is waited for (yet, or for a while).
     :param log: the task's own log.
     """
@@ -38,7 +38,7 @@ class Follow:
         self._read_at: datetime | None = None
 
     def note_trouble(self, error: VendorError) -> None:
-        """Note that the vendor could not be read; told once until it can be again.
+        """Note that the vendor could not be read; logged once, until it can be read again.
 
         :param error: why.
         """
@@ -47,10 +47,10 @@ class Follow:
         self._trouble = error
 
     def report(self, now: datetime, read_at: datetime | None = None) -> str:
-        """Return what to say when the time is up: how it stood, when that was read, and what kept it from it.
+        """Return what to say when the time is up: the last state, when it was read, and the last trouble.
 
         :param now: the time.
-        :param read_at: when it was last read, if that was after what was last seen had been read.
+        :param read_at: when the vendor last told of it, where the caller may know of a later time.
         """
         waited = duration_in_words((now - self._began).total_seconds())
         last = max((moment for moment in (self._read_at, read_at) if moment), default=None)
@@ -62,7 +62,7 @@ class Follow:
         raise NotImplementedError
 
     def _note_read(self, now: datetime) -> bool:
-        """Return whether there was trouble until now."""
+        """Note a read that worked, and return whether there was trouble before it."""
         was_in_trouble, self._trouble, self._read_at = self._trouble is not None, None, now
         return was_in_trouble
 
@@ -73,18 +73,18 @@ class FollowJob(Follow):
     :param vendor: the vendor's name.
     :param job_id: the vendor's id of the job.
     :param job: the job, if it has been seen before.
-    :param tells_end: whether its end is logged, too; not where somebody else does.
+    :param logs_end: whether its end is logged here; not where the caller logs it.
     :param kwargs: see :class:`Follow`.
     """
 
     def __init__(
-        self, vendor: str, job_id: str, *, job: Job | None = None, tells_end: bool = True, **kwargs: Any
+        self, vendor: str, job_id: str, *, job: Job | None = None, logs_end: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(f"{vendor} job {job_id}", **kwargs)
         self.job = job
         self._vendor = vendor
         self._job_id = job_id
-        self._tells_end = tells_end
+        self._logs_end = logs_end
         self._missing_since: datetime | None = None
 
     @property
@@ -100,7 +100,7 @@ class FollowJob(Follow):
         """
         is_back = self._note_read(now) or self._missing_since is not None
         if is_back or self.job is None or self.job.state is not job.state:
-            self._tell(job)
+            self._log_state(job)
         self.job, self._missing_since = job, None
         return job.state.is_terminal
 
@@ -130,8 +130,8 @@ class FollowJob(Follow):
                 f"Check job_id and connection {self._conn_id!r}."
             )
 
-    def _tell(self, job: Job) -> None:
-        if job.state.is_terminal and not self._tells_end:
+    def _log_state(self, job: Job) -> None:
+        if job.state.is_terminal and not self._logs_end:
             return
         if job.state is JobState.UNKNOWN:
             self._log.warning(
@@ -177,15 +177,15 @@ class FollowSelection(Follow):
         self._states = {job.id: job.state for job in jobs}
         if self._selection.is_done(jobs, now):
             return True
-        if self._selection.is_hopeless(jobs, now, self._began, self._grace):
+        if self._selection.is_too_late(jobs, now, self._began, self._grace):
             raise JobNotFound(
                 f"Only {len(jobs)} of at least {self._selection.min_jobs} {self._selection.describe()} are "
-                f"listed on connection {self._conn_id!r}, and that window is over. Vendors list old jobs for "
-                "a while only."
+                f"listed on connection {self._conn_id!r}, and no more can start: that time is over. Vendors "
+                "list old jobs only for a while."
             )
         self.next_look = self._selection.next_look(jobs, self._began, self._grace)
         return False
 
     def _describe_last(self) -> str:
         states = ", ".join(f"{job_id} {state.value}" for job_id, state in self._states.items())
-        return f"Of at least {self._selection.min_jobs} there were: {states or 'none'}"
+        return f"Of at least {self._selection.min_jobs} jobs, these were seen: {states or 'none'}"

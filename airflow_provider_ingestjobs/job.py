@@ -42,7 +42,10 @@ TERMINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCE
 
 
 def normalise_word(word: str) -> str:
-    """Return a vendor's state word without case, and with space, ``-`` and ``_`` alike."""
+    """Return a vendor's state word without case, and with space, ``-`` and ``_`` alike.
+
+    :param word: as the vendor writes it.
+    """
     return word.strip().lower().replace(" ", "_").replace("-", "_")
 
 
@@ -149,17 +152,21 @@ class Job:
 
     def describe(self) -> str:
         """Return one readable clause for logs and errors: state, the vendor's word, progress, rows."""
-        said = f"{self.state.value} (vendor says {self.vendor_state!r})"
+        text = f"{self.state.value} (vendor says {self.vendor_state!r})"
         if self.progress is not None and not self.state.is_terminal:
-            said += f", {self.progress:.0%} done"
+            text += f", {self.progress:.0%} done"
         if self.state.is_terminal and self.rows != RowCounts():
-            said += f", rows: {self.rows}"
-        return said
+            text += f", rows: {self.rows}"
+        return text
 
     def describe_end(self) -> str:
         """Return what an error says of an ended job: how it ended, the vendor's own text, its address."""
-        said = [f"{self} is {self.describe()}", self.failure and f"The vendor says: {self.failure}", self.url]
-        return ". ".join(part for part in said if part)
+        parts = [
+            f"{self} is {self.describe()}",
+            self.failure and f"The vendor says: {self.failure}",
+            self.url,
+        ]
+        return ". ".join(part for part in parts if part)
 
     def to_dict(self, include_raw: bool = False) -> dict[str, Any]:
         """Return the job as JSON data: ISO 8601 timestamps, plain strings, ``duration`` in seconds.
@@ -214,10 +221,12 @@ def parse_timestamp(value: object) -> datetime | None:
 
 
 def as_plain(value: Any) -> Any:
-    """Return JSON data as every database and protocol of Airflow's takes it.
+    """Return JSON data in a form that all of Airflow's databases and protocols take.
 
     A vendor's texts may hold what PostgreSQL does not (NUL, lone surrogates), its numbers what JSON or
     64 bits do not: a task that has succeeded must not fail over its result.
+
+    :param value: dicts, lists, texts and numbers.
     """
     if isinstance(value, str):
         clean = value.replace("\0", " ")
@@ -234,7 +243,11 @@ def as_plain(value: Any) -> Any:
 
 
 def duration_in_words(seconds: float) -> str:
-    """Return a duration as people say it, such as ``2 hours 5 minutes``."""
+    """Return a duration as people say it, such as ``2 hours 5 minutes``.
+
+    :param seconds: the duration; a negative one counts as none.
+    """
     import pendulum
 
-    return pendulum.duration(seconds=max(round(seconds), 0)).in_words() or "no time"
+    whole = round(seconds)
+    return pendulum.duration(seconds=whole).in_words() if whole > 0 else "less than a second"

@@ -29,7 +29,7 @@ class VendorJobLink(BaseOperatorLink):
         return XCOM_KEY
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address that the task has stored, or nothing.
+        """Return the address that the task has stored, or an empty text.
 
         :param operator: the task.
         :param ti_key: which run of it.

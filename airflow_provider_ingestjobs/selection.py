@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
 
-#: For each of a vendor's filters the key of a job's details that it is about.
+#: Each of a vendor's filters, with the key of :attr:`Job.details` that has a job's value.
 Keys = Mapping[str, str | None]
 
 
@@ -21,7 +21,7 @@ Keys = Mapping[str, str | None]
 class Selection:
     """What jobs to look for, and when they count as done.
 
-    :param filters: the vendor's own nouns and the value each must have, such as ``(("feed_id", "df-1"),)``; a
+    :param filters: the vendor's filters and the value each must have, such as ``(("feed_id", "df-1"),)``; a
         tuple of values means any of them.
     :param started_from: when the earliest of them started (or was created, where the vendor gives no start).
     :param started_to: the end of that window, exclusive.
@@ -61,7 +61,7 @@ class Selection:
         return now >= self._last_end(picked, now) + timedelta(seconds=self.settle)
 
     def next_look(self, picked: Sequence[Job], began: datetime, grace: float) -> datetime | None:
-        """Return when :meth:`is_done` or :meth:`is_hopeless` may change its mind though no job has.
+        """Return when :meth:`is_done` or :meth:`is_too_late` may turn true although no job has changed.
 
         :param picked: what :meth:`pick` returned.
         :param began: when the wait began.
@@ -73,7 +73,7 @@ class Selection:
             return self._last_end(picked, began) + timedelta(seconds=self.settle)
         return None
 
-    def is_hopeless(self, picked: Sequence[Job], now: datetime, began: datetime, grace: float) -> bool:
+    def is_too_late(self, picked: Sequence[Job], now: datetime, began: datetime, grace: float) -> bool:
         """Whether too few jobs have appeared, and no more can: none starts in a window that is over.
 
         :param picked: what :meth:`pick` returned.
@@ -86,8 +86,8 @@ class Selection:
     def describe(self) -> str:
         """Return what is selected, for logs and errors."""
         what = ", ".join(f"{name}={value!r}" for name, value in self.filters)
-        window = f"{self.started_from.isoformat()} to {self.started_to.isoformat()}"
-        return f"jobs with {what} that started from {window}"
+        window = f"{self.started_from.isoformat()} and {self.started_to.isoformat()}"
+        return f"jobs with {what} that started between {window}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the selection as JSON data."""
@@ -131,7 +131,10 @@ class Selection:
 
 
 def freeze_filters(filters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return filters in a form that can be a key."""
+    """Return filters in a form that can be a key.
+
+    :param filters: values by filter; those that are ``None`` are left out.
+    """
     several = (list, tuple, set, frozenset)
     return tuple(
         (name, tuple(sorted(map(str, value))) if isinstance(value, several) else str(value))
@@ -144,8 +147,8 @@ def matches(job: Job, key: str | None, value: Any) -> bool:
     """Whether a job has a value (or any of several) under a key of its details.
 
     :param job: the job.
-    :param key: the key; ``None`` where only the vendor can judge, and has: the job comes from a list with
-        this filter.
+    :param key: the key; ``None`` where only the vendor can judge: the job then comes from a list that the
+        vendor has filtered.
     :param value: a text, or a tuple of texts.
     """
     if key is None:
@@ -178,7 +181,10 @@ def pick_all(selections: Iterable[Selection], jobs: list[Job], keys: Keys) -> di
 
 
 def merge_windows(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Return windows that cover the same time without overlapping, the earliest first."""
+    """Return windows that cover the same time without overlapping, the earliest first.
+
+    :param windows: start and end of each.
+    """
     merged: list[tuple[datetime, datetime]] = []
     for start, end in sorted(windows):
         if merged and start <= merged[-1][1]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", bound="IngestJobHook")
 
-#: What Airflow's own timeout of a deferral has over the trigger's, so that the trigger can say how it stood.
+#: How much later Airflow ends a deferral than the trigger does, so that the trigger can say how it stood.
 TIMEOUT_SLACK = timedelta(minutes=2)
 #: How long a vendor may not know a job (yet), unless the task says otherwise.
 MISSING_GRACE = timedelta(minutes=5)

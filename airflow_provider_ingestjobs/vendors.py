@@ -34,12 +34,16 @@ class Extra:
 
 COMMON_EXTRAS = {
     "connect_timeout": Extra("Connect timeout (s)", "Seconds to wait for a connection.", "number", 10),
-    "read_timeout": Extra("Read timeout (s)", "Seconds to wait for an answer.", "number", 60),
+    "read_timeout": Extra(
+        "Read timeout (s)", "Seconds to wait for an answer's headers, and again for its body.", "number", 60
+    ),
     "requests_per_second": Extra(
-        "Requests per second", "The most this Airflow process sends, over all its waits.", "number"
+        "Requests per second", "Limit for one Airflow process, over all its waits.", "number"
     ),
     "state_map": Extra(
-        "State map (JSON)", 'Vendor words this release does not know: {"word": "succeeded"}.', "mapping"
+        "State map (JSON)",
+        'States of vendor words that this release does not know: {"word": "succeeded"}.',
+        "mapping",
     ),
     "ca_bundle": Extra("CA bundle", "Path of the certificates to trust instead of the usual ones."),
 }
@@ -62,10 +66,10 @@ class Vendor:
     :param counts: which of :class:`~airflow_provider_ingestjobs.job.RowCounts` the vendor gives.
     :param limits: checks of its own beyond those of rows: for each ``max_…`` the key of the job's details
         that has the number.
-    :param asset: what the two parts of an asset's address are, for people: whose it is, and what it is.
+    :param asset: what the two parts of an asset's address are, for error texts, such as tenant and feed id.
     :param reads: the keys of a job's details that name what it read, for OpenLineage.
     :param writes: the keys of a job's details that name what it wrote.
-    :param host: the host that holds where the connection gives none; empty if one is required.
+    :param host: the host to use where the connection names none; empty if it must name one.
     :param placeholders: what the form shows in its empty fields.
     :param login: the form's label of the login field.
     :param password: the form's label of the password field.
@@ -112,7 +116,7 @@ class Vendor:
 
     @property
     def all_extras(self) -> dict[str, Extra]:
-        """This vendor's extras and the common ones; a vendor's row of the same name holds."""
+        """This vendor's extras and the common ones; a vendor's own replaces a common one of the same name."""
         return {**self.extras, **COMMON_EXTRAS, **self.extras}
 
 
@@ -169,7 +173,7 @@ IMPLY_POLARIS = Vendor(
     placeholders={"host": "ORG.REGION.CLOUD.api.imply.io"},
     password="API key, token, or client secret",  # noqa: S106 - a label
     extras={
-        "project_id": Extra("Project id", "Absent: the project-less addresses of old projects."),
+        "project_id": Extra("Project id", "Leave it empty for an old project, whose addresses name none."),
         "auth_scheme": Extra(
             "Key scheme",
             "Basic sends base64(key:), Basic-raw the key as it is, Bearer an OAuth access token.",

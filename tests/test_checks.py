@@ -111,8 +111,8 @@ class TestArguments:
             (ADVERITY, "min_rows", "Adverity gives no such count: use max_issues, or check="),
             (ADVERITY, "max_error_ratio", "use max_issues"),
             (POLARIS, "max_rejected_rows", "use max_error_rows, max_error_ratio, min_rows, or check="),
-            (POLARIS, "max_issues", "use some of max_error_rows, .*min_rows$"),
-            (AMPERITY, "max_issues", "use some of max_error_rows, .*min_rows$"),
+            (POLARIS, "max_issues", "use one or more of max_error_rows, .*min_rows$"),
+            (AMPERITY, "max_issues", "use one or more of max_error_rows, .*min_rows$"),
             (NARRATIVE, "min_rows", "Narrative gives no such count: use check="),
         ],
     )

@@ -30,7 +30,7 @@ from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.base import event_of_error, event_of_jobs, jobs_from_event
-from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from support.task_runs import revived
 
@@ -243,4 +243,4 @@ class TestXComs:
         assert Job.from_dict(JOB_AS_KEPT) == JOB
 
     def test_the_keys(self) -> None:
-        assert (DEFERRAL, XCOM_KEY) == ("_ingestjobs_deferral", "_link_VendorJobLink")
+        assert (DEFERRAL_XCOM_KEY, XCOM_KEY) == ("_ingestjobs_deferral", "_link_VendorJobLink")

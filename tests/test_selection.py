@@ -170,24 +170,24 @@ class TestDone:
         assert selection().next_look([running], START, 300) is None
 
 
-class TestHope:
+class TestTooLate:
     def test_it_lasts_for_the_window_and_the_grace_after_it(self) -> None:
         hopeless_from = END + timedelta(minutes=5)
         assert selection().next_look([], START, 300) == hopeless_from
-        assert not selection().is_hopeless([], hopeless_from - SECOND, START, 300)
-        assert selection().is_hopeless([], hopeless_from, START, 300)
+        assert not selection().is_too_late([], hopeless_from - SECOND, START, 300)
+        assert selection().is_too_late([], hopeless_from, START, 300)
 
     def test_a_wait_that_begins_late_has_the_grace_too(self) -> None:
         began = END + timedelta(days=90)
-        assert not selection().is_hopeless([], began + 299 * SECOND, began, 300)
-        assert selection().is_hopeless([], began + 300 * SECOND, began, 300)
+        assert not selection().is_too_late([], began + 299 * SECOND, began, 300)
+        assert selection().is_too_late([], began + 300 * SECOND, began, 300)
 
     def test_some_are_not_enough(self) -> None:
-        assert selection(min_jobs=2).is_hopeless([job()], END + timedelta(hours=1), START, 300)
+        assert selection(min_jobs=2).is_too_late([job()], END + timedelta(hours=1), START, 300)
 
     def test_enough_that_still_run_are_waited_for(self) -> None:
         running = job(state=JobState.RUNNING, ended_at=None)
-        assert not selection().is_hopeless([running], END + timedelta(days=30), START, 300)
+        assert not selection().is_too_late([running], END + timedelta(days=30), START, 300)
 
 
 class TestJson:

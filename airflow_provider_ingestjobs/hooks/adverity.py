@@ -92,13 +92,20 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         return once(job for page, _ in pages for job in self.records.jobs(page, keep_raw=True))
 
     def get_imported(self, job_id: str) -> Any:
-        """Return what Adverity says of a job in progress at ``/imported/``; its shape is not published."""
+        """Return what Adverity says of a job in progress at ``/imported/``; its shape is not published.
+
+        :param job_id: the job's id.
+        :raises VendorError: if Adverity refuses, or cannot be reached.
+        """
         return self.client.request(
             "GET", f"/api/jobs/{check_path_part('job_id', check_job_id(job_id))}/imported/"
         )
 
     def job_url(self, job_id: str) -> str | None:
-        """Return the job's own address, the one that Adverity's answers carry as ``url``."""
+        """Return the job's own address, the one that Adverity's answers carry as ``url``.
+
+        :param job_id: the job's id.
+        """
         return f"{self.settings.base_url}/api/jobs/{quote(job_id, safe='')}/"
 
     def _pages(self, params: Params, take: Callable[[Iterator[Any]], T]) -> Iterator[tuple[T, int]]:
@@ -115,15 +122,15 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
                 records = self.client.request_list("/api/jobs/", "results", params=query, others=answer)
                 taken = take(record for record, _ in zip(records, size, strict=False))
             except VendorError as error:
-                # Jobs have ended since the page before, and this one is no more.
+                # Jobs have ended since the page before, and this page no longer exists.
                 if error.status == 404 and seen:
                     return
                 raise
             seen.add(tuple(query))
             if not answer:
-                raise Unreadable("Adverity sent an answer that is no page of its job list")
+                raise Unreadable("Adverity's answer is not a page of its job list")
             next_page, total, records_read = answer.get("next"), answer.get("count"), next(size)
-            # Without a count, no more than the next one is known of.
+            # Without a count, only the next page is known of.
             pages = -(-total // records_read) - len(seen) if isinstance(total, int) and records_read else 1
             yield taken, pages if next_page else 0
             if not next_page:
@@ -163,7 +170,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
     def _find_among(self, params: Params, wanted: set[str], read: BulkRead, state: ReadState) -> int:
         """Add to ``read`` the wanted jobs of a list.
 
-        :returns: how many pages were left unread, as one by one is cheaper from there on.
+        :returns: how many pages were left unread, as reading one by one is cheaper then.
         """
         pages_left = 0
         for found, pages_left in self._pages(
@@ -174,7 +181,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
                 break
         return pages_left
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         # The current jobs first: of one that ends in between, the later record counts.
         for params in ([], _in_range(start, end)):
             for page, _ in self._pages(params, list):
@@ -227,7 +234,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
                 "datastream_id": datastream.get("id") if datastream_id else None,
                 "range_start": as_text(record.get("range_start")),
                 "range_end": as_text(record.get("range_end")),
-                # Lists do not show them: none there is not zero.
+                # Lists leave the issues out, which does not mean that there are none.
                 "issues": len(issues) if isinstance(record.get("issues"), list) else None,
             },
         )
@@ -263,7 +270,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
 
 
 def _query_of(link: object) -> Params:
-    """Return the query of a `next` link; no more is used of it, so that it leads nowhere else with the key.
+    """Return the query of a `next` link; the rest is not used, so that no link sends the key elsewhere.
 
     :raises Unreadable: if it has none: a list that breaks off must not look like one that ends.
     """
@@ -272,7 +279,7 @@ def _query_of(link: object) -> Params:
     except ValueError:
         query = []
     if not query:
-        raise Unreadable("Adverity's list of jobs has a `next` that leads to no page")
+        raise Unreadable("Adverity's list of jobs has a `next` link without a query")
     return query
 
 

@@ -93,6 +93,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
     def get_workflow(self, workflow_id: str, verbose: bool = False) -> dict[str, Any]:
         """Return a workflow run as Amperity describes it.
 
+        :param workflow_id: the workflow run's id.
         :param verbose: also its error and its tasks.
         :raises VendorError: with status 404, if Amperity does not know it.
         """
@@ -103,7 +104,11 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         return workflow
 
     def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """Stop a workflow run with everything in it, and return it as Amperity describes it."""
+        """Stop a workflow run with everything in it, and return it as Amperity describes it.
+
+        :param workflow_id: the workflow run's id.
+        :raises VendorError: if Amperity refuses, or cannot be reached.
+        """
         path = f"/api/workflow/runs/{check_path_part('workflow_id', workflow_id)}/stop"
         workflow: dict[str, Any] = self.client.request("POST", path)
         return workflow
@@ -131,7 +136,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         for records in self._windows(start, end):
             read.jobs.update(self.records.wanted(records, "id", wanted, state.listed))
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         for records in self._windows(*check_window(start, end)):
             yield from self.records.jobs(records)
 
@@ -211,5 +216,5 @@ def _rows(tables: list[Mapping[str, Any]]) -> RowCounts:
 
 def _sum(tables: list[Mapping[str, Any]], key: str) -> int | None:
     counts = [count for table in tables if (count := as_count(table.get(key))) is not None]
-    # What one table leaves out nobody knows of the whole job.
+    # If one table lacks the count, the whole job's is unknown.
     return sum(counts) if counts and len(counts) == len(tables) else None

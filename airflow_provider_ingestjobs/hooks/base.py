@@ -84,7 +84,7 @@ class IngestJobHook(BaseHook):
         self.conn_id = conn_id
         self._settings: Settings | None = None
         self._client: Client | None = None
-        # A trigger's thread must not talk to Airflow's supervisor, so tokens are only masked where this runs.
+        # Masking a token talks to Airflow's supervisor, which threads of the triggerer must not do.
         self._masks_tokens = True
 
     # ------------------------------------------------------------------ for users
@@ -139,20 +139,20 @@ class IngestJobHook(BaseHook):
         """
         if not self.vendor.cancels:
             raise NotSupported(
-                f"{self.vendor.name} documents no way to cancel job {job_id}: stop it in its own UI"
+                f"{self.vendor.name} documents no way to cancel job {job_id}: stop it in the vendor's own UI"
             )
         job = self.get_job(job_id)
         if job.state.is_terminal:
             self.log.info("%s has already ended: %s. Nothing to cancel.", job, job.describe())
             return job
         if job.state is JobState.CANCELLING:
-            # Asked for before, perhaps by a try of this task whose worker died before it was told so.
-            self.log.info("%s is stopping already: %s. It is not asked again.", job, job.describe())
+            # Asked before, perhaps by an earlier try of this task whose worker died before the answer came.
+            self.log.info("%s is stopping already: %s. It is not asked to stop again.", job, job.describe())
             return job
         try:
             self.send_cancel(job)
         except Unreadable as error:
-            # What a stop answers is not published by every vendor: the request was taken.
+            # Not every vendor publishes what a stop answers; a status of success says that it was taken.
             self.log.info("%s was asked to stop; the answer cannot be read: %s", job, error)
         except (AuthenticationFailed, VendorUnavailable):
             raise
@@ -169,18 +169,18 @@ class IngestJobHook(BaseHook):
         return self.get_job(job_id)
 
     def add_details(self, job: Job, needed: bool = False) -> Job:
-        """Return an ended job with what takes a further request; as it is, if the vendor does not answer.
+        """Return an ended job with details that take a further request; without them, if that fails.
 
         :param job: the job.
-        :param needed: rather raise passing trouble.
-        :raises VendorUnavailable: only if they are needed.
+        :param needed: raise passing trouble instead of leaving the details out.
+        :raises VendorUnavailable: only if the details are needed.
         """
         try:
             return self.records.clean(self.fetch_details(job))
         except IngestJobsError as error:
             if needed and isinstance(error, VendorUnavailable):
                 raise
-            self.log.warning("No further details of %s: %s", job, error)
+            self.log.warning("The details of %s cannot be read: %s", job, error)
             return job
 
     def test_connection(self) -> tuple[bool, str]:
@@ -204,9 +204,9 @@ class IngestJobHook(BaseHook):
         """Read what selections pick, see :func:`~airflow_provider_ingestjobs.hooks.reading.select_jobs`."""
         return reading.select_jobs(self, selections)
 
-    def jobs_between(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> list[Job]:
+    def jobs_between(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> list[Job]:
         """Read a window, see :func:`~airflow_provider_ingestjobs.hooks.reading.jobs_between`."""
-        return reading.jobs_between(self, start, end, shared)
+        return reading.jobs_between(self, start, end, common_filters)
 
     def connect(self, settings: Settings) -> None:
         """Use these settings, where no connection may be looked up: in a trigger's threads.
@@ -294,7 +294,7 @@ class IngestJobHook(BaseHook):
         """Return a record as a job. Required. ``raw`` is added by the caller, the state comes from ``words``.
 
         :param record: the vendor's record.
-        :raises KeyError, TypeError, ValueError, AttributeError: if it is none.
+        :raises KeyError, TypeError, ValueError, AttributeError: if it is not a job's record.
         """
         raise NotImplementedError
 
@@ -302,13 +302,13 @@ class IngestJobHook(BaseHook):
         """Make the cheapest authenticated call and return what to tell about it. Required."""
         raise NotImplementedError
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterable[Job]:
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterable[Job]:
         """Return at least the jobs that started (or were created) in a window. Required for ``filters``.
 
         :param start: the window's start, inclusive.
         :param end: its end, exclusive.
-        :param shared: the filters that all selections to be served have in common: may be sent along, and
-            those that only the vendor can judge must be.
+        :param common_filters: what all selections to be served have in common: may be sent to the vendor, and
+            must be where only the vendor can judge.
         """
         raise NotSupported(f"{self.vendor.name} documents no list of jobs")
 
@@ -337,7 +337,7 @@ class IngestJobHook(BaseHook):
         raise NotImplementedError
 
     def why_refused(self, job: Job) -> str:
-        """Return a sentence, with a blank at its end, on why the vendor may refuse to stop a job.
+        """Return a sentence, with a space at its end, on why the vendor may refuse to stop a job.
 
         :param job: the job, as it was read after the refusal.
         """
@@ -366,7 +366,10 @@ class IngestJobHook(BaseHook):
         return f"Bearer {self.settings.password}"
 
     def token_request(self) -> TokenRequest:
-        """Return how to exchange the connection's login and password for a token."""
+        """Return how to exchange the connection's login and password for a token.
+
+        :raises InvalidInput: if this vendor takes a key alone.
+        """
         name = f"connection {self.conn_id!r}: login"
         raise InvalidInput(name, self.settings.login, f"leave it empty: {self.vendor.name} takes a key alone")
 

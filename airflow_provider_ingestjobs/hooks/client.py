@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""One connection at work: its session, its token, what its answers mean, and what must not be said of it."""
+"""One connection in use: its session, its token, what a status means, and what must not be shown of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: A token is replaced this many seconds before it expires, or at half its life if that is shorter.
 TOKEN_MARGIN = 60.0
-#: A token that is said to live longer than this is used until it is refused, in seconds.
+#: The longest life of a token that is believed, in seconds; any other is used until it is refused.
 MAX_TOKEN_LIFE = 1e9
 #: The most characters of a vendor's own words in an error.
 MAX_DETAIL_LENGTH = 300
@@ -65,7 +65,7 @@ class TokenRequest:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a connection proves itself with: a key that is sent as it is, or a token to be asked for.
+    """What a connection authenticates with: a key that is sent as it is, or a token to be asked for.
 
     :param authorization: the ``Authorization`` header of a key; ``None`` where a token is asked for.
     :param token_request: how to ask for a token; ``None`` where a key is sent.
@@ -82,7 +82,7 @@ class Client:
 
     :param vendor: the vendor.
     :param settings: the checked connection.
-    :param credentials: what it proves itself with.
+    :param credentials: what it authenticates with.
     :param mask: hides a new token from Airflow's logs; ``None`` in threads that must not talk to Airflow.
     """
 
@@ -145,13 +145,13 @@ class Client:
     ) -> Iterator[Any]:
         """Send a request for a list, and return its records one by one.
 
-        Held whole, a long list has Python's garbage collector look through everything there is more often,
-        which stops all threads.
+        A long list that is held whole makes Python's garbage collector run over all objects more often, which
+        stops all threads.
 
         :param path: from the host on.
         :param key: the answer's field that has the list.
         :param params: query parameters; a name may repeat.
-        :param others: takes in the answer's other fields; has all of them once the records are taken.
+        :param others: filled with the answer's other fields; complete once all records are taken.
         :param or_bare: whether the answer may also be the list itself.
         :raises VendorError: as :meth:`request` does, but only while the records are taken.
         """
@@ -163,7 +163,8 @@ class Client:
             raise self._no_json("GET", path, response) from None
         except ValueError as error:
             raise Unreadable(
-                f"{self._vendor.name} sent a job list that is no JSON array: {error}", status=response.status
+                f"{self._vendor.name} sent a job list that is not a JSON array: {error}",
+                status=response.status,
             ) from None
 
     def redact(self, text: str | bytes, max_length: int = MAX_DETAIL_LENGTH) -> str:
@@ -181,7 +182,7 @@ class Client:
         if is_cut:
             # A secret cut in two at the end would survive the replacement.
             text = text[: -len(secrets[0])]
-        # Neither line breaks, in all their forms, nor escape sequences, nor what turns the writing direction.
+        # No line breaks of any kind, no escape sequences, nothing that turns the writing direction.
         text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return (text if len(text) <= max_length else f"{text[:max_length]}…") or "(nothing)"
 
@@ -221,7 +222,7 @@ class Client:
     def _authorization(self) -> str:
         if self._credentials.token_request is None:
             return self._credentials.authorization or ""
-        # One exchange for all threads that find the token old.
+        # Threads that find the token expired share one exchange.
         with self._token_lock:
             if self._token is None or self._token[1] <= clock.monotonic():
                 self._token = self._exchange(self._credentials.token_request)
@@ -247,10 +248,10 @@ class Client:
             url_field=ask.url_field,
         )
         if 400 <= response.status < 500 and response.status not in (408, 425, 429):
-            # A 404 of the token's address, too: it must not be taken for a job that is not there.
+            # A 404 of the token's address as well: it must not look like a job that is not there.
             detail, request_id = self._error_detail(response)
             raise AuthenticationFailed(
-                f"401: no token for connection {self._settings.conn_id!r}, check login and password. "
+                f"401: got no token for connection {self._settings.conn_id!r}, check login and password. "
                 f"{ask.url} answered {response.status}: {detail}",
                 status=401,
                 request_id=request_id,
@@ -321,7 +322,7 @@ class Client:
         return text, self.redact(str(request_id)) if request_id else None
 
     def _secrets(self) -> Iterator[str]:
-        """Yield what this connection proves itself with, in every form in which it is sent."""
+        """Yield what this connection authenticates with, in every form in which it is sent."""
         ask = self._credentials.token_request
         sent = [self._token[0]] if self._token else []
         sent.append(self._credentials.authorization or "")

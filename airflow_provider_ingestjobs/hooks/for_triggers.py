@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.hooks.connection import no_connection
 
 H = TypeVar("H", bound=IngestJobHook)
 
-#: What Airflow calls the module of a DAG file, which other processes cannot import.
+#: How Airflow's name for a DAG file's module begins; other processes cannot import such a module.
 DAG_FILE_MODULE = "unusual_prefix_"
 
 
@@ -37,7 +37,7 @@ def hook_class_from(path: str) -> type[IngestJobHook]:
     """Return the hook at a class path.
 
     :param path: what :func:`class_path` returned.
-    :raises InvalidInput: if it is no hook of this package's kind.
+    :raises InvalidInput: if there is no subclass of IngestJobHook.
     """
     module, _, name = path.rpartition(".")
     try:

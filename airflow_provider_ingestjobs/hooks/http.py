@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The one HTTP path to a vendor. Imported when a hook first talks, so that DAG files never pay for it."""
+"""The one HTTP path to a vendor. Imported with the first request, so that DAG files never pay for it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from airflow_provider_ingestjobs.hooks.response import Response
 #: Tries after the first, for answers and connection errors that pass; waits go on after that anyway.
 RETRIES = 2
 RETRY_STATUSES = (429, 502, 503, 504)
-#: The longest a request sleeps because of one Retry-After, in seconds; what is longer is left to the waiter.
+#: The longest a request sleeps because of one Retry-After, in seconds; longer pauses are up to the caller.
 MAX_SLEEP = 30.0
-#: Larger answers are not read: no job list is near this, and a triggerer must not be filled up by one.
+#: Larger answers are not read: no job list is near this, and one answer must not fill a triggerer's memory.
 MAX_BYTES = 64 * 1024 * 1024
-#: The longest Retry-After that is told to whoever waits, in seconds.
+#: The longest Retry-After that is passed on, in seconds.
 MAX_RETRY_AFTER = 86_400.0
 
 Params = Sequence[tuple[str, str]]
@@ -70,14 +70,17 @@ def rate_limiter_of(conn_id: str, base_url: str, per_second: float) -> RateLimit
     """Return a connection's rate limiter, one object for every hook on it in this process.
 
     :param conn_id: the Airflow connection.
-    :param base_url: its address: another one is another vendor account.
+    :param base_url: its address; the same id with another address is another account.
     :param per_second: requests a second.
     """
     return RateLimiter(per_second)
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, in seconds or as a date; ``None`` if it is neither."""
+    """Return the seconds of a ``Retry-After`` header, in seconds or as a date; ``None`` if it is neither.
+
+    :param value: the header's value; ``None`` if the answer has no such header.
+    """
     if not value:
         return None
     try:
@@ -98,6 +101,7 @@ class CappedRetry(Retry):
 
     :param limiter: the connection's rate limiter, if it has one.
     :param count: called with ``requests`` for each request, and with ``throttled`` for each 429.
+    :param args: see :class:`urllib3.util.retry.Retry`.
     :param kwargs: see :class:`urllib3.util.retry.Retry`.
     """
 
@@ -144,7 +148,7 @@ class CappedRetry(Retry):
 
 
 class _ReaderWithDeadline(io.RawIOBase):
-    """Reads from a socket, whose own timeout a server that sends a byte now and then never trips."""
+    """Reads within a deadline: a server that sends a byte now and then never trips a socket's timeout."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
@@ -168,7 +172,7 @@ class _ReaderWithDeadline(io.RawIOBase):
 
 
 class _ResponseWithDeadline(http.client.HTTPResponse):
-    """Bounds the whole time in which an answer's headers come, and interim answers before them."""
+    """Bounds the time until all headers of an answer have come, with interim answers before them."""
 
     fp: Any
 
@@ -303,7 +307,7 @@ def send(
 
 
 def _read_body(response: requests.Response, settings: Settings) -> bytes:
-    # A server that drips a byte now and then never trips the read timeout: the whole body has it, too.
+    # A server that drips a byte now and then never trips the read timeout, so it bounds the whole body, too.
     deadline = time.monotonic() + settings.read_timeout
     body = bytearray()
     while piece := response.raw.read1(64 * 1024, decode_content=True):
@@ -326,7 +330,7 @@ def _describe_cause(error: Exception, settings: Settings, url: str, url_field: s
         )
     if isinstance(reason, NameResolutionError | socket.gaierror):
         host = urlsplit(url).hostname
-        return f"the name of host={host!r} is not known: check the connection's {url_field}"
+        return f"the name of host={host!r} cannot be resolved: check the connection's {url_field}"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {settings.connect_timeout:g} s"
     if isinstance(reason, ReadTimeoutError | TimeoutError):

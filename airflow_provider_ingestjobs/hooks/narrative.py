@@ -136,7 +136,7 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
             changes = [moment for record in edges if (moment := _updated_at(record))]
             newest = max([*changes, newest] if newest else changes, default=None)
             past_changes = read_until is not None and len(changes) == 2 and changes[-1] <= read_until
-            # Jobs never read before may be anywhere: worth as many pages as reading them one by one.
+            # Jobs never read before may be on any page: worth as many pages as there are such jobs.
             owed = len(wanted - read.jobs.keys() - known)
             if (full_scan or past_changes) and owed <= pages_left:
                 break
@@ -150,14 +150,16 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         read.full_scan = full_scan
         read.unchanged = known
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         params = [("order_by", "created_at_desc")]
         for name, parameter in (("job_type", "type"), ("tags", "tag")):
-            values = shared.get(name, ())
+            values = common_filters.get(name, ())
             params += [(parameter, value) for value in ([values] if isinstance(values, str) else values)]
         # These two cannot be repeated; several values are picked from the list.
         single = ("dataset_id", "data_plane_id")
-        params += [(name, shared[name]) for name in single if isinstance(shared.get(name), str)]
+        params += [
+            (name, common_filters[name]) for name in single if isinstance(common_filters.get(name), str)
+        ]
         for page, _ in self._pages(params, list):
             oldest = None
             for job in self.records.jobs(page):
@@ -219,7 +221,7 @@ def _noting_ids(records: Iterator[Any], ids: list[Any]) -> Iterator[Any]:
 
 
 def _noting_edges(records: Iterator[Any], edges: list[Any]) -> Iterator[Any]:
-    """Keep a page's first and last record in a list, twice the same one if there is no other."""
+    """Keep a page's first and last record in a list; the same one twice if it has only one."""
     edges.clear()
     for record in records:
         edges[:] = [edges[0] if edges else record, record]

@@ -67,7 +67,11 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         return (job for job in jobs if table_name in (None, job.target))
 
     def get_metrics(self, job_id: str) -> dict[str, Any]:
-        """Return a job's row counts as Polaris gives them, under ``totals``."""
+        """Return a job's row counts as Polaris gives them, under ``totals``.
+
+        :param job_id: the job's id.
+        :raises VendorError: if Polaris refuses, or cannot be reached.
+        """
         metrics: dict[str, Any] = self.client.request(
             "GET", self._job_path(check_job_id(job_id)) + "/metrics"
         )
@@ -83,8 +87,8 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         read.jobs.update(self.records.wanted(self._list([]), "id", wanted, state.listed))
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
-        params = [("type", kind) for kind in _several(shared.get("job_type"))]
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
+        params = [("type", kind) for kind in _several(common_filters.get("job_type"))]
         return self.records.jobs(self._list(params))
 
     def get_record(self, job_id: str) -> Any:
@@ -108,7 +112,7 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
             name=job_type,
             target=table_name,
             created_at=parse_timestamp(record.get("createdTimestamp")),
-            # Polaris gives no end; the record of an ended job changes no more.
+            # Polaris gives no end; the record of an ended job does not change any more.
             ended_at=updated_at if state.is_terminal else None,
             updated_at=updated_at,
             details={
@@ -157,7 +161,7 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         return f"{scheme.removesuffix('-raw')} {key}"
 
     def token_request(self) -> TokenRequest:
-        # github.com/implydata/polaris-cli, BaseCommand.java; a token lives five minutes
+        # github.com/implydata/polaris-cli, BaseCommand.java; a token vendor_answers five minutes
         organization = (urlsplit(self.settings.base_url).hostname or "").partition(".")[0]
         return TokenRequest(
             url=self.settings.extras["token_url"]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: By-id reads in one poll of many jobs; the rest has its turn at the next polls.
+#: The most reads by id in one poll of many jobs; the others have their turn in the next polls.
 MAX_READS = 100
-#: Of those, how many a vendor may fail over before it counts as being in trouble itself.
+#: The most of them that may fail on the vendor's side before the vendor itself counts as in trouble.
 MAX_FAILURES = 3
 #: How far the vendor's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=1)
@@ -48,7 +48,7 @@ class ReadState:
     :param seen_at: when the vendor last told of each job, as a UNIX time.
     :param changed_until: the newest change any list has shown.
     :param changed_at: when it was first shown, by the monotonic clock.
-    :param changes_complete: whether the lists have been read since all changes until then must be in them.
+    :param changes_complete: whether lists that must show every change up to then have been read.
     :param full_scan_at: when the lists were last read in full, by the monotonic clock.
     """
 
@@ -84,7 +84,7 @@ class ReadState:
     def forget_all_but(self, job_ids: Collection[str]) -> None:
         """Forget the jobs that nobody waits for any more.
 
-        :param job_ids: those that somebody does.
+        :param job_ids: those that somebody waits for.
         """
         kept: tuple[dict[str, Any], ...] = (self.jobs, self.listed, self.asked_at, self.seen_at)
         for by_id in kept:
@@ -102,7 +102,7 @@ class BulkRead:
     :param errors: what was wrong with single jobs.
     :param stopped_by: why the read stopped before everything was looked at.
     :param changed_until: the newest change that the lists have shown.
-    :param changes_complete: whether all changes until then must have been in them.
+    :param changes_complete: whether those lists must have shown every change up to then.
     :param full_scan: whether the lists were read without trusting the order of changes.
     """
 
@@ -137,7 +137,9 @@ class JobSource(Protocol):
 
     def find_hidden(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]: ...
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterable[Job]: ...
+    def list_window(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> Iterable[Job]: ...
 
 
 def read_job(source: JobSource, job_id: str) -> Job:
@@ -191,7 +193,7 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
         rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
-    _read_one_by_one(source, rest, read, state, answers=from_lists)
+    _read_one_by_one(source, rest, read, state, has_answered=from_lists)
     if read.missing and source.may_hide_jobs:
         _look_for_hidden(source, read)
     if read.stopped_by and not read.jobs:
@@ -222,30 +224,34 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
     latest = clock.now() + CLOCK_SKEW
     picked: dict[Selection, list[Job]] = {}
     for group in groups.values():
-        shared = dict(set.intersection(*(set(selection.filters) for selection in group)))
+        common_filters = dict(set.intersection(*(set(selection.filters) for selection in group)))
         windows = [(s.started_from, min(s.started_to, latest)) for s in group if s.started_from < latest]
-        jobs = [job for window in merge_windows(windows) for job in jobs_between(source, *window, shared)]
+        jobs = [
+            job for window in merge_windows(windows) for job in jobs_between(source, *window, common_filters)
+        ]
         picked |= pick_all(group, list({job.id: job for job in jobs}.values()), keys)
     return picked
 
 
-def jobs_between(source: JobSource, start: datetime, end: datetime, shared: Mapping[str, Any]) -> list[Job]:
+def jobs_between(
+    source: JobSource, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+) -> list[Job]:
     """Read the jobs that started (or were created) in a window; perhaps a few more.
 
     :param source: the vendor's hook.
     :param start: the window's start, inclusive.
     :param end: its end, exclusive.
-    :param shared: filters that all jobs must match: may be sent along, and must be where only the vendor can
-        judge.
+    :param common_filters: filters that all jobs must match. They may be sent to the vendor; those that only
+        the vendor can judge must be.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
-    return list({job.id: job for job in source.list_window(start, end, shared)}.values())
+    return list({job.id: job for job in source.list_window(start, end, common_filters)}.values())
 
 
 def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> bool:
     """Add to ``read`` what the vendor's lists have, and return whether they could be read.
 
-    A list saves requests and is no condition: what refuses it, or cannot send it, may still tell of each job.
+    A list saves requests and is not needed: a vendor that refuses it may still tell of each job.
     """
     try:
         source.find_in_lists(wanted, read, state or ReadState())
@@ -253,17 +259,17 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
         is_rejected = isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied)
         if is_rejected or (isinstance(error, VendorUnavailable) and error.wants_pause):
             raise
-        log.warning("The list cannot be read, so %d jobs are read one by one: %s", len(wanted), error)
+        log.warning("The list of jobs cannot be read, so %d are read one by one: %s", len(wanted), error)
         return False
     return True
 
 
 def _read_one_by_one(
-    source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None, answers: bool
+    source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None, has_answered: bool
 ) -> None:
     """Add jobs to ``read``, until the vendor is in trouble.
 
-    :param answers: whether the vendor has answered just before.
+    :param has_answered: whether the vendor has just answered another request.
     """
     failures = 0
     for job_id in job_ids:
@@ -273,11 +279,11 @@ def _read_one_by_one(
         try:
             _read_into(source, job_id, read)
         except VendorUnavailable as error:
-            lives = answers or read.jobs or read.missing
-            if error.wants_pause or failures == MAX_FAILURES or not lives:
+            vendor_answers = has_answered or read.jobs or read.missing
+            if error.wants_pause or failures == MAX_FAILURES or not vendor_answers:
                 read.stopped_by = error
                 return
-            # A vendor that answers for others fails over this job alone.
+            # The vendor answers for other jobs: only this one is in trouble.
             read.errors[job_id] = error
             failures += 1
 

@@ -15,9 +15,9 @@ from airflow_provider_ingestjobs.job import MAX_INT, Job, JobState, normalise_wo
 
 #: The most characters kept of a vendor's failure text; a record's `raw` has all of it.
 MAX_FAILURE_LENGTH = 2000
-#: The most characters kept of a vendor's word for a state, which is one for each of an Amperity job's tables.
+#: The most characters kept of a vendor's state, which may be a list of its parts' words.
 MAX_STATE_LENGTH = 200
-#: Unknown words that are logged, each once.
+#: The most unknown words that are logged, each once.
 MAX_UNKNOWN_WORDS = 100
 
 
@@ -38,9 +38,9 @@ class StateWords:
     :param vendor: the vendor's name.
     :param conn_id: the Airflow connection.
     :param states: the words of the vendor's documents, normalised.
-    :param state_map: the words that the connection maps, which hold before those.
+    :param state_map: the words that the connection maps, which come before those.
     :param redact: makes a word fit for the log.
-    :param log: where unknown words are told, each once.
+    :param log: where unknown words are logged, each once.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class StateWords:
         """Return the state that a word stands for; ``UNKNOWN`` for one that nobody has mapped.
 
         :param word: as the vendor sent it.
-        :raises TypeError: if it is no word.
+        :raises TypeError: if it is neither text nor a whole number.
         """
         if not isinstance(word, str | int):
             raise TypeError(f"its state is a {type(word).__name__}")
         normal = normalise_word(str(word))
         state = self._states.get(normal)
         if state is None:
-            self._tell_unknown(normal, str(word))
+            self._log_unknown(normal, str(word))
             return JobState.UNKNOWN
         return state
 
-    def _tell_unknown(self, normal: str, word: str) -> None:
+    def _log_unknown(self, normal: str, word: str) -> None:
         if normal in self._unknown or len(self._unknown) >= MAX_UNKNOWN_WORDS:
             return
         self._unknown.add(normal)
@@ -93,9 +93,9 @@ class Records:
 
     :param vendor: the vendor's name.
     :param to_job: the vendor's own conversion; raises ``KeyError``, ``TypeError``, ``ValueError`` or
-        ``AttributeError`` for a record that is none.
+        ``AttributeError`` for a record that it cannot read.
     :param redact: makes a vendor's text fit for logs and errors.
-    :param log: where records that are left out are told.
+    :param log: where records that are left out are logged.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Records:
         :raises Unreadable: if it cannot be read as a job.
         """
         if not isinstance(record, Mapping):
-            raise Unreadable(f"{self._vendor} sent a job record that is no JSON object")
+            raise Unreadable(f"{self._vendor} sent a job record that is not a JSON object")
         try:
             job = self.clean(self._to_job(record))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -128,7 +128,7 @@ class Records:
 
         :param records: a list or iterator.
         :param keep_raw: keep each record in its job's ``raw``.
-        :raises Unreadable: if it is no list.
+        :raises Unreadable: if it is not a list.
         """
         for record in self._listed(records):
             try:
@@ -145,13 +145,13 @@ class Records:
     ) -> dict[str, Job]:
         """Return those of a page of records that are wanted, by id.
 
-        The others are not even converted, nor is a record that is as it was when it was last seen.
+        The others are not converted, and neither is a record that has not changed since it was last seen.
 
         :param records: a list or iterator.
         :param id_field: the record's field with the job's id.
         :param wanted: the ids to look for.
         :param listed: each job as last made from a list's record, after a hash of that record; is updated.
-        :raises Unreadable: if it is no list.
+        :raises Unreadable: if it is not a list.
         """
         found = {}
         for record in self._listed(records):
@@ -159,12 +159,12 @@ class Records:
             if job_id is None or job_id not in wanted:
                 continue
             # Version 2 of the format writes equal records alike; later ones do not.
-            mark = hash(marshal.dumps(record, 2))
-            seen, job = listed.get(job_id, (None, None))
-            if job is None or seen != mark:
+            record_hash = hash(marshal.dumps(record, 2))
+            known_hash, job = listed.get(job_id, (None, None))
+            if job is None or known_hash != record_hash:
                 job = next(self.jobs([record]), None)
             if job is not None:
-                listed[job_id] = (mark, job)
+                listed[job_id] = (record_hash, job)
                 found[job_id] = job
         return found
 
@@ -184,12 +184,12 @@ class Records:
 
     def _listed(self, records: Any) -> Iterable[Any]:
         if not isinstance(records, list | Iterator):
-            raise Unreadable(f"{self._vendor} sent a job list that is no JSON array")
+            raise Unreadable(f"{self._vendor} sent a job list that is not a JSON array")
         return records
 
 
 def once(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Return jobs without those that a page before had already: jobs start while the pages are read.
+    """Return each job once: jobs that start while pages are read push others onto the next page.
 
     :param jobs: jobs of one page after the other.
     """
@@ -203,8 +203,8 @@ def once(jobs: Iterable[Job]) -> Iterator[Job]:
 def as_object(value: object) -> Mapping[str, Any]:
     """Return a field that should be an object; an empty one for anything else.
 
-    With :func:`as_objects`, :func:`as_text` and :func:`as_count`, for all fields that a job can do without: a
-    wait must not end, or never end, over an optional field.
+    Use it, :func:`as_objects`, :func:`as_text` and :func:`as_count` for every field that a job can do
+    without: an optional field must neither end a wait nor keep it from ending.
 
     :param value: the field, as the vendor sent it.
     """

@@ -34,7 +34,7 @@ class Response:
     def json(self) -> Any:
         """Return the body as JSON.
 
-        :raises ValueError: if it is none, or nested too deep to read.
+        :raises ValueError: if it is not JSON, or nested too deep to read.
         """
         try:
             data = _decoder.decode(self._text)
@@ -44,10 +44,10 @@ class Response:
         return data
 
     def records(self, key: str, others: dict[str, Any] | None = None, or_bare: bool = False) -> Iterator[Any]:
-        """Decode a list record by record: at once, it would hold up all other threads and fill the memory.
+        """Decode a list record by record: all at once would hold up the other threads and fill the memory.
 
         :param key: the object's field that has the list.
-        :param others: takes in the object's other fields; has all of them once the list has ended.
+        :param others: filled with the object's other fields; complete once the list has ended.
         :param or_bare: whether the body may also be the list itself.
         :raises ValueError: if there is no such list.
         """
@@ -65,18 +65,18 @@ def _records(text: str, key: str, others: dict[str, Any], or_bare: bool) -> Iter
     at = _skip(text, 0)
     is_object = text[at] == "{"
     if text[at] == "[" and not or_bare:
-        raise ValueError(f"it has no {key}")
+        raise ValueError(f"it has no field {key!r}")
     if is_object:
         at = _take_fields(text, at, key, others)
         if text[at] == "}":
-            raise ValueError(f"there is no {key}")
+            raise ValueError(f"it has no field {key!r}")
     if text[at] != "[":
-        raise ValueError(f"{key} is no array")
+        raise ValueError(f"the field {key!r} is not an array")
     at = _skip(text, at + 1)
     while text[at] != "]":
         start = at
         record, at = _decode(text, at)
-        # Few brackets cannot be nested deep; to count them takes no time.
+        # A record with few brackets cannot be nested deep, and counting them takes no time.
         if text.count("[", start, at) + text.count("{", start, at) >= MAX_LEVELS:
             _check_depth(record)
         yield record
@@ -114,7 +114,7 @@ def _take_fields(text: str, at: int, key: str | None, fields: dict[str, Any]) ->
 
 
 def _skip(text: str, at: int) -> int:
-    """Return the place of the next character that is no white space."""
+    """Return the place of the next character that is not white space."""
     at = _white(text, at).end()  # type: ignore[union-attr]  # it matches the empty text, too
     if at == len(text):
         raise json.JSONDecodeError("it ends early", text, at)
@@ -122,7 +122,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _check_depth(data: Any) -> None:
-    # What Python's parser can just read, other code that walks through it (marshal, repr, Airflow's) cannot.
+    # Code that walks through the data (marshal, repr, Airflow's) gives up earlier than Python's parser does.
     level = [data] if isinstance(data, dict | list) else []
     for _ in range(MAX_LEVELS):
         level = [
@@ -141,10 +141,10 @@ def _too_deep() -> json.JSONDecodeError:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
+    raise json.JSONDecodeError(f"{name} is not JSON", "", 0)
 
 
 _white = re.compile(r"[ \t\n\r]*").match
-# One for all: `json.loads` would make another for each call.
+# Shared: `json.loads` would make one for each call.
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _decode = _decoder.raw_decode

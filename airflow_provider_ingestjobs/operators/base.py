@@ -46,6 +46,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     :param poll_interval: the longest time between two looks at the job, in seconds.
     :param timeout: how long to wait for the end at most; the task can be retried after that.
     :param missing_grace: how long the vendor may not know the job after it has taken the request.
+    :param kwargs: see Airflow's ``BaseOperator``.
     """
 
     template_fields: Sequence[str] = ("job_id",)
@@ -97,17 +98,17 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 
         try:
-            # The shared poll reads states alone; the details are asked for here, as the blocking way does.
+            # The shared poll reads only states; the details are read here, as they are in a blocking wait.
             return self._report(self.hook.add_details(jobs_from_event(event)[0]))
         except WaitTimeout as error:
-            raise CancelNotConfirmed(f"{error} Its cancellation was asked for.") from error
+            raise CancelNotConfirmed(f"{error} It was asked to stop.") from error
 
     def _wait(self, job: Job, began: datetime) -> Job:
         follow = FollowJob(
             self.vendor,
             self.job_id,
             job=job,
-            tells_end=False,
+            logs_end=False,
             conn_id=self.conn_id,
             began=began,
             grace=self.missing_grace,
@@ -117,7 +118,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         while not follow.has_ended:
             left = (deadline - clock.now()).total_seconds()
             if left <= 0:
-                raise CancelNotConfirmed(f"{follow.report(clock.now())} Its cancellation was asked for.")
+                raise CancelNotConfirmed(f"{follow.report(clock.now())} It was asked to stop.")
             time.sleep(min(max(self.poll_interval, MIN_INTERVAL), left))
             self.look_at({self.job_id: follow})
         return self.hook.add_details(follow.job or job)
@@ -136,8 +137,9 @@ class ListJobsOperator(VendorTask[H], BaseOperator):
     """Lists a vendor's jobs, and returns them as a list of dicts.
 
     :param filters: the arguments of the hook's ``list_jobs``, from the vendor's operator (templated).
-    :param max_jobs: the most to return: more is an error, as XCom is no place for whole histories.
+    :param max_jobs: the most jobs to return; more are an error, as XCom is not made for histories.
     :param include_raw: keep the vendor's whole records.
+    :param kwargs: see Airflow's ``BaseOperator``.
     """
 
     ui_color = "#e4e1f0"
@@ -161,6 +163,8 @@ class ListJobsOperator(VendorTask[H], BaseOperator):
         jobs = self.hook.list_jobs(**{name: value for name, value in rendered.items() if value is not None})
         found = [job.to_dict(include_raw=self.include_raw) for job in islice(jobs, self.max_jobs + 1)]
         if len(found) > self.max_jobs:
-            raise InvalidInput("max_jobs", self.max_jobs, "there are more: narrow the filters, or raise it")
+            raise InvalidInput(
+                "max_jobs", self.max_jobs, "there are more jobs: narrow the filters, or raise max_jobs"
+            )
         self.log.info("%s lists %d jobs", self.vendor, len(found))
         return found

@@ -69,7 +69,7 @@ def _vendor(path: str) -> type[VendorApi]:
     except (ImportError, AttributeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"cannot import {path}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, VendorApi)):
-        raise argparse.ArgumentTypeError(f"{path} is no subclass of VendorApi")
+        raise argparse.ArgumentTypeError(f"{path} is not a subclass of VendorApi")
     return found
 
 

@@ -88,8 +88,8 @@ DEMO_JOBS = (
 class Adverity(VendorApi):
     """Adverity's Management API, as documented at docs.adverity.com/guides/management-api.
 
-    Of its own are in ``fields`` ``datastream_id``, ``stage`` and ``imported`` (the answer of that endpoint),
-    and in a step ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
+    Its own keys of ``fields`` are ``datastream_id``, ``stage`` and ``imported`` (that endpoint's answer); its
+    own key of a step is ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
     """
 
     name = "adverity"

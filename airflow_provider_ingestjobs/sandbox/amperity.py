@@ -98,8 +98,8 @@ DEMO_JOBS = (
 class Amperity(VendorApi):
     """Amperity's API, as documented at docs.amperity.com/api (version 2024-04-01).
 
-    Of its own are in ``fields`` ``workflow_id``, ``workflow`` (fields of the run) and ``tables`` (a list of
-    fields, one per table), and in a step ``tables`` (a list of changes, one per table).
+    Its own keys of ``fields`` are ``workflow_id``, ``workflow`` (fields of the run) and ``tables`` (a list of
+    fields, one per table); its own key of a step is ``tables`` (a list of changes, one per table).
     """
 
     name = "amperity"

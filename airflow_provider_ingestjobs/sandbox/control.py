@@ -33,7 +33,7 @@ ENDPOINTS = {
     "endless, times, skip",
     "DELETE /_sandbox/faults": "remove every fault",
     "GET /_sandbox/requests?vendor=": "the requests the vendors got",
-    "POST /_sandbox/tokens/expire": "let tokens be expired: vendor, or everybody's",
+    "POST /_sandbox/tokens/expire": "expire a vendor's tokens, or everybody's: vendor",
     "POST /_sandbox/settings": "latency, cancel_delay, rate_limits (requests per second by vendor, or null)",
 }
 

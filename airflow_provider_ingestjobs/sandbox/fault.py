@@ -31,8 +31,8 @@ class Fault:
     :param drip: seconds between the bytes of the answer's body.
     :param endless: the answer's body never ends.
     :param times: how many requests it hits; None: until cleared.
-    :param skip: how many matching requests pass before it strikes; one that an earlier fault hits is none of
-        them.
+    :param skip: how many matching requests pass before it strikes; those that an earlier fault hits do not
+        count.
     """
 
     vendor: str | None = None
@@ -61,7 +61,12 @@ class Fault:
             re.compile(self.path)
 
     def matches(self, vendor: str, method: str, path: str) -> bool:
-        """Whether a request is hit."""
+        """Whether a request is hit.
+
+        :param vendor: the vendor's name in the sandbox.
+        :param method: the request's HTTP method, in capital letters.
+        :param path: the request's path.
+        """
         return (
             self.vendor in (None, vendor)
             and (self.method is None or self.method.upper() == method)

@@ -221,7 +221,7 @@ class JobStore:
         :param list_lag: seconds by which the lists show each of its steps later.
         """
         if job.id in self.all:
-            raise ValueError(f"job {job.id!r} is there already; remove_job it first")
+            raise ValueError(f"job {job.id!r} exists already; call remove_job first")
         self.all[job.id] = job
         if list_lag:
             job.in_lists = replace(job, lag=list_lag, parts=deepcopy(job.parts))
@@ -307,7 +307,7 @@ def as_step(entry: Any) -> dict[str, Any]:
         return {"state": entry}
     if isinstance(entry, dict):
         return dict(entry)
-    raise ValueError(f"a timeline entry says a state word or a dict, not {entry!r}")
+    raise ValueError(f"a timeline entry's second item is a state word or a dict, not {entry!r}")
 
 
 def as_timeline(entries: Any) -> list[tuple[float, dict[str, Any]]]:

@@ -70,8 +70,8 @@ DEMO_JOBS = (
 class Narrative(VendorApi):
     """Narrative's API, as documented in its OpenAPI document (2.4.x) and at docs.narrative.io.
 
-    Of its own are in ``fields`` ``dataset_id`` and, only to be filtered by, ``tags``. It shows rows only of a
-    job whose ``type`` is ``nql-forecast``.
+    Its own keys of ``fields`` are ``dataset_id`` and ``tags``, which it only filters by. It shows rows only
+    of a job whose ``type`` is ``nql-forecast``.
     """
 
     name = "narrative"

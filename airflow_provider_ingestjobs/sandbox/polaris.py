@@ -76,8 +76,8 @@ DEMO_JOBS = (
 class Polaris(VendorApi):
     """Imply Polaris' Jobs API, as documented at docs.imply.io/api/polaris.
 
-    Of its own are in ``fields`` ``project_id``, and in ``rows`` the names of its metrics, such as
-    ``numRowsProcessed``, which overrule what it makes of the common ones.
+    Its own key of ``fields`` is ``project_id``. ``rows`` may also have the names of its metrics, such as
+    ``numRowsProcessed``, which replace what it makes of the common ones.
     """
 
     name = "polaris"

@@ -186,7 +186,7 @@ class Sandbox:
         :param known_after: seconds from the timeline's start in which the vendor does not know the job yet,
             though its record shows later that its timeline ran; None: it does from the first entry on.
         :param list_lag: seconds by which the vendor's lists show what happens to this job later than reads by
-            id do. A list may then show first what happened last: its order is by the time of what it shows.
+            id do. Records keep their true timestamps: a late change does not move to the top of a list.
         """
         identifier = None if job_id is None else str(job_id)
         with self._lock:
@@ -203,17 +203,33 @@ class Sandbox:
             )
 
     def set_state(self, vendor: str, job_id: str | int, state: str, failure: str | None = None) -> None:
-        """Put a job into a state at once; the rest of its timeline is dropped."""
+        """Put a job into a state at once; the rest of its timeline is dropped.
+
+        :param vendor: the vendor that runs it.
+        :param job_id: its id.
+        :param state: the vendor's state word.
+        :param failure: the failure's text.
+        :raises KeyError: if the sandbox has no such job.
+        """
         with self._lock:
             self._with_job(vendor, job_id).set_state(str(job_id), state, failure)
 
     def remove_job(self, vendor: str, job_id: str | int) -> None:
-        """Let the vendor no longer know a job."""
+        """Let the vendor no longer know a job.
+
+        :param vendor: the vendor that runs it.
+        :param job_id: its id.
+        :raises KeyError: if the sandbox has no such job.
+        """
         with self._lock:
             self._with_job(vendor, job_id).store.remove(str(job_id))
 
     def add_fault(self, fault: Fault) -> None:
-        """Add trouble; of several faults that match a request, the one added first strikes."""
+        """Add trouble; of several faults that match a request, the one added first strikes.
+
+        :param fault: the fault.
+        :raises ValueError: if the sandbox has no such vendor.
+        """
         if fault.vendor is not None:
             fault = replace(fault, vendor=self._vendor(fault.vendor).name)
         self._app.add_fault(fault)
@@ -223,19 +239,30 @@ class Sandbox:
         self._app.clear_faults()
 
     def expire_tokens(self, vendor: str | None = None) -> None:
-        """Let every token a vendor, or all of them, handed out be expired; keys stay valid."""
+        """Expire every token that a vendor, or any of them, handed out; keys stay valid.
+
+        :param vendor: the vendor; None: all of them.
+        """
         with self._lock:
             for api in self._vendors.values() if vendor is None else [self._vendor(vendor)]:
                 api.expire_tokens()
 
     def rate_limit(self, vendor: str, per_second: float | None) -> None:
-        """Answer 429 with Retry-After to more requests per second than this; None turns the limit off."""
+        """Answer 429 with Retry-After to more requests per second than this.
+
+        :param vendor: the vendor.
+        :param per_second: the most requests in a second; None turns the limit off.
+        :raises ValueError: if the limit is not above zero.
+        """
         if per_second is not None and per_second <= 0:
             raise ValueError(f"per_second must be above 0, or None, not {per_second!r}")
         self._app.limit(self._vendor(vendor), per_second)
 
     def requests(self, vendor: str | None = None) -> list[RecordedRequest]:
-        """Return the last 10,000 requests, oldest first."""
+        """Return the last 10,000 requests, oldest first.
+
+        :param vendor: only this vendor's; None: everybody's.
+        """
         name = None if vendor is None else self._vendor(vendor).name
         with self._lock:
             return [request for request in self._requests if name in (None, request.vendor)]

@@ -344,7 +344,7 @@ async def _response(fault: Fault, vendor: VendorApi, scope: Scope, body: bytes) 
 
 
 def _nobodys(path: str) -> ASGIApp:
-    message = f"No vendor of the sandbox has a path {path}; GET /_sandbox says what there is."
+    message = f"No vendor of the sandbox has a path {path}; GET /_sandbox lists the vendors."
     return json_response({"message": message}, 404)
 
 

@@ -83,7 +83,10 @@ class Call:
             return None
 
     def path(self, name: str) -> str:
-        """Return a path parameter."""
+        """Return a path parameter.
+
+        :param name: its name in the route.
+        """
         return str(self.request.path_params[name])
 
     def scheme_and_secret(self) -> tuple[str, str]:
@@ -162,27 +165,52 @@ class VendorApi(ABC):
 
     @abstractmethod
     def authenticate(self, call: Call) -> None:
-        """Raise HTTPException unless the call may pass."""
+        """Raise HTTPException unless the call may pass.
+
+        :param call: the request.
+        :raises HTTPException: with the status that the vendor answers, such as 401.
+        """
 
     @abstractmethod
     def error(self, status: int, message: str) -> dict[str, Any]:
-        """Return an error body in the vendor's own shape."""
+        """Return an error body in the vendor's own shape.
+
+        :param status: the HTTP status.
+        :param message: what is wrong.
+        """
 
     @abstractmethod
     def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
-        """Return the vendor's record of a job."""
+        """Return the vendor's record of a job.
+
+        :param job: the job, as of now.
+        :param base_url: scheme and host as the client named them, for absolute URLs.
+        """
 
     @abstractmethod
     def new_id(self, number: int, now: float) -> str:
-        """Return a job id in the vendor's format."""
+        """Return a job id in the vendor's format.
+
+        :param number: a number that no other job of this vendor has.
+        :param now: seconds since the epoch.
+        """
 
     @abstractmethod
     def prepare(self, job: SandboxJob, now: float) -> None:
-        """Check and complete a new job before it is stored."""
+        """Check and complete a new job before it is stored.
+
+        :param job: the job; its ``fields`` are what ``Sandbox.add_job`` was given.
+        :param now: seconds since the epoch.
+        :raises ValueError: if the vendor could not have such a job.
+        """
 
     @abstractmethod
     def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
-        """Return the Airflow connection's extra that works against the sandbox."""
+        """Return the Airflow connection's extra that works against the sandbox.
+
+        :param base_url: the sandbox's URL.
+        :param auth: ``"key"`` or ``"login"``.
+        """
 
     def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
         """Apply a timeline step to a job."""
@@ -281,7 +309,13 @@ class VendorApi(ABC):
         return self.tokens.get(token, -math.inf) > now
 
     def route(self, method: str, path: str, handler: Handler, authenticated: bool = True) -> Route:
-        """Return a route whose handler runs with the request read and checked and the jobs up to date."""
+        """Return a route whose handler runs with the request read and checked and the jobs up to date.
+
+        :param method: the HTTP method.
+        :param path: the path, with parameters such as ``{job_id}``.
+        :param handler: gets the :class:`Call`, returns the answer.
+        :param authenticated: whether :meth:`authenticate` must let it pass.
+        """
 
         async def endpoint(request: Request) -> Response:
             body = await request.body()
@@ -305,7 +339,12 @@ class VendorApi(ABC):
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return content as a JSON answer; bytes are taken for JSON already."""
+    """Return content as a JSON answer.
+
+    :param content: JSON data, or bytes that are JSON already.
+    :param status: the HTTP status.
+    :param headers: further headers.
+    """
     body = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
     return Response(body, status, headers, media_type="application/json")
 
@@ -313,7 +352,13 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
 def listing(
     head: dict[str, Any], key: str, items: list[bytes], tail: dict[str, Any] | None = None
 ) -> Response:
-    """Return a list answer: ``head`` fields, the rendered records under ``key``, ``tail`` fields."""
+    """Return a list answer.
+
+    :param head: fields before the list.
+    :param key: the list's field.
+    :param items: the rendered records.
+    :param tail: fields after the list.
+    """
     before = json.dumps(head, separators=(",", ":"))[1:-1]
     after = json.dumps(tail or {}, separators=(",", ":"))[1:-1]
     records = b'"%s":[%s]' % (key.encode(), b",".join(items))

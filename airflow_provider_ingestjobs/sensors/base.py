@@ -31,7 +31,7 @@ from airflow_provider_ingestjobs.arguments import (
     to_seconds,
     to_utc,
 )
-from airflow_provider_ingestjobs.assets import tell_outlets
+from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, failed_check, failed_checks
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
@@ -60,23 +60,23 @@ H = TypeVar("H", bound="IngestJobHook")
 class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     """Waits until a vendor's jobs have ended, and returns them.
 
-    The jobs are given either by ``job_id`` or by a selection: what they load (each vendor's sensor names its
-    own nouns) and when they started. It returns a dict for one ``job_id``, else a list of dicts.
+    The jobs are given either by ``job_id`` or by a selection: what they load (each vendor's sensor has its
+    own filters) and when they started. It returns a dict for one ``job_id``, else a list of dicts.
 
     ``soft_fail`` skips the task where a job ended otherwise than expected, failed a check, was never found,
     or had not ended when the timeout was up. It does not where the wait itself is at fault, such as refused
     credentials: that fails the task, in every mode.
 
     :param job_id: the vendor's id of the job, or several (templated).
-    :param filters: the selection's nouns and values, from the vendor's sensor (templated).
+    :param filters: the selection's filters and their values, from the vendor's sensor (templated).
     :param started_from: of a selection, when the earliest job started: an aware datetime, or ISO 8601 text
         with an offset (templated). Default: the start of the run's data interval; of a run that has none,
         ``look_back`` before the run's logical date.
     :param started_to: the end of that window, exclusive (templated). Default: the end of the data interval;
         of a run that has none, when the sensor's timeout is up.
-    :param look_back: see ``started_from``.
+    :param look_back: how long before a run without a data interval jobs may have started.
     :param min_jobs: how many selected jobs there must be at least.
-    :param settle: how long after the last end further jobs may still appear.
+    :param settle: how long after the last end the sensor still looks for further jobs.
     :param latest_only: of the selected jobs with the same target, only the one that started last counts.
     :param deferrable: wait in the triggerer, where all waits on a connection share one poll, rather than
         in ``mode`` ``poke`` or ``reschedule``.
@@ -93,6 +93,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that.
     :param include_raw: keep the vendor's whole record in what is returned.
+    :param kwargs: see Airflow's ``BaseSensorOperator``.
+    :raises InvalidInput: for an argument that cannot be used.
     """
 
     template_fields: Sequence[str] = ("job_id", "started_from", "started_to")
@@ -141,7 +143,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             )
         if cancel_on_kill and job_id is None:
             raise InvalidInput(
-                "cancel_on_kill", True, "give job_id: jobs that are only selected are not ours"
+                "cancel_on_kill", True, "give job_id: jobs that are only selected are never cancelled"
             )
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None
@@ -172,7 +174,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         try:
             return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
         except VendorUnavailable as error:
-            self.log.warning("How it went cannot be read now, the wait goes on: %s", error)
+            self.log.warning("The details of how it ended cannot be read now, the wait goes on: %s", error)
             return False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -237,7 +239,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def _target(self, context: Context) -> list[str] | Selection:
         if self.job_id is not None:
             return self._job_ids()
-        # As rendered: what was given when the DAG was parsed must not have turned into "any".
+        # As rendered: a filter that the author set must not have become empty, which would match any job.
         given = [name for name, value in self.filters.items() if value is not None]
         filters = {name: check_rendered(name, getattr(self, name)) for name in given}
         if not filters:
@@ -262,7 +264,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         start, end = run.data_interval_start, run.data_interval_end
         if start is not None and end is not None and start < end:
             return start, end
-        # Runs triggered by hand or by assets have no interval, and those of a cron trigger one of no length.
+        # Runs started by hand or by assets have no interval; those of a cron trigger have one of zero length.
         now = clock.now()
         moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
         return (moment or now) - timedelta(seconds=self.look_back), now + timedelta(seconds=self.timeout)
@@ -283,7 +285,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     # ------------------------------------------------------------------ waiting
 
     def _defer(self, target: list[str] | Selection, context: Context) -> None:
-        from airflow_provider_ingestjobs.triggers.job import DEFERRAL, IngestJobTrigger
+        from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
         from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
         started_at, timeout = clock.now(), timedelta(seconds=self.timeout)
@@ -291,7 +293,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if self.exponential_backoff:
             arguments["max_poll_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
         if self.cancel_on_kill:
-            context["ti"].xcom_push(key=DEFERRAL, value=arguments["started_at"])
+            context["ti"].xcom_push(key=DEFERRAL_XCOM_KEY, value=arguments["started_at"])
         self.log.info("Waiting for %s until %s, deferred", self._name(target), started_at + timeout)
         self.defer(
             trigger=JobSelectionTrigger(selection=target.to_dict(), **arguments)
@@ -305,7 +307,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if not self._follows:
             arguments = self._follow_arguments(self._first_look(context))
             self._follows = {
-                job_id: FollowJob(self.vendor, job_id, tells_end=len(job_ids) > 1, **arguments)
+                job_id: FollowJob(self.vendor, job_id, logs_end=len(job_ids) > 1, **arguments)
                 for job_id in job_ids
             }
         try:
@@ -337,7 +339,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         return {"conn_id": self.conn_id, "began": began, "grace": self.missing_grace, "log": self.log}
 
     def _first_look(self, context: Context) -> datetime:
-        """Return when the first look was, in reschedule mode at another object's."""
+        """Return when the first look was, which in reschedule mode was in another process."""
         now, ti = clock.now(), context["ti"]
         if not self.reschedule:
             return now
@@ -354,7 +356,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     # ------------------------------------------------------------------ the end
 
     def _judge(self, jobs: Sequence[Job], context: Context) -> Any:
-        # The shared poll reads the states of all jobs; what takes a request for one job is asked for here.
+        # The shared poll reads the states of all jobs; what takes a request per job is read here.
         self._ended = jobs = [self._in_full(job) for job in jobs]
         if find_spec("airflow.providers.openlineage"):
             # OpenLineage asks from a process of its own, which cannot look up a connection.
@@ -366,7 +368,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             raise self._skip_instead(error("; ".join(job.describe_end() for job in bad), bad[0]))
         if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failures(job)]:
             raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
-        tell_outlets(context, self.outlets, jobs)
+        add_to_outlet_events(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
         return found[0] if isinstance(self.job_id, str | int) else found
 
@@ -375,7 +377,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         return [*failures, *failed_check(job, self.check)] if self.check else failures
 
     def _in_full(self, job: Job) -> Job:
-        # A check must not fail for good over what a passing trouble keeps from it.
+        # Passing trouble in reading a job's numbers must not fail its check for good.
         needed = bool(self.checks or self.check) and job.state in self.expected_states
         if not self.include_raw:
             return self.hook.add_details(job, needed)

@@ -24,18 +24,18 @@ from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
-from airflow_provider_ingestjobs.triggers.threads import in_thread
+from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.vendors import Vendor
 
 log = logging.getLogger(__name__)
 
-#: Under this key, and the trigger's filters, the asset's state store keeps which jobs have been told.
+#: The asset's state store keeps which jobs have fired under this key and the trigger's filters.
 STORE_KEY = "ingestjobs.told"
-#: By then Airflow has kept an event that was fired, in seconds: its triggerer gathers them for up to two.
-KEPT_AFTER = 4.0
-#: Fewest announced job ids to remember.
+#: So many seconds after firing, Airflow has stored the event: its triggerer gathers events for up to two.
+EVENT_STORED_AFTER = 4.0
+#: The fewest ids of jobs that have fired to remember.
 MIN_KEPT = 100
 #: The longest key that the store takes.
 MAX_KEY_LENGTH = 512
@@ -59,20 +59,19 @@ class IngestJobEventTrigger(BaseEventTrigger):
         )
 
     Jobs that had ended before the watcher first ran fire nothing. From Airflow 3.3 on, all watchers with
-    equal connection, ``poll_interval`` and ``look_back`` share one poll, and which jobs have been told is
-    kept in the asset's state store: a job that ends while no triggerer runs is told by the next one, and one
-    is told twice only if a triggerer dies in the seconds between firing and noting it. On Airflow 3.0 to 3.2
-    each watcher polls for itself and starts anew with the triggerer: jobs that end while it is down are not
-    told.
+    equal connection, ``poll_interval`` and ``look_back`` share one poll, and the asset's state store keeps
+    which jobs have fired: a job that ends while no triggerer runs fires when the next one starts, and fires
+    twice only if a triggerer dies in the seconds between firing and noting it. On Airflow 3.0 to 3.2 each
+    watcher polls for itself and starts anew with the triggerer: jobs that end while it is down fire nothing.
 
     :param hook: the vendor's hook, or its class path.
     :param conn_id: the Airflow connection; the vendor's default one if left out.
-    :param filters: the vendor's nouns and values, as the vendor's sensor takes them.
+    :param filters: filters and their values, as the vendor's sensor takes them.
     :param states: in which states a job fires.
     :param poll_interval: how long between two polls, in seconds or as a timedelta.
     :param look_back: how long before its end a job may have started, in seconds or as a timedelta.
     :param hook_params: further arguments of the hook, such as a Polaris project.
-    :raises InvalidInput: for a noun that the vendor does not know, and the like.
+    :raises InvalidInput: for a filter that the vendor does not have, or another unusable argument.
     """
 
     def __init__(
@@ -123,6 +122,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
         """Poll for ever, and yield the ended jobs of each poll, or the error it met.
 
         An error is an item, not an exception: that would end all watchers that share the poll.
+
+        :param kwargs: the arguments of one of the triggers that share the poll.
         """
         trigger = cls(**kwargs)
         shared = dict(freeze_filters(trigger._for_the_vendor_alone))
@@ -135,7 +136,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
                     hook = fresh
                 end = clock.now() + CLOCK_SKEW
                 start = end - timedelta(seconds=trigger.look_back)
-                jobs = await in_thread(partial(hook.jobs_between, start, end, shared))
+                jobs = await in_thread(partial(hook.jobs_between, start, end, shared), poll_threads())
                 failures = 0
                 item: Any = [job for job in jobs if job.state.is_terminal]
                 pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
@@ -144,13 +145,16 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 pause = backoff(failures, trigger.poll_interval, error)
                 item = error
                 if not isinstance(error, IngestJobsError):
-                    log.exception("The poll of watchers on connection %r is broken", trigger.conn_id)
+                    log.exception("A poll of watchers on connection %r met a bug", trigger.conn_id)
                     item = UnexpectedError(f"{type(error).__name__}: {error}")
             yield item
             await asyncio.sleep(pause)
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Fire for the jobs of a poll that are this trigger's and have not been told."""
+        """Fire for the jobs of a poll that are this trigger's and have not fired yet.
+
+        :param shared_stream: what :meth:`open_shared_stream` yields.
+        """
         told = await self._load()
         trouble = False
         async for item in shared_stream:
@@ -170,10 +174,10 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 self.log.info("%s is %s", job, job.describe())
                 yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
             if new:
-                # More than the poll has: a job that it left out must not be told again when it is back.
+                # More ids than the poll has: a job that one poll misses must not fire again later.
                 told = [*told, *(job.id for job in new)][-max(2 * len(mine), MIN_KEPT) :]
-                # A triggerer that dies before Airflow has kept the events tells their jobs twice, not never.
-                await asyncio.sleep(KEPT_AFTER)
+                # If the triggerer dies before Airflow has stored the events, the jobs fire twice, not never.
+                await asyncio.sleep(EVENT_STORED_AFTER)
                 await self._store(told)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -204,7 +208,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
             kept = await store.aget(self._store_key)
         except ValueError as error:
             self.log.warning(
-                "The trigger is for several assets, so which jobs it has told is not kept: %s",
+                "The trigger serves several assets, so it cannot keep which jobs have fired: %s",
                 error,
             )
             return None
@@ -220,8 +224,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
             return
         except Exception as error:
             # Raised, it would end the trigger, and Airflow would start it anew with what was kept before: the
-            # same jobs would be told again, as often as this goes wrong.
-            self.log.warning("Which jobs have been told is not kept this time: %s", error)
+            # same jobs would fire again, as often as this goes wrong.
+            self.log.warning("The list of jobs that have fired is not kept this time: %s", error)
 
     @property
     def _store_key(self) -> str:

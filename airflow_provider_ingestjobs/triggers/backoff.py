@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 
-#: A pause comes out up to this part off, so that polls do not march in step.
+#: By how much of itself a pause is varied at most, so that polls do not run in step.
 JITTER = 0.1
 #: The longest pause after failed polls, in seconds, unless the interval or Retry-After is longer.
 MAX_BACKOFF = 300.0

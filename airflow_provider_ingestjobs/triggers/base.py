@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.triggers.watch import Watch
 
-#: After this time a task's process is known to have ended, in seconds: a restarted trigger may fire at once.
-MAX_HOLD = 60.0
-#: How long a wait whose time is up looks a last time, in seconds.
-LAST_LOOK = 20.0
+#: So many seconds after a wait began, its task's process has ended: a restarted trigger may fire at once.
+MAX_RESUME_HOLD = 60.0
+#: How long the last look may take when the time of a wait is up, in seconds.
+LAST_LOOK_TIMEOUT = 20.0
 #: The errors that arrive in the worker as what they are; a subclass of one arrives as that one.
 ERRORS: dict[str, type[IngestJobsError]] = {name: getattr(exceptions, name) for name in exceptions.__all__}
 
@@ -35,7 +35,7 @@ ERRORS: dict[str, type[IngestJobsError]] = {name: getattr(exceptions, name) for 
 class VendorTrigger(BaseTrigger):
     """Base of the triggers that wait for a vendor's jobs, and fire one event for :func:`jobs_from_event`.
 
-    They hold no HTTP state and ask nobody themselves: all triggers on a connection share one
+    They hold no HTTP state and send no requests themselves: all triggers on a connection share one
     :class:`~airflow_provider_ingestjobs.triggers.watch.Watch`. Class path and arguments are kept in Airflow's
     database, and may be read by another release: arguments are JSON without secrets, times are absolute, and
     an argument that this release does not know is left out.
@@ -44,7 +44,7 @@ class VendorTrigger(BaseTrigger):
     :param conn_id: the Airflow connection.
     :param poll_interval: the longest time between two looks, in seconds.
     :param started_at: when the wait began, ISO 8601 with an offset.
-    :param deadline: when it ends, the jobs ended or not; ISO 8601 with an offset.
+    :param deadline: when it ends, whether or not the jobs have ended; ISO 8601 with an offset.
     :param max_poll_interval: what ``poll_interval`` may grow to while nothing changes; ``None``: it does not.
     :param missing_grace: seconds in which the vendor may not know a job (yet, or for a while).
     :param hook_params: further arguments of the hook, such as a Polaris project.
@@ -92,19 +92,19 @@ class VendorTrigger(BaseTrigger):
         """Wait, and fire the one event."""
         began = clock.monotonic()
         if self._unknown:
-            self.log.warning("Another release has written arguments that are left out: %s", self._unknown)
+            self.log.warning("Arguments that another release wrote are ignored: %s", self._unknown)
         try:
             payload = event_of_jobs(await self._wait())
         except Exception as error:
             ours = own_error(error)
             if isinstance(ours, UnexpectedError):
-                self.log.exception("The wait ends over a bug, not over its job: %s", ours)
+                self.log.exception("The wait ends because of a bug, not because of its job: %s", ours)
             payload = event_of_error(ours)
         # A worker may report the end of a task's process this interval late, and the scheduler takes its time
         # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
         # state success, but … attribute is queued".
         lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
-        if self.seconds_waited() < MAX_HOLD:
+        if self.seconds_waited() < MAX_RESUME_HOLD:
             await asyncio.sleep(max(lag - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
@@ -174,8 +174,8 @@ def jobs_from_event(event: Any) -> list[Job]:
     """Return the ended jobs of a trigger's event, which another release may have written.
 
     :param event: the event's payload.
-    :raises IngestJobsError: the error that ended the wait, as its own class; and for an event that is none of
-        these: an end that nobody understands is never a success.
+    :raises IngestJobsError: the error that ended the wait, as its own class; and for an event that cannot be
+        understood, which is never a success.
     """
     status = event.get("status") if isinstance(event, Mapping) else None
     if status in ("timeout", "error"):
@@ -190,7 +190,7 @@ def jobs_from_event(event: Any) -> list[Job]:
 
 
 def own_error(error: Exception) -> IngestJobsError:
-    """Return an error of a watch, or any other, as one of the wait that it ends.
+    """Return an error, of a watch or any other, as the error of one of the waits that it ends.
 
     :param error: the error, which all waits of a watch share.
     """

@@ -55,7 +55,7 @@ class Cancels:
         finally:
             self._under_way -= 1
             if not self._under_way:
-                # The next kill may come hours later, when the connection says something else.
+                # The next kill may come hours later, when the connection may have been edited.
                 self._hook = None
 
     async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str) -> bool:
@@ -80,7 +80,7 @@ class Cancels:
             return self._hook
 
 
-#: Returns what cancels jobs on a connection, the same one for everybody on the running event loop.
+#: Returns what cancels jobs on a connection, the same one for all callers on the running event loop.
 cancels_for = PerConnection(Cancels)
 
 

@@ -13,14 +13,14 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
 from airflow_provider_ingestjobs.job import Job
-from airflow_provider_ingestjobs.triggers.base import LAST_LOOK, VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
 
-#: The XCom in which a task that ``cancel_on_kill`` says when its present wait began.
-DEFERRAL = "_ingestjobs_deferral"
+#: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
+DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
-_CANCELS: set[asyncio.Task[None]] = set()
+_RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
 
 class IngestJobTrigger(VendorTrigger):
@@ -46,10 +46,10 @@ class IngestJobTrigger(VendorTrigger):
         """Cancel the vendor's jobs, where the task asks for that and a user has ended its wait."""
         if not self.cancel_on_kill:
             return
-        # The triggerer cancels this again every second until it returns: what was begun must not be lost.
+        # The triggerer cancels this again every second until it returns: a cancel must not be lost.
         cancels = asyncio.create_task(self._cancel_jobs())
-        _CANCELS.add(cancels)
-        cancels.add_done_callback(_CANCELS.discard)
+        _RUNNING_CANCELS.add(cancels)
+        cancels.add_done_callback(_RUNNING_CANCELS.discard)
         await asyncio.shield(cancels)
 
     async def _wait(self) -> Sequence[Job]:
@@ -64,11 +64,11 @@ class IngestJobTrigger(VendorTrigger):
                 wait.cancel()
 
     async def _wait_for(self, job_id: str) -> Job:
-        # The worker tells the end of a single job, and Airflow tells that it takes the event. Many tasks
-        # that end together, with a third line each, would stop the triggerer's event loop for its log.
-        tells_end = len(self.job_ids) > 1
+        # The worker logs the end of a single job, and Airflow logs the event. A third line for each of many
+        # tasks that end together would block the triggerer's event loop.
+        logs_end = len(self.job_ids) > 1
         vendor = self._hook_class.vendor.name
-        follow = FollowJob(vendor, job_id, tells_end=tells_end, **self._follow_arguments())
+        follow = FollowJob(vendor, job_id, logs_end=logs_end, **self._follow_arguments())
         async with self._watch.join(job_id, self.poll_interval, self.max_poll_interval) as wait:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.seconds_left()):
@@ -76,7 +76,7 @@ class IngestJobTrigger(VendorTrigger):
                         if (ended := _take(follow, await wait.next_update())) is not None:
                             return ended
             with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK):
+                async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()
                     if (ended := _take(follow, await wait.next_update())) is not None:
                         return ended
@@ -86,7 +86,7 @@ class IngestJobTrigger(VendorTrigger):
         try:
             cancels = cancels_for(self._hook_class, self.conn_id, self.hook_params)
             if await cancels.is_still_awaited(
-                getattr(self, "task_instance", None), DEFERRAL, self.started_at
+                getattr(self, "task_instance", None), DEFERRAL_XCOM_KEY, self.started_at
             ):
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return

@@ -97,7 +97,7 @@ class Poll:
 def poll(
     hook: IngestJobHook, job_ids: Collection[str], selections: Collection[Selection], state: ReadState
 ) -> Poll:
-    """Read jobs and selections; what goes wrong with the second does not undo the first.
+    """Read jobs and selections; trouble with the selections does not undo what was read of the jobs.
 
     :param hook: the vendor's hook, connected.
     :param job_ids: the jobs to read.
@@ -114,7 +114,7 @@ def poll(
     except PermissionDenied as error:
         found.refused = dict.fromkeys(selections, error)
     except (AuthenticationFailed, VendorUnavailable) as error:
-        # Raised, it would undo what has been read: the next poll would take that for known.
+        # Raised, it would lose the jobs that were read, which the next poll would take for known.
         if not found.read.jobs:
             raise
         found.stopped_by = VendorUnavailable(str(error), retry_after=error.retry_after)
@@ -122,7 +122,7 @@ def poll(
 
 
 def _select_into(found: Poll, hook: IngestJobHook, selections: list[Selection]) -> None:
-    """Read selections; one that the vendor refuses is halved out, as it is no other task's trouble."""
+    """Read selections; a refused one is found by halving, as it must end no other task's wait."""
     try:
         picked = hook.select_jobs(selections)
     except (AuthenticationFailed, VendorUnavailable):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class PerConnection(Generic[T]):
-    """Gives everybody on an event loop who names a connection the same object, which goes with the loop.
+    """Gives all callers on an event loop that name a connection the same object, which goes with the loop.
 
     :param make: makes one, of a hook's class, a connection's id and the further arguments of the hook.
     """

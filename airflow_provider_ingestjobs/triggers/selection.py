@@ -16,7 +16,7 @@ from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowSelection
 from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.triggers.base import LAST_LOOK, VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.poll import Update
 
 
@@ -38,7 +38,7 @@ class JobSelectionTrigger(VendorTrigger):
 
     async def _wait(self) -> Sequence[Job]:
         vendor = self._hook_class.vendor
-        # Another release may have further filters: without one, more jobs would be waited for.
+        # Another release may have stored a filter that is unknown here: without it, more jobs would match.
         check_filters(self.selection["filters"], vendor.filters, prefix="filters ")
         selection = Selection.from_dict(self.selection)
         follow = FollowSelection(vendor.name, selection, **self._follow_arguments())
@@ -56,7 +56,7 @@ class JobSelectionTrigger(VendorTrigger):
                 if (jobs := _take(follow, update)) is not None:
                     return jobs
             with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK):
+                async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()
                     if (jobs := _take(follow, await wait.next_update())) is not None:
                         return jobs

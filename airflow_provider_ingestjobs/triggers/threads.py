@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 
 T = TypeVar("T")
-#: Polls of one process that may be under way at once: each watch has one, and a vendor that hangs keeps it.
+#: The most polls of one process at once. Each watch has at most one, which a vendor that hangs keeps busy.
 MAX_POLL_THREADS = 64
 
 _POLL_THREADS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -63,9 +63,9 @@ async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = Non
             loop.call_soon_threadsafe(settle, result, error)
 
     try:
-        threading.Thread(target=work, name="ingestjobs-poll", daemon=True).start()
+        threading.Thread(target=work, name="ingestjobs", daemon=True).start()
     except RuntimeError as error:
         if limit is not None:
             limit.release()
-        raise VendorUnavailable(f"this machine starts no further thread now: {error}") from error
+        raise VendorUnavailable(f"no further thread can be started now: {error}") from error
     return await future

@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """The shared poll: all deferred tasks on a connection are served by one reader in the triggerer process.
 
-Here is who waits, and when to poll; what one poll does is in ``triggers.poll``.
+This module knows the waits, and when to poll; what one poll does is in ``triggers.poll``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ UPDATES_PER_TURN = 50
 
 
 class Subscription:
-    """One task's wait for one job or one selection of jobs. Made by :meth:`Watch.join`."""
+    """One task's wait for one job or one selection of jobs. Made by :meth:`Watch.join`.
+
+    :param watch: what reads the target.
+    :param target: the vendor's id of a job, or a selection of jobs.
+    :param intervals: the longest time between two looks in seconds, and what it may grow to.
+    """
 
     __slots__ = ("_future", "_pending", "_watch", "intervals", "target")
 
@@ -104,7 +109,7 @@ class Subscription:
         :param update: what a poll found.
         """
         if update.trouble is not None and self._pending is not None:
-            # Trouble comes beside what was seen before it, which may be the end, and never in its place.
+            # Trouble is added to what was seen before it, which may be the end; it never replaces it.
             update = replace(self._pending, trouble=update.trouble)
         # The end of a wait must not be overwritten by what a slower poll still says.
         if self._pending is None or self._pending.error is None:
@@ -171,7 +176,7 @@ class Watch:
         self._quiet_polls = 0
         self.look_at(subscription.target)
         if self._task is None or self._task.done():
-            # In a context of its own: what the watch logs is not the first task's business.
+            # In a context of its own: what the watch logs must not go to the first task's log.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     def leave(self, subscription: Subscription) -> None:
@@ -202,7 +207,7 @@ class Watch:
         self._woken.set()
 
     def read_at(self, target: Target) -> datetime | None:
-        """Return when the vendor last told of a target, if it has since somebody waits for it.
+        """Return when the vendor last told of a target; ``None`` if not since the first wait for it.
 
         :param target: the job's id, or the selection.
         """
@@ -293,8 +298,8 @@ class Watch:
         self._picked_at.update(dict.fromkeys(found.picked, clock.time()))
         seconds = clock.monotonic() - started
         self._count(found, len(wanted), seconds)
-        told = await self._publish(found, asked)
-        self._quiet_polls = 0 if told else self._quiet_polls + 1
+        published = await self._publish(found, asked)
+        self._quiet_polls = 0 if published else self._quiet_polls + 1
         if found.stopped_by:
             return await self._back_off(found.stopped_by)
         if self._failures:
@@ -344,7 +349,13 @@ class Watch:
     async def _back_off(self, error: VendorUnavailable) -> float:
         self._failures += 1
         pause = backoff(self._failures, self._interval, error)
-        log.warning("Poll %d in a row failed, next in %.0f s: %s", self._failures, pause, error)
+        log.warning(
+            "Connection %r: poll failed (%d in a row), next in %.0f s: %s",
+            self._conn_id,
+            self._failures,
+            pause,
+            error,
+        )
         Stats.incr("ingestjobs.poll_failures", tags=self._tags)
         if self._failures == 1:
             await self._publish_to_all(set(self._subscriptions), Update(trouble=error))
@@ -353,14 +364,14 @@ class Watch:
     # ------------------------------------------------------------------ telling
 
     async def _publish(self, found: Poll, asked: set[Target]) -> int:
-        told = 0
+        published = 0
         for target, update in found.updates(asked):
             for subscription in tuple(self._subscriptions.get(target, ())):
                 subscription.publish(update)
-                told += 1
-                if told % UPDATES_PER_TURN == 0:
+                published += 1
+                if published % UPDATES_PER_TURN == 0:
                     await asyncio.sleep(0)
-        return told
+        return published
 
     async def _publish_to_all(self, targets: Collection[Target], update: Update) -> None:
         for count, target in enumerate(targets, 1):
@@ -382,5 +393,5 @@ class Watch:
         Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._tags)
 
 
-#: Returns the running event loop's watch on a connection, the same one for everybody who asks.
+#: Returns the running event loop's watch on a connection, the same one for all callers.
 watch_for = PerConnection(Watch)

@@ -337,7 +337,7 @@ class TestBadAnswers:
         connections.add("narrative", host="https://no-such-host.invalid")
         worked, message = NARRATIVE.hook().test_connection()
         assert not worked
-        assert "host='no-such-host.invalid' is not known: check the connection's host" in message
+        assert "host='no-such-host.invalid' cannot be resolved: check the connection's host" in message
 
 
 class TestSlowAnswers:

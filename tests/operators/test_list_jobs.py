@@ -79,7 +79,7 @@ class TestEveryVendor:
         self.add(sandbox, case, 3)
         assert len(run(case.name, max_jobs=3)) == 3
         with pytest.raises(
-            InvalidInput, match=r"max_jobs=2 .*there are more: narrow the filters, or raise it"
+            InvalidInput, match=r"max_jobs=2 .*there are more jobs: narrow the filters, or raise max_jobs"
         ):
             run(case.name, max_jobs=2)
 

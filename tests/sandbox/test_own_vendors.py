@@ -174,7 +174,7 @@ def test_the_command_line_serves_the_named_vendor_instead_of_the_four() -> None:
     ("path", "message"),
     [
         ("no.such.Vendor", "cannot import no.such.Vendor"),
-        ("pathlib.Path", "pathlib.Path is no subclass of VendorApi"),
+        ("pathlib.Path", "pathlib.Path is not a subclass of VendorApi"),
         (f"{__name__}.Unreachable", "owns_path does not match"),
     ],
 )

@@ -179,7 +179,7 @@ class TestArguments:
             ({"feed_id": "x", "started_from": datetime(2026, 1, 1)}, "started_from.*no time zone"),
             ({"feed_id": "x", "started_to": "2026-01-01"}, "started_to.*no time zone"),
             ({"feed_id": "x", "started_to": "tomorrow"}, "started_to.*write it like"),
-            ({"feed_id": "x", "cancel_on_kill": True}, "cancel_on_kill.*not ours"),
+            ({"feed_id": "x", "cancel_on_kill": True}, "cancel_on_kill.*never cancelled"),
             ({"feed_id": "x", "expected_states": ["running"]}, "expected_states"),
         ],
     )
@@ -455,7 +455,7 @@ class TestEnough:
 
 
 @pytest.mark.usefixtures("amperity")
-class TestHopeless:
+class TestTooLate:
     def run(self) -> Any:
         start = datetime(2026, 2, 3, tzinfo=UTC)
         return dag_run(start, start + DAY, logical_date=start, began=datetime.now(UTC))
@@ -465,7 +465,7 @@ class TestHopeless:
         outcome = wait(AMPERITY, self.run(), feed_id="df-1", min_jobs=2, missing_grace=0.5, timeout=60)
         assert isinstance(outcome.error, JobNotFound)
         assert "Only 1 of at least 2 jobs with feed_id='df-1'" in str(outcome.error)
-        assert "2026-02-03T00:00:00+00:00 to 2026-02-04T00:00:00+00:00" in str(outcome.error)
+        assert "2026-02-03T00:00:00+00:00 and 2026-02-04T00:00:00+00:00" in str(outcome.error)
         # Not before the grace is over.
         assert len(sandbox.requests("amperity")) >= 2
 

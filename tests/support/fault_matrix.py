@@ -554,7 +554,7 @@ MATRIX: tuple[Trouble, ...] = (
         unavailable("failed: ConnectionError", requests=2),
     ),
     same("connection closed mid-body", lambda lab: lab.spoil(drop="mid_body"), unavailable("IncompleteRead")),
-    same("DNS failure", _no_name, unavailable("the name of host='vendor.invalid' is not known")),
+    same("DNS failure", _no_name, unavailable("the name of host='vendor.invalid' cannot be resolved")),
     same("TLS certificate not trusted", _tls, unavailable("certificate is not trusted", "ca_bundle")),
     same("connect timeout", _deaf, unavailable("no connection within 0.1 s")),
     same("read timeout", _in_time(delay=30), unavailable("no answer within 0.1 s")),
@@ -618,16 +618,16 @@ MATRIX: tuple[Trouble, ...] = (
     body(
         "empty body",
         lambda lab: b"",
-        unreadable("no JSON object"),
+        unreadable("not a JSON object"),
         list=unreadable(),
         token=NOT_JSON,
     ),
     body("truncated JSON", _truncated, NOT_JSON),
-    body("null", lambda lab: b"null", unreadable("no JSON object"), list=unreadable(), token=NO_TOKEN),
+    body("null", lambda lab: b"null", unreadable("not a JSON object"), list=unreadable(), token=NO_TOKEN),
     body(
         "an array for an object",
         lambda lab: b"[[]]",
-        unreadable("no JSON object"),
+        unreadable("not a JSON object"),
         list=unreadable("sent a job list"),
         token=NO_TOKEN,
         vendors={("list", "polaris"): LEFT_OUT},
@@ -662,7 +662,7 @@ MATRIX: tuple[Trouble, ...] = (
     record(
         "no record at all in the list, but null",
         lambda case, job: None,
-        unreadable("no JSON object"),
+        unreadable("not a JSON object"),
         LEFT_OUT,
     ),
     record(

@@ -42,7 +42,7 @@ FEED = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}
 
 @pytest.fixture(autouse=True)
 def _connections(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.KEPT_AFTER", 0.05)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.EVENT_STORED_AFTER", 0.05)
     for vendor in VENDORS:
         connections.add(vendor.name, extra={"requests_per_second": 1000})
 

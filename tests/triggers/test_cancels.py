@@ -129,7 +129,7 @@ class TestThreads:
         no_threads[0] = 3
         (job,) = jobs_from_event(in_time(fire(trigger_of(NARRATIVE, NARRATIVE.job_id))))
         assert job.state is JobState.SUCCEEDED
-        assert "no further thread now: can't start new thread" in logs.text
+        assert "no further thread can be started now: can't start new thread" in logs.text
 
     def test_a_place_is_free_again_when_its_thread_has_ended_not_when_nobody_awaits_it_any_more(self) -> None:
         async def scenario() -> None:
@@ -154,7 +154,7 @@ class TestThreads:
     def test_a_place_is_free_again_where_no_thread_could_be_started(self, no_threads: list[int]) -> None:
         async def scenario() -> None:
             limit = asyncio.Semaphore(1)
-            with pytest.raises(VendorUnavailable, match="no further thread"):
+            with pytest.raises(VendorUnavailable, match="no further thread can be started"):
                 await in_thread(lambda: None, limit)
             assert await in_thread(lambda: "done", limit) == "done"
 

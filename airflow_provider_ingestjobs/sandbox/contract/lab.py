@@ -213,7 +213,7 @@ class ContractTests:
             yield lab
         # What a poll that nobody waits for any more still asks is not the next test's.
         for thread in threading.enumerate():
-            if thread.name == "ingestjobs-poll":
+            if thread.name == "ingestjobs":
                 thread.join(5)
 
 
