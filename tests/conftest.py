@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import threading
 from typing import TYPE_CHECKING
@@ -12,9 +14,10 @@ from typing import TYPE_CHECKING
 # Airflow reads these when it is first imported; nothing of the user's own Airflow is read or written.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
-AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="ingestjobs-airflow-", ignore_cleanup_errors=True)
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="ingestjobs-airflow-")
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
 os.environ |= {
-    "AIRFLOW_HOME": AIRFLOW_HOME.name,
+    "AIRFLOW_HOME": AIRFLOW_HOME,
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__FERNET_KEY": "",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",

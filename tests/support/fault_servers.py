@@ -55,19 +55,24 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         self._open.add(connection)
-        with suppress(OSError, ssl.SSLError):
-            if self._tls:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                piece = connection.recv(65536)
-                if not piece:
-                    return
-                head += piece
-            self.heads.append(head)
-            self._script(connection)
-        with suppress(OSError):
-            connection.close()
+        try:
+            with suppress(OSError, ssl.SSLError):
+                if self._tls:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                self._read_and_answer(connection)
+        finally:
+            with suppress(OSError):
+                connection.close()
+
+    def _read_and_answer(self, connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            head += piece
+        self.heads.append(head)
+        self._script(connection)
 
 
 def drip_head(connection: socket.socket) -> None:
