@@ -165,7 +165,7 @@ class Airbyte(VendorApi):
         for name, known in (("status", STATUSES), ("jobType", JOB_TYPES)):
             if query.get(name) not in (None, *known):
                 raise HTTPException(400, f"{name} must be one of {', '.join(known)}")
-        matches = self._matcher(call)
+        matches = self.matcher(call)
         self.store.read_list(call.now)
         by, _, direction = order.partition("|")
         index = self.store.by_updated if by == "updatedAt" else self.store.by_created
@@ -223,21 +223,8 @@ class Airbyte(VendorApi):
         record.update((key, value) for key, value in job.fields.items() if key != "workspaceId")
         return record
 
-    def new_id(self, number: int, now: float) -> str:
-        """Return a number."""
-        return str(10_000 + number)
-
-    def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
-        """Return where the API is."""
-        return {"api_path": self.api_path}
-
-    def _known(self, call: Call) -> SandboxJob:
-        job = self.store.get(call.path("job_id"), call.now)
-        if job is None:
-            raise HTTPException(404, "The requested resource was not found.")
-        return job
-
-    def _matcher(self, call: Call) -> Callable[[SandboxJob], bool]:
+    def matcher(self, call: Call) -> Callable[[SandboxJob], bool]:
+        """Return what tells whether the list that is asked for has a job."""
         query = call.query
         try:
             bounds = {name: parse_time(query[name]) for name in TIME_FILTERS if name in query}
@@ -264,6 +251,20 @@ class Airbyte(VendorApi):
             return True
 
         return matches
+
+    def new_id(self, number: int, now: float) -> str:
+        """Return a number."""
+        return str(10_000 + number)
+
+    def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
+        """Return where the API is."""
+        return {"api_path": self.api_path}
+
+    def _known(self, call: Call) -> SandboxJob:
+        job = self.store.get(call.path("job_id"), call.now)
+        if job is None:
+            raise HTTPException(404, "The requested resource was not found.")
+        return job
 
     def _link(self, call: Call, limit: int, offset: int) -> str:
         kept = [(name, value) for name, value in call.query.multi_items() if name in KEPT_IN_LINKS]
