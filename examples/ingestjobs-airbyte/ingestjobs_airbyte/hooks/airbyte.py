@@ -17,10 +17,8 @@ from urllib.parse import quote
 
 from airflow_provider_ingestjobs.arguments import to_utc
 from airflow_provider_ingestjobs.errors import (
-    AuthenticationFailed,
     CancelRefused,
     InvalidInput,
-    PermissionDenied,
     Unreadable,
     VendorError,
     VendorUnavailable,
@@ -153,16 +151,11 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
     # ------------------------------------------------------------------ many waits, few requests
 
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
-        try:
-            if state.changed_until is None or _is_due(state.full_scan_at):
-                self._scan(wanted, read, state)
-            else:
-                self._read_changes(wanted, read, state, since=state.changed_until)
-        except VendorError as error:
-            is_refused = isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied)
-            if is_refused or (isinstance(error, VendorUnavailable) and error.wants_pause):
-                raise
-            self.log.warning("Jobs cannot be listed, they are read one by one: %s", error)
+        is_due = state.full_scan_at is None or time.monotonic() - state.full_scan_at > FULL_SCAN_EVERY
+        if is_due or state.changed_until is None:
+            self._scan(wanted, read, state)
+        else:
+            self._read_changes(wanted, read, state, since=state.changed_until)
 
     def _scan(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         """Find jobs wherever they may be: among the latest changes, and among those that have not ended."""
@@ -355,10 +348,6 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         if path.strip("/") and not all(re.fullmatch(r"(?!\.+$)[A-Za-z0-9._~-]+", part) for part in parts):
             name = f"connection {settings.conn_id!r}: extra api_path"
             raise InvalidInput(name, path, "write a path such as /api/public/v1")
-
-
-def _is_due(scanned_at: float | None) -> bool:
-    return scanned_at is None or time.monotonic() - scanned_at > FULL_SCAN_EVERY
 
 
 def _as_text(moment: datetime) -> str:
