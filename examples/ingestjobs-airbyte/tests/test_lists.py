@@ -126,6 +126,36 @@ def test_a_further_read_asks_for_changes_alone(sandbox: Sandbox, clock: Clock, h
     assert asked(sandbox) == ["list changes"]
 
 
+def test_jobs_that_were_first_read_in_a_look_of_their_own_are_among_the_changes(
+    sandbox: Sandbox, clock: Clock, hook: AirbyteJobsHook
+) -> None:
+    """As the shared poll does it: waits that join later are first looked at alone."""
+    first, later = add_jobs(sandbox, clock, 10), add_jobs(sandbox, clock, 10)
+    state = ReadState()
+    hook.read_jobs(first, state)
+    state.jobs.update(hook.read_jobs(later, ReadState()).jobs)
+    asked(sandbox)
+    sandbox.set_state("airbyte", later[0], "succeeded")
+    read = hook.read_jobs([*first, *later], state)
+    assert asked(sandbox) == ["list changes"]
+    assert read.jobs[later[0]].state is JobState.SUCCEEDED
+
+
+def test_many_that_were_never_read_before_are_looked_for_in_lists(
+    sandbox: Sandbox, clock: Clock, hook: AirbyteJobsHook
+) -> None:
+    """As the shared poll does it, if its time comes while many waits join."""
+    wanted = add_jobs(sandbox, clock, 150)
+    clock.advance(600)
+    add_jobs(sandbox, clock, 120, "succeeded")
+    state = ReadState()
+    hook.read_jobs(wanted[:10], state)
+    asked(sandbox)
+    read = hook.read_jobs(wanted, state)
+    assert read.jobs.keys() | read.unchanged == set(wanted)
+    assert asked(sandbox) == ["list changes", "list changes", "list running", "list running"]
+
+
 def test_a_server_whose_clock_is_wrong_hides_no_change(
     sandbox: Sandbox, clock: Clock, hook: AirbyteJobsHook
 ) -> None:

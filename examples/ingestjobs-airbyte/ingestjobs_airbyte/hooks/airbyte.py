@@ -69,6 +69,8 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
 
     def __init__(self, airbyte_jobs_conn_id: str = "airbyte_jobs_default") -> None:
         super().__init__(airbyte_jobs_conn_id)
+        # Who is waited for and was in a list. Not in the ReadState: a look at new waits alone has its own.
+        self._listed: set[str] = set()
 
     def list_jobs(
         self,
@@ -154,8 +156,11 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         is_due = state.full_scan_at is None or time.monotonic() - state.full_scan_at > FULL_SCAN_EVERY
         if is_due or state.changed_until is None:
             self._scan(wanted, read, state)
-        else:
-            self._read_changes(wanted, read, state, since=state.changed_until)
+            return
+        self._read_changes(wanted, read, state, since=state.changed_until)
+        new = wanted - state.jobs.keys() - read.jobs.keys()
+        if len(new) >= self.list_threshold:
+            self._find_unfinished(new, read, state, requests=1)
 
     def _scan(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         """Find jobs wherever they may be: among the latest changes, and among those that have not ended."""
@@ -167,20 +172,27 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         found, is_last = next(changes)
         read.jobs.update(found)
         newest = max(stamps, default=None)
-        requests = 1
-        for word in () if is_last else UNFINISHED:
+        if not is_last:
+            requests = self._find_unfinished(wanted, read, state, requests=1)
+            # Only where more have ended long ago than are read one by one in a poll, pages are worth it.
+            self._take(changes, wanted, read, requests, at_least=MAX_READS + 1)
+        # A stamp from a clock that is ahead would hide the changes that follow it.
+        read.changed_until = newest and min(newest, began)
+        read.full_scan = True
+
+    def _find_unfinished(self, wanted: set[str], read: BulkRead, state: ReadState, requests: int) -> int:
+        """Find jobs among those that have not ended, and return how many requests were sent by then.
+
+        :param requests: how many were sent before.
+        """
+        for word in UNFINISHED:
             # A job that ends meanwhile moves others to the page before: who is missed is read by id.
             pages = self._pages(
                 [("status", word), ("orderBy", "createdAt|ASC")],
                 lambda page: self._wanted(page, wanted, state),
             )
             requests += self._take(pages, wanted, read, requests, at_least=self.list_threshold)
-        # Of jobs that ended long ago, so many are read one by one that only more of them are worth pages.
-        if not is_last:
-            self._take(changes, wanted, read, requests, at_least=MAX_READS + 1)
-        # A stamp from a clock that is ahead would hide the changes that follow it.
-        read.changed_until = newest and min(newest, began)
-        read.full_scan = True
+        return requests
 
     @staticmethod
     def _take(
@@ -213,7 +225,8 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         # After OVERLAP without changes, none older can still show up late.
         read_from = since if state.changes_complete else since - OVERLAP
         # Jobs that no list has shown, such as refreshes on older servers, are in no list of changes, either.
-        known = wanted & state.jobs.keys() & state.listed.keys()
+        self._listed &= wanted
+        known = self._listed & state.jobs.keys()
         stamps = [since]
         pages = self._pages(
             [NEWEST_CHANGES_FIRST, ("updatedAtStart", _as_text(read_from))],
@@ -230,7 +243,9 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         read.unchanged = known - read.jobs.keys()
 
     def _wanted(self, page: Iterator[Any], wanted: set[str], state: ReadState) -> dict[str, Job]:
-        return self.records.wanted(page, "jobId", wanted, state.listed)
+        found = self.records.wanted(page, "jobId", wanted, state.listed)
+        self._listed |= found.keys()
+        return found
 
     def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
         # The oldest first: jobs that are created meanwhile move no others.
