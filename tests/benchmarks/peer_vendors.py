@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The endpoint that each peer's trigger polls: Airbyte, dbt Cloud and Databricks, as small as they can be.
+"""The endpoint that a peer's trigger polls: dbt Cloud and Databricks, as small as they can be.
 
 They do less per request than the sandbox does for our vendors, which is in the peers' favour.
 """
@@ -35,7 +35,6 @@ class PeerVendors:
         self._ended: set[int] = set()
         app = Starlette(
             routes=[
-                Route("/airbyte/jobs/{job_id:int}", self._airbyte),
                 Route("/api/v2/accounts/{account_id:int}/runs/{job_id:int}/", self._dbt_cloud),
                 Route("/api/{version}/jobs/runs/get", self._databricks),
             ]
@@ -61,19 +60,6 @@ class PeerVendors:
     def end(self, job_id: str) -> None:
         """Let a job be over from now on."""
         self._ended.add(int(job_id))
-
-    async def _airbyte(self, request: Request) -> Response:
-        job_id = request.path_params["job_id"]
-        status = "succeeded" if job_id in self._ended else "running"
-        return await self._answer(
-            {
-                "jobId": job_id,
-                "status": status,
-                "jobType": "sync",
-                "connectionId": "9924bcd0-99be-453d-ba47-c2c9766f7da5",
-                "startTime": "2026-11-01T00:00:00Z",
-            }
-        )
 
     async def _dbt_cloud(self, request: Request) -> Response:
         job_id = request.path_params["job_id"]

@@ -15,10 +15,20 @@ from support.vendors import BY_NAME
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
-    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
-
-OURS = tuple(BY_NAME)
+#: The vendor of examples/ingestjobs-airbyte, by its connection type: the peer has its name.
+EXAMPLE = "airbyte_jobs"
+OURS = (*BY_NAME, EXAMPLE)
 PEERS = ("airbyte", "dbt_cloud", "databricks")
+#: The rows whose vendor is the sandbox: the peer and the example ask the same server.
+IN_SANDBOX = (*OURS, "airbyte")
+HOOKS = {
+    **{name: case.hook_path for name, case in BY_NAME.items()},
+    EXAMPLE: "ingestjobs_airbyte.hooks.airbyte.AirbyteJobsHook",
+}
+CONNECTIONS = {
+    **{name: case.default_conn_id for name, case in BY_NAME.items()},
+    EXAMPLE: f"{EXAMPLE}_default",
+}
 #: Jobs of the vendor that nobody waits for.
 OTHER_JOBS = 500
 #: Airbyte's trigger makes an HTTP client with its own certificates for each wait, 60 ms of CPU and 1.6 MB,
@@ -37,10 +47,17 @@ def job_id_of(row: str, number: int) -> str:
 
 def peer_environment(url: str) -> dict[str, str]:
     """Return the peers' connections to a server."""
+    from ingestjobs_airbyte.sandbox import Airbyte
+
     host = url.removeprefix("http://")
     port = int(host.rpartition(":")[2])
     connections = {
-        "airbyte": {"conn_type": "airbyte", "host": f"{url}/airbyte"},
+        "airbyte": {
+            "conn_type": "airbyte",
+            "host": f"{url}{Airbyte.api_path}",
+            "login": Airbyte.credentials.login,
+            "password": Airbyte.credentials.password,
+        },
         "dbt_cloud": {"conn_type": "dbt_cloud", "host": host, "login": "1", "password": "bench"},
         "databricks": {
             "conn_type": "databricks",
@@ -78,10 +95,12 @@ def trigger_for(row: str, number: int, interval: float) -> BaseTrigger:
         )
         return databricks
 
+    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
+
     now = datetime.now(UTC)
     return IngestJobTrigger(
-        hook=BY_NAME[row].hook_path,
-        conn_id=BY_NAME[row].default_conn_id,
+        hook=HOOKS[row],
+        conn_id=CONNECTIONS[row],
         job_ids=[job_id],
         poll_interval=interval,
         started_at=now.isoformat(),

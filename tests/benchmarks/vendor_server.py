@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable
 
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox import VENDORS, Sandbox
 from benchmarks.peer_vendors import PeerVendors
-from benchmarks.rows import OTHER_JOBS, OURS, job_id_of
+from benchmarks.rows import EXAMPLE, IN_SANDBOX, OTHER_JOBS, job_id_of
+from ingestjobs_airbyte.sandbox import Airbyte
 from support.vendors import words_for
 
-ENDS, RUNS = words_for(JobState.SUCCEEDED), words_for(JobState.RUNNING)
+AIRBYTE_ROWS = (EXAMPLE, "airbyte")
+ENDS = {**words_for(JobState.SUCCEEDED), **dict.fromkeys(AIRBYTE_ROWS, "succeeded")}
+RUNS = {**words_for(JobState.RUNNING), **dict.fromkeys(AIRBYTE_ROWS, "running")}
 
 
 class Vendor:
@@ -33,10 +36,10 @@ class Vendor:
         self.row = row
         self.ended: dict[str, float] = {}
         self.environment: dict[str, str] = {}
-        if row in OURS:
+        if row in IN_SANDBOX:
             # Jobs that started over the last hours: of ones that all did just now, every list would be news.
             age = 7200.0
-            self._sandbox = Sandbox(clock=lambda: time.time() - age).start()
+            self._sandbox = Sandbox(clock=lambda: time.time() - age, vendors=[*VENDORS, Airbyte]).start()
             for number in range(jobs + OTHER_JOBS):
                 age = 7200.0 * (1 - number / (jobs + OTHER_JOBS))
                 self._sandbox.add_job(row, job_id_of(row, number), [(0, RUNS[row])])
@@ -49,7 +52,7 @@ class Vendor:
             self.url = self._peers.url
 
     def answered(self) -> int:
-        return len(self._sandbox.requests(self.row)) if self.row in OURS else self._peers.answered
+        return len(self._sandbox.requests(self.row)) if self.row in IN_SANDBOX else self._peers.answered
 
     def change_during(self, seconds: float, ends: list[int], touches: list[int]) -> None:
         """End some jobs, and change others without ending them, at random moments of the next seconds."""
@@ -68,13 +71,13 @@ class Vendor:
     def _end(self, number: int) -> None:
         job_id = job_id_of(self.row, number)
         self.ended[job_id] = time.time()
-        if self.row in OURS:
+        if self.row in IN_SANDBOX:
             self._sandbox.set_state(self.row, job_id, ENDS[self.row])
         else:
             self._peers.end(job_id)
 
     def _touch(self, number: int) -> None:
-        if self.row in OURS:
+        if self.row in IN_SANDBOX:
             self._sandbox.set_state(self.row, job_id_of(self.row, number), RUNS[self.row])
 
 
