@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 from airbyte_api import JOB, JOBS, STATUSES, TOKEN
-from jsonschema import validate  # type: ignore[import-untyped]
+from jsonschema import validate
 
 from airflow_provider_ingestjobs.sandbox import VENDORS, Sandbox
 from ingestjobs_airbyte.sandbox import Airbyte
