@@ -247,13 +247,13 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         self._listed |= found.keys()
         return found
 
-    def list_window(self, start: datetime, end: datetime, shared: Mapping[str, Any]) -> Iterator[Job]:
+    def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         # The oldest first: jobs that are created meanwhile move no others.
         params = [("orderBy", "createdAt|ASC"), ("createdAtStart", _as_text(start))]
         params.append(("createdAtEnd", _as_text(end + timedelta(seconds=1))))
         # Neither can be repeated; several values are picked from the list.
         single = {"connection_id": "connectionId", "job_type": "jobType"}
-        params += [(single[name], value) for name, value in shared.items() if isinstance(value, str)]
+        params += [(single[name], value) for name, value in common_filters.items() if isinstance(value, str)]
         for page, _ in self._pages(params, list):
             yield from self.records.jobs(page)
 
