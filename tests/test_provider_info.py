@@ -65,7 +65,7 @@ class TestInfo:
         for kind in ("hooks", "sensors", "operators", "triggers"):
             for entry in INFO[kind]:
                 for module in entry["python-modules"]:
-                    if module.endswith(".triggers.event") and not hasattr(triggers, "BaseEventTrigger"):
+                    if module.endswith(".triggers.asset_event") and not hasattr(triggers, "BaseEventTrigger"):
                         continue  # Airflow 2 has no events to trigger by
                     assert import_module(module).__doc__, module
         for path in INFO["extra-links"]:

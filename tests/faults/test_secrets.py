@@ -415,7 +415,7 @@ def test_a_secret_to_this_machine_takes_no_proxy(
 
 def test_the_unknown_host_is_named(connections: Any) -> None:
     conn_id = connections.add("polaris", "login", extra={"token_url": "https://id.vendor.invalid/token"})
-    with pytest.raises(VendorUnavailable, match=r"host='id\.vendor\.invalid' is not known.*token_url"):
+    with pytest.raises(VendorUnavailable, match=r"host='id\.vendor\.invalid' cannot be resolved.*token_url"):
         PolarisHook(conn_id).get_job("1")
 
 

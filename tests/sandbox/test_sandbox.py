@@ -110,7 +110,7 @@ def test_remove_job(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
         ({"timeline": ["running"]}, "timeline entry"),
         ({"timeline": [(0, 7)]}, "state word or a dict"),
         ({"starts": "later"}, "first_read"),
-        ({"job_id": "twice"}, "there already"),
+        ({"job_id": "twice"}, "exists already"),
         ({"rows": {"reads": 1}}, "narrative's may have read, inserted, updated, rejected, errors$"),
         ({"rows": {"numRowsPersisted": 1}}, "rows"),
         ({"vendor": "polaris", "rows": {"numRows": 1}}, "numRowsPersisted"),

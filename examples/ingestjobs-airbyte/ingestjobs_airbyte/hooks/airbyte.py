@@ -160,7 +160,7 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         self._read_changes(wanted, read, state, since=state.changed_until)
         new = wanted - state.jobs.keys() - read.jobs.keys()
         if len(new) >= self.list_threshold:
-            self._find_unfinished(new, read, state, requests=1)
+            self._find_unfinished(new, read, state)
 
     def _scan(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         """Find jobs wherever they may be: among the latest changes, and among those that have not ended."""
@@ -173,48 +173,43 @@ class AirbyteJobsHook(IngestJobHook, vendor=AIRBYTE):
         read.jobs.update(found)
         newest = max(stamps, default=None)
         if not is_last:
-            requests = self._find_unfinished(wanted, read, state, requests=1)
+            self._find_unfinished(wanted, read, state)
             # Only where more have ended long ago than are read one by one in a poll, pages are worth it.
-            self._take(changes, wanted, read, requests, at_least=MAX_READS + 1)
+            self._take(changes, wanted, read, at_least=MAX_READS + 1)
         # A stamp from a clock that is ahead would hide the changes that follow it.
         read.changed_until = newest and min(newest, began)
         read.full_scan = True
 
-    def _find_unfinished(self, wanted: set[str], read: BulkRead, state: ReadState, requests: int) -> int:
-        """Find jobs among those that have not ended, and return how many requests were sent by then.
-
-        :param requests: how many were sent before.
-        """
+    def _find_unfinished(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
+        """Find jobs among those that have not ended."""
         for word in UNFINISHED:
-            # A job that ends meanwhile moves others to the page before: who is missed is read by id.
+            # New waits are for new jobs. One that ends meanwhile moves others to the page before: who is
+            # missed is read by id.
             pages = self._pages(
-                [("status", word), ("orderBy", "createdAt|ASC")],
+                [("status", word), ("orderBy", "createdAt|DESC")],
                 lambda page: self._wanted(page, wanted, state),
             )
-            requests += self._take(pages, wanted, read, requests, at_least=self.list_threshold)
-        return requests
+            self._take(pages, wanted, read, at_least=self.list_threshold)
 
     @staticmethod
     def _take(
-        pages: Iterator[tuple[dict[str, Job], bool]],
-        wanted: set[str],
-        read: BulkRead,
-        requests: int,
-        at_least: int,
-    ) -> int:
-        """Read pages for as long as the jobs that are left are worth it, and return how many were read.
+        pages: Iterator[tuple[dict[str, Job], bool]], wanted: set[str], read: BulkRead, at_least: int
+    ) -> None:
+        """Read the pages of a list for as long as that may save requests.
 
-        :param requests: how many requests were sent before: as many as there are jobs left are enough.
-        :param at_least: how many jobs must be left.
+        :param at_least: how many jobs must be left for it to be worth a look.
         """
-        taken = 0
-        while len(wanted - read.jobs.keys()) >= max(at_least, requests + taken):
-            found, is_last = next(pages, ({}, True))
+        left = wanted - read.jobs.keys()
+        if len(left) < at_least:
+            return
+        in_vain = 0
+        for found, is_last in pages:
             read.jobs.update(found)
-            taken += 1
-            if is_last:
-                break
-        return taken
+            left -= found.keys()
+            in_vain = 0 if found else in_vain + 1
+            # As many requests as there are jobs left would have told of each.
+            if is_last or in_vain >= len(left):
+                return
 
     def _read_changes(self, wanted: set[str], read: BulkRead, state: ReadState, since: datetime) -> None:
         """Read what has changed since the read before; what lists have shown and is not there, has not."""
