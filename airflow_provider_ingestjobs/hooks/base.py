@@ -333,6 +333,7 @@ class IngestJobHook(BaseHook):
         """Ask the vendor to stop a job. Required where the vendor's row says that it ``cancels``.
 
         :param job: the job, as it was read just before.
+        :raises Unreadable: if the request was taken but its answer cannot be read; never for another request.
         """
         raise NotImplementedError
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_ingestjobs import clock
@@ -68,8 +69,7 @@ class ReadState:
         """
         self.jobs.update(read.jobs)
         now = clock.time()
-        self.seen_at.update(dict.fromkeys(read.jobs, now))
-        self.seen_at.update(dict.fromkeys(read.unchanged, now))
+        self.seen_at.update(zip(chain(read.jobs, read.unchanged), repeat(now)))
         for job_id in (*read.missing, *read.errors):
             self.jobs.pop(job_id, None)
         if read.stopped_by:

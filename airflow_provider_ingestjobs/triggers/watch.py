@@ -327,6 +327,7 @@ class Watch:
         if not full:
             self._state.jobs.update(found.read.jobs)
             self._state.seen_at.update(state.seen_at)
+            self._state.listed.update(state.listed)
         found.known, found.known_picks = known, dict(self._picked)
         return found
 

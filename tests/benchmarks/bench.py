@@ -170,7 +170,7 @@ def comparison(results: list[Figures], waits: int, interval: float) -> str:
 NOTES = f"""\
 Requests and CPU are per interval: what the vendor got, and what the process that plays the
 triggerer used.
-In each interval 20 jobs end and 20 others change. ReadState: the peak over that of the bare trigger
+In each interval 20 jobs end and 20 others change. Memory: the peak over that of the bare trigger
 objects, each in an asyncio task. Seen: from a job's end to the trigger's event.
 *  A round of polls takes longer than an interval: requests and CPU are of one round.
 ~  Scaled from {MOST_AIRBYTE} waits: Airbyte's trigger blocks the event loop, one poll after another.
