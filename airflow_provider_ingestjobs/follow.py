@@ -46,17 +46,21 @@ class Follow:
             self._log.warning("%s cannot be read now, the wait goes on: %s", self.name, error)
         self._trouble = error
 
-    def report(self, now: datetime, read_at: datetime | None = None) -> str:
+    def report(
+        self, now: datetime, read_at: datetime | None = None, trouble: VendorError | None = None
+    ) -> str:
         """Return what to say when the time is up: the last state, when it was read, and the last trouble.
 
         :param now: the time.
         :param read_at: when the vendor last told of it, where the caller may know of a later time.
+        :param trouble: what is in the way now, where the caller may know of something newer.
         """
         waited = duration_in_words((now - self._began).total_seconds())
         last = max((moment for moment in (self._read_at, read_at) if moment), default=None)
         when = f", last read at {last.isoformat(timespec='seconds')}" if last else ""
         text = f"{self.name} had not ended after {waited}. {self._describe_last()}{when}."
-        return f"{text} The last trouble: {self._trouble}" if self._trouble else text
+        trouble = trouble or self._trouble
+        return f"{text} The last trouble: {trouble}" if trouble else text
 
     def _describe_last(self) -> str:
         raise NotImplementedError

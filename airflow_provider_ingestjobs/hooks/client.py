@@ -260,13 +260,12 @@ class Client:
         try:
             data = response.json()
         except ValueError:
-            # The body is kept out of the error: it may have the token.
-            raise Unreadable(
-                f"{ask.url} answered with something that is not JSON", status=response.status
-            ) from None
+            # The body is kept out of the error: it may have the token. It is not Unreadable, which would be
+            # one job's trouble: without a token there is nothing else to ask.
+            raise VendorUnavailable(f"{ask.url} answered with something that is not JSON") from None
         token = data.get(ask.token_field) if isinstance(data, Mapping) else None
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
-            raise Unreadable(f"{ask.url} sent no {ask.token_field}", status=response.status)
+            raise VendorUnavailable(f"{ask.url} sent no {ask.token_field}")
         if self._mask is not None:
             self._mask(token)
         life = data.get(ask.expires_field)

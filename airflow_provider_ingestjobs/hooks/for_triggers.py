@@ -25,10 +25,10 @@ def class_path(hook_class: type[IngestJobHook]) -> str:
     """Return a hook's class path.
 
     :param hook_class: the vendor's hook, or a subclass of it.
-    :raises InvalidInput: if no other process can import it, as it was made in a DAG file or in a function.
+    :raises InvalidInput: if no other process can import it: made in a DAG file, in a function or in a class.
     """
     module, name = hook_class.__module__, hook_class.__qualname__
-    if module == "__main__" or module.startswith(DAG_FILE_MODULE) or "<locals>" in name:
+    if module == "__main__" or module.startswith(DAG_FILE_MODULE) or "." in name:
         raise InvalidInput("hook", f"{module}.{name}", "define it in a module that the triggerer can import")
     return f"{module}.{name}"
 
@@ -42,8 +42,10 @@ def hook_class_from(path: str) -> type[IngestJobHook]:
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        found = None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInput(
+            "hook", path, f"name the class path of an IngestJobHook; importing this one: {error}"
+        ) from error
     if not (isinstance(found, type) and issubclass(found, IngestJobHook)):
         raise InvalidInput("hook", path, "name the class path of an IngestJobHook")
     return found

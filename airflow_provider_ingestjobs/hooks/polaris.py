@@ -161,7 +161,7 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         return f"{scheme.removesuffix('-raw')} {key}"
 
     def token_request(self) -> TokenRequest:
-        # github.com/implydata/polaris-cli, BaseCommand.java; a token vendor_answers five minutes
+        # github.com/implydata/polaris-cli, BaseCommand.java; a token lives five minutes
         organization = (urlsplit(self.settings.base_url).hostname or "").partition(".")[0]
         return TokenRequest(
             url=self.settings.extras["token_url"]

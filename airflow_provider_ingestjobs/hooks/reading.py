@@ -286,6 +286,15 @@ def _read_one_by_one(
             # The vendor answers for other jobs: only this one is in trouble.
             read.errors[job_id] = error
             failures += 1
+        if not (has_answered or read.jobs or read.missing) and len(read.errors) > MAX_FAILURES:
+            # What fails over each of so many jobs, and answers for none, is in trouble itself.
+            read.stopped_by = _passing(read.errors.values())
+            if read.stopped_by:
+                return
+
+
+def _passing(errors: Iterable[VendorError]) -> VendorUnavailable | None:
+    return next((error for error in errors if isinstance(error, VendorUnavailable)), None)
 
 
 def _read_into(source: JobSource, job_id: str, read: BulkRead) -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +38,16 @@ class Cancels:
         self._under_way = 0
         self._hook: IngestJobHook | None = None
 
-    async def cancel(self, job_id: str, log: Any) -> None:
-        """Ask the vendor to stop a job, and say in the log what came of it.
+    async def cancel_all(self, job_ids: Sequence[str], log: Any) -> None:
+        """Ask the vendor to stop a killed task's jobs, and say in the log what came of it.
 
-        :param job_id: the vendor's id of it.
-        :param log: the killed task's log.
+        :param job_ids: the vendor's ids of them.
+        :param log: the task's log.
         """
         self._under_way += 1
         try:
-            hook = await self._shared_hook()
-            job = await in_thread(partial(hook.cancel_job, job_id), self._threads)
-        except IngestJobsError as error:
-            log.warning("The task was killed, but job %s goes on: %s", job_id, error)
-        else:
-            log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+            for job_id in job_ids:
+                await self._cancel(job_id, log)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -72,6 +68,15 @@ class Cancels:
         if ti is None:
             return False
         return await in_thread(partial(_is_still_awaited, ti, xcom_key, started_at), self._threads)
+
+    async def _cancel(self, job_id: str, log: Any) -> None:
+        try:
+            hook = await self._shared_hook()
+            job = await in_thread(partial(hook.cancel_job, job_id), self._threads)
+        except IngestJobsError as error:
+            log.warning("The task was killed, but job %s goes on: %s", job_id, error)
+        else:
+            log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
 
     async def _shared_hook(self) -> IngestJobHook:
         async with self._opening:

@@ -16,6 +16,7 @@ from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
+from airflow_provider_ingestjobs.triggers.watch import Subscription
 
 #: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
@@ -73,14 +74,14 @@ class IngestJobTrigger(VendorTrigger):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.seconds_left()):
                     while True:
-                        if (ended := _take(follow, await wait.next_update())) is not None:
+                        if (ended := _take(follow, await wait.next_update(), wait)) is not None:
                             return ended
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()
-                    if (ended := _take(follow, await wait.next_update())) is not None:
+                    if (ended := _take(follow, await wait.next_update(), wait)) is not None:
                         return ended
-            raise WaitTimeout(follow.report(clock.now(), wait.read_at))
+            raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
     async def _cancel_jobs(self) -> None:
         try:
@@ -90,20 +91,19 @@ class IngestJobTrigger(VendorTrigger):
             ):
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return
-            for job_id in self.job_ids:
-                await cancels.cancel(job_id, self.log)
+            await cancels.cancel_all(self.job_ids, self.log)
         except Exception:
             self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
 
 
-def _take(follow: FollowJob, update: Update) -> Job | None:
+def _take(follow: FollowJob, update: Update, wait: Subscription) -> Job | None:
     """Return the job once it has ended."""
     if update.error is not None:
         raise own_error(update.error)
     now = clock.now()
     if update.missing:
         follow.miss(now)
-    elif update.job is not None and follow.see(update.job, now):
+    elif update.job is not None and follow.see(update.job, wait.read_at or now):
         return update.job
     if update.trouble is not None:
         follow.note_trouble(update.trouble)

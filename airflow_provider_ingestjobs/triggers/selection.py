@@ -60,7 +60,7 @@ class JobSelectionTrigger(VendorTrigger):
                     wait.look_now()
                     if (jobs := _take(follow, await wait.next_update())) is not None:
                         return jobs
-            raise WaitTimeout(follow.report(clock.now(), wait.read_at))
+            raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
 
 def _take(follow: FollowSelection, update: Update) -> Sequence[Job] | None:

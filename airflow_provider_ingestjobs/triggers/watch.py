@@ -87,6 +87,11 @@ class Subscription:
         """When the vendor last told of the target."""
         return self._watch.read_at(self.target)
 
+    @property
+    def trouble(self) -> VendorUnavailable | None:
+        """What is in the way of all waits of the watch now."""
+        return self._watch.trouble
+
     async def next_update(self) -> Update:
         """Return the next update worth telling; of several, the last."""
         if self._pending is None:
@@ -145,17 +150,18 @@ class Watch:
         self._hook: IngestJobHook | None = None
         self._hook_made_at = 0.0
         self._failures = 0
+        self.trouble: VendorUnavailable | None = None
         # By hook_params, too: two watches on one connection would share a gauge.
         self._tags = {"vendor": hook_class.vendor.conn_type, "connection": conn_id, **self._hook_params}
-
-    def __repr__(self) -> str:
-        return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._subscriptions)} targets>"
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits, nothing runs, and nothing is kept."""
         kept = (self._subscriptions, self._intervals, self._to_look_at, self._picked, self._picked_at)
         return self._task is None and self._state == ReadState() and not any(kept)
+
+    def __repr__(self) -> str:
+        return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._subscriptions)} targets>"
 
     def join(self, target: Target, interval: float, max_interval: float | None = None) -> Subscription:
         """Return an asynchronous context, and wait for as long as it lasts.
@@ -175,6 +181,8 @@ class Watch:
         self._intervals[subscription.intervals] += 1
         self._quiet_polls = 0
         self.look_at(subscription.target)
+        if self.trouble is not None:
+            subscription.publish(Update(trouble=self.trouble))
         if self._task is None or self._task.done():
             # In a context of its own: what the watch logs must not go to the first task's log.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
@@ -226,7 +234,7 @@ class Watch:
             await self._publish_to_all(list(self._subscriptions), Update(error=error))
         else:
             self._task = None
-            self._hook, self._state, self._failures = None, ReadState(), 0
+            self._hook, self._state, self._failures, self.trouble = None, ReadState(), 0, None
             self._picked, self._picked_at = {}, {}
 
     async def _poll_while_awaited(self) -> None:
@@ -283,9 +291,9 @@ class Watch:
             return await self._back_off(error)
         except Exception as error:
             # Refused credentials, an unusable connection, a bug: nothing that another poll would mend.
-            is_bug = not isinstance(error, IngestJobsError)
+            said = (self._conn_id, error, len(wanted))
             log.warning(
-                "Connection %r: %s. Its %d waits end.", self._conn_id, error, len(wanted), exc_info=is_bug
+                "Connection %r: %s. Its %d waits end.", *said, exc_info=not isinstance(error, IngestJobsError)
             )
             self._to_look_at -= asked
             await self._publish_to_all(wanted, Update(error=error))
@@ -304,7 +312,7 @@ class Watch:
             return await self._back_off(found.stopped_by)
         if self._failures:
             log.info("Connection %r answers again after %d failed polls.", self._conn_id, self._failures)
-        self._failures = 0
+        self._failures, self.trouble = 0, None
         return 0.0
 
     async def _read(self, wanted: set[Target], full: bool) -> Poll:
@@ -349,20 +357,14 @@ class Watch:
 
     async def _back_off(self, error: VendorUnavailable) -> float:
         self._failures += 1
+        self.trouble = error
         pause = backoff(self._failures, self._interval, error)
-        log.warning(
-            "Connection %r: poll failed (%d in a row), next in %.0f s: %s",
-            self._conn_id,
-            self._failures,
-            pause,
-            error,
-        )
+        said = (self._conn_id, self._failures, pause, error)
+        log.warning("Connection %r: poll failed (%d in a row), next in %.0f s: %s", *said)
         Stats.incr("ingestjobs.poll_failures", tags=self._tags)
         if self._failures == 1:
             await self._publish_to_all(set(self._subscriptions), Update(trouble=error))
         return pause
-
-    # ------------------------------------------------------------------ telling
 
     async def _publish(self, found: Poll, asked: set[Target]) -> int:
         published = 0

@@ -43,6 +43,11 @@ class RenamingSensor(NarrativeJobSensor):
     hook_class = RenamingHook
 
 
+class Holder:
+    class InnerHook(NarrativeHook):
+        pass
+
+
 class BrokenHook(NarrativeHook):
     def to_job(self, record: Mapping[str, Any]) -> Job:
         return self.divide(record, 0)
@@ -93,6 +98,14 @@ class TestSubclasses:
         monkeypatch.setattr(RenamingHook, "__module__", module)
         with pytest.raises(InvalidInput, match="triggerer can import"):
             class_path(RenamingHook)
+
+    def test_nor_is_a_class_in_a_class(self) -> None:
+        with pytest.raises(InvalidInput, match="triggerer can import"):
+            class_path(Holder.InnerHook)
+
+    def test_a_module_that_cannot_be_imported_says_why(self) -> None:
+        with pytest.raises(InvalidInput, match=r"hook='no_such_package.Hook'.*No module named 'no_such"):
+            hook_class_from("no_such_package.Hook")
 
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_ours_are_found_by_their_class_paths(self, case: VendorCase) -> None:

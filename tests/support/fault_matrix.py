@@ -250,7 +250,11 @@ def passing(
 
 def body(name: str, content: Callable[[Lab], Any], outcome: Outcome, **more: Any) -> Trouble:
     """Return a row of an answer that cannot be read: a cancel was accepted all the same."""
-    return same(name, lambda lab: lab.spoil(body=content(lab)), outcome, **{"cancel": ACCEPTED, **more})
+    others: dict[str, Any] = {"cancel": ACCEPTED}
+    if outcome.error is Unreadable:
+        # Without a token there is nothing else to ask: it is no single job's trouble.
+        others["token"] = unavailable(*outcome.says)
+    return same(name, lambda lab: lab.spoil(body=content(lab)), outcome, **{**others, **more})
 
 
 def record(
@@ -542,7 +546,7 @@ REJECTED = fails(AuthenticationFailed, "401", "check login and password")
 NO_REDIRECT = ("Redirects are not followed", "check the connection's host")
 UNREADABLE = unreadable("sent a job record that cannot be read")
 NOT_JSON = unreadable("that is not JSON")
-NO_TOKEN = unreadable("sent no", "token")
+NO_TOKEN = unavailable("sent no", "token")
 NO_GRACE = "goes on for `missing_grace`, then `JobNotFound`"
 
 MATRIX: tuple[Trouble, ...] = (
@@ -620,7 +624,7 @@ MATRIX: tuple[Trouble, ...] = (
         lambda lab: b"",
         unreadable("not a JSON object"),
         list=unreadable(),
-        token=NOT_JSON,
+        token=unavailable("that is not JSON"),
     ),
     body("truncated JSON", _truncated, NOT_JSON),
     body("null", lambda lab: b"null", unreadable("not a JSON object"), list=unreadable(), token=NO_TOKEN),

@@ -85,6 +85,20 @@ class TestMassKill:
         hook = case.hook()
         assert {hook.get_job(job_id).state for job_id in ids} == {JobState.CANCELLED}
 
+    def test_the_many_jobs_of_one_task_share_a_token_too(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("polaris", auth="login")
+        ids = [sandbox.add_job("polaris") for _ in range(5)]
+        polaris = next(case for case in CANCELLING_VENDORS if case.name == "polaris")
+
+        async def kill() -> None:
+            await trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True).on_kill()
+
+        in_time(kill())
+        assert sum("token" in request.path for request in sandbox.requests()) == 1
+        assert sum(request.method == "PUT" for request in sandbox.requests()) == 5
+
     def test_a_job_that_cannot_be_cancelled_is_no_other_s_trouble(
         self, sandbox: Sandbox, connections: Connections, logs: Logs
     ) -> None:

@@ -415,6 +415,24 @@ class TestTrouble:
         first, second = sandbox.requests()[:2]
         assert second.at - first.at >= 1
 
+    def test_a_wait_knows_of_the_last_trouble_also_one_that_joins_in_it(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(status=503, body={"error": "first"}, times=1))
+        sandbox.add_fault(Fault(status=502, body={"error": "second"}, times=None))
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with watch.join(NARRATIVE.job_id, 0.05) as wait:
+                assert "first" in str((await wait.next_update()).trouble)
+                await until(lambda: "second" in str(wait.trouble))
+                async with watch.join("another", 0.05) as late:
+                    assert "second" in str((await late.next_update()).trouble)
+
+        in_time(scenario())
+
     def test_an_absurd_retry_after_is_honoured_only_so_long(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -444,6 +462,7 @@ class TestTrouble:
             async with watch.join("1", 0.02) as first:
                 assert (await first.next_update()).trouble is not None
                 async with watch.join("2", 0.02) as second:
+                    assert (await second.next_update()).trouble is not None
                     assert (await second.next_update()).job is not None
 
         in_time(scenario())
