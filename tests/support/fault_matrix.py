@@ -38,7 +38,7 @@ OPERATIONS = ("get", "list", "cancel", "token", "wait")
 MAX_SLEEP = 0.02
 #: The largest answer that is read in the rows on size.
 MAX_BYTES = 12 * 2**20
-TIMEOUT = 0.1
+TIMEOUT = 0.3
 
 
 class Lab:
@@ -560,16 +560,16 @@ MATRIX: tuple[Trouble, ...] = (
     same("connection closed mid-body", lambda lab: lab.spoil(drop="mid_body"), unavailable("IncompleteRead")),
     same("DNS failure", _no_name, unavailable("the name of host='vendor.invalid' cannot be resolved")),
     same("TLS certificate not trusted", _tls, unavailable("certificate is not trusted", "ca_bundle")),
-    same("connect timeout", _deaf, unavailable("no connection within 0.1 s")),
-    same("read timeout", _in_time(delay=30), unavailable("no answer within 0.1 s")),
-    same("body that drips", _in_time(drip=0.02), unavailable("had not sent its answer after 0.1 s")),
-    same("header that drips", _raw_in_time(fault_servers.drip_head), unavailable("no answer within 0.1 s")),
+    same("connect timeout", _deaf, unavailable("no connection within 0.3 s")),
+    same("read timeout", _in_time(delay=30), unavailable("no answer within 0.3 s")),
+    same("body that drips", _in_time(drip=0.02), unavailable("had not sent its answer after 0.3 s")),
+    same("header that drips", _raw_in_time(fault_servers.drip_head), unavailable("no answer within 0.3 s")),
     same(
         "endless 100 Continue",
         _raw_in_time(fault_servers.continue_for_ever),
-        unavailable("no answer within 0.1 s"),
+        unavailable("no answer within 0.3 s"),
     ),
-    same("endless body", _in_time(endless=True), unavailable("had not sent its answer after 0.1 s")),
+    same("endless body", _in_time(endless=True), unavailable("had not sent its answer after 0.3 s")),
     same(
         "no HTTP at all", lambda lab: lab.raw(fault_servers.garbage), unavailable("failed: ConnectionError")
     ),
