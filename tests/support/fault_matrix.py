@@ -562,7 +562,7 @@ MATRIX: tuple[Trouble, ...] = (
     same("TLS certificate not trusted", _tls, unavailable("certificate is not trusted", "ca_bundle")),
     same("connect timeout", _deaf, unavailable("no connection within 0.3 s")),
     same("read timeout", _in_time(delay=30), unavailable("no answer within 0.3 s")),
-    same("body that drips", _in_time(drip=0.02), unavailable("had not sent its answer after 0.3 s")),
+    same("body that drips", _in_time(drip=0.1), unavailable("had not sent its answer after 0.3 s")),
     same("header that drips", _raw_in_time(fault_servers.drip_head), unavailable("no answer within 0.3 s")),
     same(
         "endless 100 Continue",
