@@ -17,13 +17,14 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
-from airflow_provider_ingestjobs.errors import IngestJobsError, UnexpectedError
+from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from, open_hook
 from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
+from airflow_provider_ingestjobs.triggers.base import own_error
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 
 if TYPE_CHECKING:
@@ -143,10 +144,9 @@ class IngestJobEventTrigger(BaseEventTrigger):
             except Exception as error:
                 failures += 1
                 pause = backoff(failures, trigger.poll_interval, error)
-                item = error
-                if not isinstance(error, IngestJobsError):
+                item = own_error(error)
+                if item is not error:
                     log.exception("A poll of watchers on connection %r met a bug", trigger.conn_id)
-                    item = UnexpectedError(f"{type(error).__name__}: {error}")
             yield item
             await asyncio.sleep(pause)
 
