@@ -23,7 +23,8 @@ class Selection:
 
     :param filters: the vendor's filters and the value each must have, such as ``(("feed_id", "df-1"),)``; a
         tuple of values means any of them.
-    :param started_from: when the earliest of them started (or was created, where the vendor gives no start).
+    :param started_from: when the earliest of them was created (started, where the vendor gives no creation).
+        A job's creation never changes, so no job leaves the selection.
     :param started_to: the end of that window, exclusive.
     :param min_jobs: how many there must be at least.
     :param settle: seconds after the last end in which further jobs may still appear.
@@ -208,4 +209,4 @@ def _values(job: Job, key: str) -> list[str]:
 
 
 def _start(job: Job) -> Any:
-    return job.started_at or job.created_at
+    return job.created_at or job.started_at

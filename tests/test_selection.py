@@ -69,8 +69,10 @@ class TestPick:
         created = job(started=None, created_at=START)
         assert selection().pick([created], KEYS) == [created]
 
-    def test_the_start_counts_before_the_creation(self) -> None:
-        assert selection().pick([job(started=END, created_at=START)], KEYS) == []
+    def test_a_job_that_starts_behind_its_window_stays_selected(self) -> None:
+        waiting, running = job(created_at=START), job(started=END, created_at=START)
+        assert selection().pick([waiting], KEYS) == [waiting]
+        assert selection().pick([running], KEYS) == [running]
 
     def test_jobs_come_by_their_start_whatever_the_list_s_order(self) -> None:
         jobs = [job(str(number), START + number * SECOND) for number in (3, 1, 2)]
