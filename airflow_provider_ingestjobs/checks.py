@@ -11,7 +11,7 @@ from airflow_provider_ingestjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
-    from airflow_provider_ingestjobs.vendors import Vendor
+    from airflow_provider_ingestjobs.vendors import Levels, Vendor
 
 
 class Check(NamedTuple):
@@ -48,7 +48,7 @@ def checks_of(vendor: Vendor) -> dict[str, Check]:
     return of_rows | {name: Check(key) for name, key in vendor.limits.items()}
 
 
-def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float]:
+def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float | str]:
     """Return the checks of a task, if they can be made with this vendor.
 
     :param checks: such as ``{"max_error_ratio": 0.01, "min_rows": 1}``.
@@ -56,22 +56,10 @@ def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float]:
     :raises InvalidInput: for a check that does not exist, has no sensible limit, or needs a count that the
         vendor does not give.
     """
-    possible = checks_of(vendor)
-    use = f"use {', '.join(possible)}, or check=" if possible else "use check="
-    for name, limit in checks.items():
-        if name in CHECKS and name not in possible:
-            raise InvalidInput("checks", name, f"{vendor.name} gives no such count: {use}")
-        if name not in possible:
-            known = ", ".join([*CHECKS, *vendor.limits])
-            raise InvalidInput("checks", name, f"use one or more of {known}")
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
-            raise InvalidInput(f"checks {name}", limit, "give a number of zero or more")
-        if possible[name].of and limit > 1:
-            raise InvalidInput(f"checks {name}", limit, "give a ratio from 0 to 1")
-    return {name: float(limit) for name, limit in checks.items()}
+    return {name: _check_limit(name, limit, vendor) for name, limit in checks.items()}
 
 
-def failed_checks(job: Job, checks: Mapping[str, float], vendor: Vendor) -> list[str]:
+def failed_checks(job: Job, checks: Mapping[str, float | str], vendor: Vendor) -> list[str]:
     """Return what is wrong with a job's numbers, one sentence a failed check.
 
     A count that the vendor left out fails its check: what was not counted is not zero.
@@ -81,7 +69,12 @@ def failed_checks(job: Job, checks: Mapping[str, float], vendor: Vendor) -> list
     :param vendor: the job's vendor.
     """
     possible = checks_of(vendor)
-    found = (_failure(job, name, possible[name], limit) for name, limit in checks.items())
+    found = [
+        _too_bad(job, name, vendor.levels[name], limit)
+        if isinstance(limit, str)
+        else _failure(job, name, possible[name], limit)
+        for name, limit in checks.items()
+    ]
     return [sentence for sentence in found if sentence]
 
 
@@ -97,6 +90,37 @@ def failed_check(job: Job, check: Callable[[Job], Any]) -> list[str]:
     if verdict is not None and not isinstance(verdict, str) and bool(verdict):
         return []
     return [f"{getattr(check, '__name__', 'check')}() returned {verdict!r}"]
+
+
+def _check_limit(name: str, limit: Any, vendor: Vendor) -> float | str:
+    possible = checks_of(vendor)
+    own = [*possible, *vendor.levels]
+    if name in CHECKS and name not in possible:
+        use = f"use {', '.join(own)}, or check=" if own else "use check="
+        raise InvalidInput("checks", name, f"{vendor.name} gives no such count: {use}")
+    if name not in own:
+        known = ", ".join([*CHECKS, *vendor.limits, *vendor.levels])
+        raise InvalidInput("checks", name, f"use one or more of {known}")
+    if name in vendor.levels:
+        words = vendor.levels[name].words
+        if limit not in words:
+            raise InvalidInput(f"checks {name}", limit, f"use one of {', '.join(words)}")
+        return str(limit)
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
+        raise InvalidInput(f"checks {name}", limit, "give a number of zero or more")
+    if possible[name].of and limit > 1:
+        raise InvalidInput(f"checks {name}", limit, "give a ratio from 0 to 1")
+    return float(limit)
+
+
+def _too_bad(job: Job, name: str, levels: Levels, limit: str) -> str | None:
+    word = job.details.get(levels.key)
+    if word not in levels.words:
+        return f"{name}={limit!r} cannot be judged: {job.vendor} gave {levels.key}={word!r}"
+    if levels.words.index(word) > levels.words.index(limit):
+        reason = job.details.get(levels.reason) if levels.reason else None
+        return f"{name}={limit!r} is exceeded: {levels.key} is {word!r}" + (f", {reason}" if reason else "")
+    return None
 
 
 def _failure(job: Job, name: str, check: Check, limit: float) -> str | None:

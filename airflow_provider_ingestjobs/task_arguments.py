@@ -116,7 +116,7 @@ class WaitArguments(SensorArguments, total=False):
     latest_only: bool
     deferrable: bool
     expected_states: Iterable[JobState | str]
-    checks: Mapping[str, float] | None
+    checks: Mapping[str, float | str] | None
     check: Callable[[Job], bool | str] | None
     missing_grace: timedelta | float
     cancel_on_kill: bool

@@ -50,6 +50,20 @@ COMMON_EXTRAS = {
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Words of a vendor that can be compared.
+
+    :param key: the key of the job's details that has the word.
+    :param words: the words, from the best to the worst.
+    :param reason: the key that has the vendor's word on why, if it gives one.
+    """
+
+    key: str
+    words: tuple[str, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Vendor:
     """One vendor. Its hook is the code, this row is everything else.
 
@@ -66,6 +80,7 @@ class Vendor:
     :param counts: which of :class:`~airflow_provider_ingestjobs.job.RowCounts` the vendor gives.
     :param limits: checks of its own beyond those of rows: for each ``max_…`` the key of the job's details
         that has the number.
+    :param levels: checks of its own by words: for each ``max_…`` the words from the best to the worst.
     :param asset: what the two parts of an asset's address are, for error texts, such as tenant and feed id.
     :param reads: the keys of a job's details that name what it read, for OpenLineage.
     :param writes: the keys of a job's details that name what it wrote.
@@ -84,6 +99,7 @@ class Vendor:
     filters: Mapping[str, str | None] = field(default_factory=dict)
     counts: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, Levels] = field(default_factory=dict)
     asset: tuple[str, str] = ("owner", "target")
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
@@ -165,15 +181,20 @@ IMPLY_POLARIS = Vendor(
     conn_type="imply_polaris",
     name="Imply Polaris",
     hook="airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
-    doc_url="https://docs.imply.io/polaris/api-manage-job",
+    doc_url="https://docs.imply.io/api/polaris/api-reference",
     filters={"table_name": "table_name", "job_type": "job_type", "health_status": "health_status"},
     counts=frozenset({"read", "inserted", "errors"}),
+    levels={"max_health": Levels("health_status", ("ok", "warn", "error"), reason="health_code")},
     asset=("project id", "table name"),
     writes=("table_name",),
     placeholders={"host": "ORG.REGION.CLOUD.api.imply.io"},
     password="API key, token, or client secret",  # noqa: S106 - a label
     extras={
-        "project_id": Extra("Project id", "Leave it empty for an old project, whose addresses name none."),
+        "project_id": Extra(
+            "Project id",
+            "Needed: Imply has announced the end of addresses without one, which projects from before "
+            "2023-09-29 may still have.",
+        ),
         "auth_scheme": Extra(
             "Key scheme",
             "Basic sends base64(key:), Basic-raw the key as it is, Bearer an OAuth access token.",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobCheckFailed, JobFailed
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
-from airflow_provider_ingestjobs.vendors import Vendor
+from airflow_provider_ingestjobs.vendors import Levels, Vendor
 from support.task_runs import Outcome, run_deferred, run_in_worker
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -28,6 +29,7 @@ ALL = Vendor(
     doc_url="",
     counts=frozenset({"read", "inserted", "updated", "rejected", "errors"}),
     limits={"max_issues": "issues"},
+    levels={"max_health": Levels("health", ("ok", "warn", "error"), reason="code")},
 )
 
 
@@ -76,6 +78,26 @@ class TestLimits:
             (failure,) = failed_checks(given_, {check: limit}, ALL)
             assert failure.endswith(f"cannot be judged: Vendor gave no count of {lacking}")
 
+    @pytest.mark.parametrize(
+        ("worst", "within", "beyond"),
+        [("ok", ["ok"], ["warn", "error"]), ("warn", ["ok", "warn"], ["error"]), ("error", ["error"], [])],
+    )
+    def test_the_worst_word_itself_is_fine(self, worst: str, within: list[str], beyond: list[str]) -> None:
+        for word in within:
+            assert failed_checks(replace(job(), details={"health": word}), {"max_health": worst}, ALL) == []
+        for word in beyond:
+            found = replace(job(), details={"health": word, "code": "no_rows_found"})
+            assert failed_checks(found, {"max_health": worst}, ALL) == [
+                f"max_health={worst!r} is exceeded: health is {word!r}, no_rows_found"
+            ]
+
+    @pytest.mark.parametrize("word", [None, "poorly"])
+    def test_a_word_that_nobody_knows_does_not_pass(self, word: str | None) -> None:
+        found = replace(job(), details={"health": word})
+        for worst in ("ok", "error"):
+            (failure,) = failed_checks(found, {"max_health": worst}, ALL)
+            assert failure.endswith(f"cannot be judged: Vendor gave health={word!r}")
+
     def test_the_sentence_has_the_numbers_as_they_are(self) -> None:
         failures = failed_checks(
             job(read=999_999, errors=20_000), {"min_rows": 1e6, "max_error_ratio": 0.01}, ALL
@@ -100,6 +122,12 @@ class TestArguments:
         with pytest.raises(InvalidInput, match="from 0 to 1"):
             check_checks({"max_error_ratio": 5}, ALL)
 
+    @pytest.mark.parametrize("limit", ["warning", "", 1, None, ["ok"]])
+    def test_a_word_that_is_none(self, limit: Any) -> None:
+        assert check_checks({"max_health": "warn"}, ALL) == {"max_health": "warn"}
+        with pytest.raises(InvalidInput, match=r"max_health.*use one of ok, warn, error"):
+            check_checks({"max_health": limit}, ALL)
+
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_an_unknown_check_names_those_that_there_are(self, case: VendorCase) -> None:
         with pytest.raises(InvalidInput, match=r"max_errors.*max_error_rows"):
@@ -110,8 +138,12 @@ class TestArguments:
         [
             (ADVERITY, "min_rows", "Adverity gives no such count: use max_issues, or check="),
             (ADVERITY, "max_error_ratio", "use max_issues"),
-            (POLARIS, "max_rejected_rows", "use max_error_rows, max_error_ratio, min_rows, or check="),
-            (POLARIS, "max_issues", "use one or more of max_error_rows, .*min_rows$"),
+            (
+                POLARIS,
+                "max_rejected_rows",
+                "use max_error_rows, max_error_ratio, min_rows, max_health, or check=",
+            ),
+            (POLARIS, "max_issues", "use one or more of max_error_rows, .*min_rows, max_health$"),
             (AMPERITY, "max_issues", "use one or more of max_error_rows, .*min_rows$"),
             (NARRATIVE, "min_rows", "Narrative gives no such count: use check="),
         ],

@@ -114,7 +114,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         latest_only: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         expected_states: Iterable[JobState | str] = (JobState.SUCCEEDED,),
-        checks: Mapping[str, float] | None = None,
+        checks: Mapping[str, float | str] | None = None,
         check: Callable[[Job], bool | str] | None = None,
         missing_grace: timedelta | float = MISSING_GRACE,
         cancel_on_kill: bool = False,
