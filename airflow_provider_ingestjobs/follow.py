@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_ingestjobs.errors import VendorError
 from airflow_provider_ingestjobs.exceptions import JobNotFound
-from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words
+from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words, normalise_word
 from airflow_provider_ingestjobs.selection import Selection
 
 
@@ -137,7 +137,9 @@ class FollowJob(Follow):
     def _log_state(self, job: Job) -> None:
         if job.state.is_terminal and not self._logs_end:
             return
-        if job.state is JobState.UNKNOWN:
+        if job.state is JobState.UNKNOWN and normalise_word(job.vendor_state) == JobState.UNKNOWN:
+            self._log.warning("%s is %s: the vendor itself cannot tell now", self.name, job.describe())
+        elif job.state is JobState.UNKNOWN:
             self._log.warning(
                 "%s is %s. It counts as not ended: map %r in the extra state_map of connection %r",
                 self.name,

@@ -70,6 +70,12 @@ class TestJob:
             "It counts as not ended: map 'archived' in the extra state_map of connection 'conn'"
         )
 
+    def test_a_vendor_that_cannot_tell_itself_gets_no_such_advice(self, follow: FollowJob, log: Log) -> None:
+        follow.see(replace(JOB, state=JobState.UNKNOWN, vendor_state="Unknown"), NOON)
+        assert log.lines == [
+            "Narrative job n-1 is unknown (vendor says 'Unknown'): the vendor itself cannot tell now"
+        ]
+
     def test_trouble_is_told_once_and_so_is_its_end(self, follow: FollowJob, log: Log) -> None:
         follow.see(JOB, NOON)
         for _ in range(3):
