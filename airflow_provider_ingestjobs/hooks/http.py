@@ -16,18 +16,18 @@ from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from airflow_provider_ingestjobs import __version__, clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.hooks.causes import describe_cause
 from airflow_provider_ingestjobs.hooks.connection import Settings
 from airflow_provider_ingestjobs.hooks.response import Response
 
@@ -302,7 +302,7 @@ def send(
         ) as response:
             return Response(response.status_code, response.headers, _read_body(response, settings))
     except (requests.RequestException, HTTPError, OSError) as error:
-        cause = _describe_cause(error, settings, url, url_field)
+        cause = describe_cause(error, settings, url, url_field)
         raise VendorUnavailable(f"{method} {url} failed: {cause}") from None
 
 
@@ -319,33 +319,6 @@ def _read_body(response: requests.Response, settings: Settings) -> bytes:
                 f"{response.url} had not sent its answer after {settings.read_timeout:g} s"
             )
     return bytes(body)
-
-
-def _describe_cause(error: Exception, settings: Settings, url: str, url_field: str) -> str:
-    reason = _root_of(error)
-    if isinstance(error, requests.exceptions.SSLError):
-        return (
-            f"the server's certificate is not trusted ({_last_words(str(error))}): check the connection's "
-            f"{url_field}, or set its extra ca_bundle"
-        )
-    if isinstance(reason, NameResolutionError | socket.gaierror):
-        host = urlsplit(url).hostname
-        return f"the name of host={host!r} cannot be resolved: check the connection's {url_field}"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"no connection within {settings.connect_timeout:g} s"
-    if isinstance(reason, ReadTimeoutError | TimeoutError):
-        return f"no answer within {settings.read_timeout:g} s"
-    return f"{type(error).__name__}: {_last_words(str(error))}"
-
-
-def _root_of(error: Exception) -> Any:
-    """Return the urllib3 error behind one of requests', such as a ``NameResolutionError``."""
-    inner = error.args[0] if error.args else error
-    return getattr(inner, "reason", None) or (inner if isinstance(inner, Exception) else error)
-
-
-def _last_words(text: str) -> str:
-    return text.rpartition("Caused by")[2][-200:].strip(" ()'\"") or "no details"
 
 
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
