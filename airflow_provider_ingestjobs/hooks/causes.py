@@ -9,9 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import NameResolutionError, ReadTimeoutError
 
+from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks.connection import Settings
+
+PROXY_VARIABLES = ("HTTPS_PROXY", "ALL_PROXY")
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def describe_cause(error: Exception, settings: Settings, url: str, url_field: str) -> str:
@@ -23,6 +28,8 @@ def describe_cause(error: Exception, settings: Settings, url: str, url_field: st
     :param url_field: the connection's field that the address comes from.
     """
     reason = _root_of(error)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _describe_proxy(reason, url)
     if isinstance(error, requests.exceptions.SSLError):
         return (
             f"the server's certificate is not trusted ({_last_words(str(error))}): check the connection's "
@@ -36,6 +43,44 @@ def describe_cause(error: Exception, settings: Settings, url: str, url_field: st
     if isinstance(reason, ReadTimeoutError | TimeoutError):
         return f"no answer within {settings.read_timeout:g} s"
     return f"{type(error).__name__}: {_last_words(str(error))}"
+
+
+def check_proxy(url: str) -> None:
+    """Refuse a proxy of the environment that cannot be one.
+
+    Its address may have a password, which the errors of the libraries below repeat.
+
+    :param url: an address that is asked over it.
+    :raises VendorUnavailable: if its address is malformed.
+    """
+    proxy = _proxy_of(url)
+    if proxy is None:
+        return
+    try:
+        parts = urlsplit(proxy)
+        is_usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_usable = False
+    if not is_usable or parts.scheme not in PROXY_SCHEMES:
+        raise VendorUnavailable(
+            f"the proxy in this machine's environment cannot be used: write {' or '.join(PROXY_VARIABLES)} "
+            "like http://user:password@proxy.example.com:3128, with the special characters of user and "
+            "password percent-encoded"
+        )
+
+
+def _describe_proxy(reason: Any, url: str) -> str:
+    host = urlsplit(_proxy_of(url) or "").hostname
+    cause = getattr(reason, "original_error", reason)
+    check = f"check {' or '.join(PROXY_VARIABLES)} in this machine's environment"
+    if isinstance(cause, NameResolutionError):
+        return f"the name of the proxy {host!r} cannot be resolved: {check}"
+    return f"the proxy {host!r} does not let it through ({_last_words(str(cause))}): {check}"
+
+
+def _proxy_of(url: str) -> str | None:
+    proxy = select_proxy(url, get_environ_proxies(url))
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _root_of(error: Exception) -> Any:

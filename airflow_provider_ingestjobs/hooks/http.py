@@ -22,12 +22,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.poolmanager import ProxyManager
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from airflow_provider_ingestjobs import __version__, clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks.causes import describe_cause
+from airflow_provider_ingestjobs.hooks.causes import check_proxy, describe_cause
 from airflow_provider_ingestjobs.hooks.connection import Settings
 from airflow_provider_ingestjobs.hooks.response import Response
 
@@ -219,7 +220,9 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        # SOCKS has pools of its own, which make their connections otherwise.
+        if isinstance(manager, ProxyManager):
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
 
@@ -232,10 +235,14 @@ def open_session(settings: Settings, urls: Collection[str], count: Callable[[str
     :param settings: the connection.
     :param urls: where credentials are sent to.
     :param count: called with ``requests`` for each, also when sent again, and ``throttled`` for each 429.
+    :raises VendorUnavailable: if the environment's proxy cannot be one.
     """
     session = requests.Session()
     # What goes to this machine unencrypted must not take a detour over the environment's proxy.
     session.trust_env = not any(url.lower().startswith("http://") for url in urls)
+    if session.trust_env:
+        for url in urls:
+            check_proxy(url)
     # A cookie may take precedence over the key, and a triggerer would gather them for days.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # Without an auth of its own, requests would send what ~/.netrc has for the host.
