@@ -20,6 +20,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.metrics import tags_of
 
 if TYPE_CHECKING:
     import requests
@@ -214,8 +215,7 @@ class Client:
     def _count(self, name: str) -> None:
         from airflow.providers.common.compat.sdk import Stats
 
-        tags = {"vendor": self._vendor.conn_type, "connection": self._settings.conn_id}
-        Stats.incr(f"ingestjobs.{name}", tags=tags)
+        Stats.incr(f"ingestjobs.{name}", tags=tags_of(self._vendor, self._settings.conn_id))
 
     # ------------------------------------------------------------------ the token
 

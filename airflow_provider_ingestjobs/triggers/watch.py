@@ -31,6 +31,7 @@ from airflow_provider_ingestjobs.errors import (
 from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.metrics import tags_of
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
@@ -152,7 +153,7 @@ class Watch:
         self._failures = 0
         self.trouble: VendorUnavailable | None = None
         # By hook_params, too: two watches on one connection would share a gauge.
-        self._tags = {"vendor": hook_class.vendor.conn_type, "connection": conn_id, **self._hook_params}
+        self._tags = tags_of(hook_class.vendor, conn_id, **self._hook_params)
 
     @property
     def is_idle(self) -> bool:
