@@ -85,6 +85,9 @@ def read_connection(
             connection.password,
             f"enter a token or key alone, or a login and its secret ({vendor.password})",
         )
+    if connection.password != connection.password.strip():
+        fix = "it begins or ends with a line break or white space: enter the secret alone"
+        raise InvalidInput(name("password"), "***", fix)
     if not connection.login:
         _check_header_value(name("password"), connection.password)
     values = {

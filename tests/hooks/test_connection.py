@@ -164,6 +164,16 @@ class TestCredentials:
         assert "line break" in error.fix
         assert CANARY not in str(error)
 
+    @pytest.mark.parametrize("auth", ["key", "login"])
+    @pytest.mark.parametrize("password", [f"{CANARY}\n", f" {CANARY}", f"{CANARY}\r\n", f"{CANARY}\t"])
+    def test_a_secret_that_was_pasted_with_its_line_end(
+        self, refused: Callable[..., InvalidInput], auth: str, password: str
+    ) -> None:
+        error = refused(NARRATIVE, auth=auth, password=password)
+        assert error.field.endswith("password")
+        assert "line break" in error.fix
+        assert CANARY not in f"{error!r} {error}"
+
     @pytest.mark.parametrize("case", VENDORS, ids=str)
     def test_a_password_may_have_any_character(
         self, settings_of: Callable[..., Settings], case: VendorCase
