@@ -30,8 +30,8 @@ from airflow_provider_ingestjobs.errors import (
 )
 from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
-from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.metrics import tags_of
+from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
