@@ -45,6 +45,7 @@ from airflow_provider_ingestjobs.follow import FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
+from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         filters = {name: check_rendered(name, getattr(self, name)) for name in given}
         if not filters:
             check_rendered("job_id", None)
-        start, end = self._default_window(context)
+        start, end = default_window(context, self.look_back, self.timeout)
         if self.started_from is not None:
             start = to_utc("started_from", self.started_from)
         if self.started_to is not None:
@@ -258,16 +259,6 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             settle=self.settle,
             latest_only=self.latest_only,
         )
-
-    def _default_window(self, context: Context) -> tuple[datetime, datetime]:
-        run: Any = context["dag_run"]
-        start, end = run.data_interval_start, run.data_interval_end
-        if start is not None and end is not None and start < end:
-            return start, end
-        # Runs started by hand or by assets have no interval; those of a cron trigger have one of zero length.
-        now = clock.now()
-        moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
-        return (moment or now) - timedelta(seconds=self.look_back), now + timedelta(seconds=self.timeout)
 
     def _job_ids(self) -> list[str]:
         given: Any = self.job_id
@@ -305,7 +296,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _look_at_all(self, job_ids: list[str], context: Context) -> list[Job] | None:
         if not self._follows:
-            arguments = self._follow_arguments(self._first_look(context))
+            arguments = self._follow_arguments(first_look(context, self.reschedule))
             self._follows = {
                 job_id: FollowJob(self.vendor, job_id, logs_end=len(job_ids) > 1, **arguments)
                 for job_id in job_ids
@@ -337,16 +328,6 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _follow_arguments(self, began: datetime) -> dict[str, Any]:
         return {"conn_id": self.conn_id, "began": began, "grace": self.missing_grace, "log": self.log}
-
-    def _first_look(self, context: Context) -> datetime:
-        """Return when the first look was, which in reschedule mode was in another process."""
-        now, ti = clock.now(), context["ti"]
-        if not self.reschedule:
-            return now
-        # Airflow 3 has to be asked; Airflow 2 keeps the first start of a task that it reschedules.
-        ask = getattr(ti, "get_first_reschedule_date", None)
-        first: datetime | None = ask(context) if ask else ti.start_date
-        return min(first or now, now)
 
     def _report_timeout(self) -> str:
         follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]
