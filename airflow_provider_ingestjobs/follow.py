@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_ingestjobs.errors import VendorError
 from airflow_provider_ingestjobs.exceptions import JobNotFound
+from airflow_provider_ingestjobs.failed_grace import FailedGrace
 from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words, normalise_word
 from airflow_provider_ingestjobs.selection import Selection
 
@@ -26,16 +27,41 @@ class Follow:
     :param began: when the wait began, the same after a restart.
     :param grace: seconds in which the vendor may not know what is waited for (yet, or for a while).
     :param log: the task's own log.
+    :param failed_grace: seconds for which a job that has failed may still be resumed at the vendor.
+    :param is_kept: whether this object is kept between two looks, as it is not in reschedule mode.
     """
 
-    def __init__(self, name: str, *, conn_id: str, began: datetime, grace: float, log: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        conn_id: str,
+        began: datetime,
+        grace: float,
+        log: Any,
+        failed_grace: float = 0.0,
+        is_kept: bool = True,
+    ) -> None:
         self.name = name
+        #: When the next look is due though nothing has changed.
+        self.next_look: datetime | None = None
         self._conn_id = conn_id
         self._began = began
         self._grace = grace
         self._log = log
         self._trouble: VendorError | None = None
         self._read_at: datetime | None = None
+        self._failed_grace = FailedGrace(failed_grace, log=log, is_kept=is_kept) if failed_grace else None
+        #: Until when a failure is borne.
+        self._borne_until: datetime | None = None
+
+    def begins_to_bear(self, job: Job, now: datetime) -> bool:
+        """Whether to see a job begins to bear its failure: the log is then told why it failed, if known.
+
+        :param job: the job.
+        :param now: when it was read.
+        """
+        return self._failed_grace is not None and self._failed_grace.is_news(job, now)
 
     def note_trouble(self, error: VendorError) -> None:
         """Note that the vendor could not be read; logged once, until it can be read again.
@@ -58,12 +84,19 @@ class Follow:
         waited = duration_in_words((now - self._began).total_seconds())
         last = max((moment for moment in (self._read_at, read_at) if moment), default=None)
         when = f", last read at {last.isoformat(timespec='seconds')}" if last else ""
-        text = f"{self.name} had not ended after {waited}. {self._describe_last()}{when}."
+        ended = "ended for good" if self._borne_until else "ended"
+        text = f"{self.name} had not {ended} after {waited}. {self._describe_last()}{when}."
         trouble = trouble or self._trouble
         return f"{text} The last trouble: {trouble}" if trouble else text
 
     def _describe_last(self) -> str:
         raise NotImplementedError
+
+    def _bear(self, job: Job, now: datetime, tell: bool = False) -> datetime | None:
+        return self._failed_grace.see(job, now, tell) if self._failed_grace else None
+
+    def _describe_borne(self, job_id: str) -> str | None:
+        return self._failed_grace.describe(job_id) if self._failed_grace else None
 
     def _note_read(self, now: datetime) -> bool:
         """Note a read that worked, and return whether there was trouble before it."""
@@ -93,20 +126,22 @@ class FollowJob(Follow):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job has ended."""
-        return self.job is not None and self.job.state.is_terminal
+        """Whether the job has ended, and may not be resumed any more."""
+        return self.job is not None and self.job.state.is_terminal and self._borne_until is None
 
     def see(self, job: Job, now: datetime) -> bool:
-        """Note the job as the vendor tells of it, and return whether it has ended.
+        """Note the job as the vendor tells of it, and return whether it has ended for good.
 
         :param job: the job.
         :param now: when it was read.
         """
         is_back = self._note_read(now) or self._missing_since is not None
-        if is_back or self.job is None or self.job.state is not job.state:
+        self.next_look = self._borne_until = self._bear(job, now, tell=is_back)
+        is_news = is_back or self.job is None or self.job.state is not job.state
+        if is_news and self._borne_until is None:
             self._log_state(job)
         self.job, self._missing_since = job, None
-        return job.state.is_terminal
+        return self.has_ended
 
     def miss(self, now: datetime) -> None:
         """Note that the vendor does not know the job.
@@ -151,6 +186,8 @@ class FollowJob(Follow):
             self._log.info("%s is %s", self.name, job.describe())
 
     def _describe_last(self) -> str:
+        if borne := self._describe_borne(self._job_id):
+            return f"It had {borne}"
         return f"It was {self.job.describe()}" if self.job else "It was never seen"
 
 
@@ -166,8 +203,6 @@ class FollowSelection(Follow):
         super().__init__(f"{vendor} {selection.describe()}", **kwargs)
         self._selection = selection
         self._states: dict[str, JobState] = {}
-        #: When the next look is due though nothing has changed.
-        self.next_look: datetime | None = None
 
     def see(self, jobs: Sequence[Job], now: datetime) -> bool:
         """Note the jobs that the selection picks, and return whether that is all.
@@ -177,11 +212,13 @@ class FollowSelection(Follow):
         :raises JobNotFound: if too few have appeared, and no more can.
         """
         self._note_read(now)
+        borne = {job.id: until for job in jobs if (until := self._bear(job, now))}
+        self._borne_until = max(borne.values(), default=None)
         for job in jobs:
-            if self._states.get(job.id) is not job.state:
+            if self._states.get(job.id) is not job.state and job.id not in borne:
                 self._log.info("%s is %s", job, job.describe())
         self._states = {job.id: job.state for job in jobs}
-        if self._selection.is_done(jobs, now):
+        if self._selection.is_done(jobs, now, self._borne_until):
             return True
         if self._selection.is_too_late(jobs, now, self._began, self._grace):
             raise JobNotFound(
@@ -189,9 +226,12 @@ class FollowSelection(Follow):
                 f"listed on connection {self._conn_id!r}, and no more can start: that time is over. Vendors "
                 "list old jobs only for a while."
             )
-        self.next_look = self._selection.next_look(jobs, self._began, self._grace)
+        self.next_look = self._selection.next_look(jobs, self._began, self._grace, self._borne_until)
         return False
 
     def _describe_last(self) -> str:
-        states = ", ".join(f"{job_id} {state.value}" for job_id, state in self._states.items())
+        states = ", ".join(
+            f"{job_id} {self._describe_borne(job_id) or state.value}"
+            for job_id, state in self._states.items()
+        )
         return f"Of at least {self._selection.min_jobs} jobs, these were seen: {states or 'none'}"

@@ -34,7 +34,10 @@ class JobState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the vendor will never change this state again."""
+        """Whether a job ends in this state.
+
+        Only people change it after that: some vendors let them resume a failed job, which then runs again.
+        """
         return self in TERMINAL_STATES
 
 

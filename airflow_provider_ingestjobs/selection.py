@@ -51,27 +51,31 @@ class Selection:
             picked = [job for job in picked if latest[job.target] is job]
         return picked
 
-    def is_done(self, picked: Sequence[Job], now: datetime) -> bool:
+    def is_done(self, picked: Sequence[Job], now: datetime, borne_until: datetime | None = None) -> bool:
         """Whether enough jobs have appeared, all have ended, and no more are to be expected.
 
         :param picked: what :meth:`pick` returned.
         :param now: the time of reading them.
+        :param borne_until: until when those of them that have failed may still be resumed.
         """
         if len(picked) < self.min_jobs or not all(job.state.is_terminal for job in picked):
             return False
-        return now >= self._last_end(picked, now) + timedelta(seconds=self.settle)
+        return now >= self._done_at(picked, now, borne_until)
 
-    def next_look(self, picked: Sequence[Job], began: datetime, grace: float) -> datetime | None:
+    def next_look(
+        self, picked: Sequence[Job], began: datetime, grace: float, borne_until: datetime | None = None
+    ) -> datetime | None:
         """Return when :meth:`is_done` or :meth:`is_too_late` may turn true although no job has changed.
 
         :param picked: what :meth:`pick` returned.
         :param began: when the wait began.
         :param grace: seconds in which the vendor may not list a job yet.
+        :param borne_until: until when those of them that have failed may still be resumed.
         """
         if len(picked) < self.min_jobs:
             return self._gives_up_at(began, grace)
         if all(job.state.is_terminal for job in picked):
-            return self._last_end(picked, began) + timedelta(seconds=self.settle)
+            return self._done_at(picked, began, borne_until)
         return None
 
     def is_too_late(self, picked: Sequence[Job], now: datetime, began: datetime, grace: float) -> bool:
@@ -117,10 +121,11 @@ class Selection:
     def _gives_up_at(self, began: datetime, grace: float) -> datetime:
         return max(self.started_to, began) + timedelta(seconds=grace)
 
-    @staticmethod
-    def _last_end(picked: Sequence[Job], default: datetime) -> datetime:
+    def _done_at(self, picked: Sequence[Job], default: datetime, borne_until: datetime | None) -> datetime:
         # Jobs that never ran may end without a time.
-        return max((job.ended_at or job.updated_at or _start(job) for job in picked), default=default)
+        ends = (job.ended_at or job.updated_at or _start(job) for job in picked)
+        settled = max(ends, default=default) + timedelta(seconds=self.settle)
+        return settled if borne_until is None else max(settled, borne_until)
 
     def _takes(self, job: Job, keys: Keys) -> bool:
         start = _start(job)

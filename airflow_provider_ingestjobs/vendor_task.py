@@ -17,8 +17,9 @@ from airflow_provider_ingestjobs.links import XCOM_KEY
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_ingestjobs.follow import FollowJob
+    from airflow_provider_ingestjobs.follow import Follow, FollowJob
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.job import Job
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -58,7 +59,12 @@ class VendorTask(Generic[H]):
         return self.hook_class.vendor.name
 
     def trigger_arguments(
-        self, started_at: datetime, timeout: timedelta, poll_interval: float, missing_grace: float
+        self,
+        started_at: datetime,
+        timeout: timedelta,
+        poll_interval: float,
+        missing_grace: float,
+        failed_grace: float = 0.0,
     ) -> dict[str, Any]:
         """Return what every trigger of this package takes.
 
@@ -66,6 +72,7 @@ class VendorTask(Generic[H]):
         :param timeout: how long it lasts at most.
         :param poll_interval: seconds between two looks.
         :param missing_grace: seconds in which the vendor may not know a job.
+        :param failed_grace: seconds for which a job that has failed may still be resumed.
         :raises InvalidInput: if the triggerer could not import the task's hook.
         """
         return {
@@ -76,6 +83,7 @@ class VendorTask(Generic[H]):
             "deadline": (started_at + timeout).isoformat(),
             "missing_grace": missing_grace,
             "hook_params": self.hook_params,
+            "failed_grace": failed_grace,
         }
 
     def look_at(self, follows: Mapping[str, FollowJob]) -> None:
@@ -98,9 +106,18 @@ class VendorTask(Generic[H]):
                 raise trouble
             follows[job_id].note_trouble(trouble)
         for job_id, job in read.jobs.items():
-            follows[job_id].see(job, now)
+            follows[job_id].see(self.with_reason(job, follows[job_id], now), now)
         for job_id in read.missing:
             follows[job_id].miss(now)
+
+    def with_reason(self, job: Job, follow: Follow, now: datetime) -> Job:
+        """Return a job that has failed with the reason, where it is about to be told and takes a request.
+
+        :param job: the job.
+        :param follow: what follows it.
+        :param now: when it was read.
+        """
+        return self.hook.add_details(job) if follow.begins_to_bear(job, now) else job
 
     def keep_link(self, context: Context, job_id: str) -> None:
         """Store the job's address, so that the task's extra link works while it waits.

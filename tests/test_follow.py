@@ -156,6 +156,182 @@ class TestSelection:
         )
 
 
+class TestFailedGrace:
+    """A job that has failed may still be resumed for ten minutes after its end."""
+
+    TOLD = (
+        "Narrative job n-1 is failed (vendor says 'failed'). It may still be resumed at the vendor: "
+        "the wait bears the failure until 2026-03-01T12:10:00+00:00"
+    )
+
+    @pytest.fixture
+    def make(self, log: Log) -> Callable[..., FollowJob]:
+        given = {"conn_id": "conn", "began": NOON, "grace": 300, "log": log, "failed_grace": 600.0}
+        return lambda **more: FollowJob("Narrative", "n-1", **{**given, **more})
+
+    @pytest.fixture
+    def follow(self, make: Callable[..., FollowJob]) -> FollowJob:
+        return make()
+
+    def test_it_counts_once_it_is_that_old(self, follow: FollowJob, log: Log) -> None:
+        for minute in range(1, 10):
+            assert not follow.see(ENDED, NOON + minute * MINUTE)
+            assert not follow.has_ended
+            assert follow.next_look == NOON + 10 * MINUTE
+        assert log.lines == [self.TOLD]
+        assert follow.see(ENDED, NOON + 10 * MINUTE)
+        assert follow.has_ended
+        assert log.lines[1:] == ["Narrative job n-1 has not been resumed in time: its failure counts now"]
+
+    def test_one_that_is_that_old_already_is_an_end_like_any_other(self, follow: FollowJob, log: Log) -> None:
+        assert follow.see(ENDED, NOON + 11 * MINUTE)
+        assert log.lines == ["Narrative job n-1 is failed (vendor says 'failed')"]
+
+    def test_why_it_failed_is_told_if_it_is_known(self, follow: FollowJob, log: Log) -> None:
+        assert follow.begins_to_bear(ENDED, NOON)
+        assert follow.begins_to_bear(ENDED, NOON)
+        follow.see(replace(ENDED, failure="Disk full"), NOON)
+        assert "is failed (vendor says 'failed'). The vendor says: Disk full. It may" in log.lines[0]
+        assert not follow.begins_to_bear(ENDED, NOON + MINUTE)
+
+    def test_nothing_more_is_asked_about_a_failure_that_counts(self, follow: FollowJob) -> None:
+        assert not follow.begins_to_bear(ENDED, NOON + 10 * MINUTE)
+        assert not follow.begins_to_bear(JOB, NOON)
+
+    @pytest.mark.parametrize("state", [JobState.PENDING, JobState.RUNNING, JobState.UNKNOWN])
+    def test_one_that_is_resumed_is_followed_to_its_true_end(
+        self, state: JobState, follow: FollowJob, log: Log
+    ) -> None:
+        follow.see(ENDED, NOON)
+        assert not follow.see(replace(JOB, state=state), NOON + MINUTE)
+        assert follow.next_look is None
+        assert log.lines[1] == "Narrative job n-1 has been resumed at the vendor: the wait goes on"
+        assert log.lines[2].startswith(f"Narrative job n-1 is {state.value}")
+        assert follow.see(replace(JOB, state=JobState.SUCCEEDED), NOON + 20 * MINUTE)
+
+    def test_one_that_fails_again_may_be_resumed_again(self, follow: FollowJob, log: Log) -> None:
+        # It ran in between, or nobody saw that it did.
+        for minute, seen_running in ((0, True), (8, False), (16, False)):
+            follow.see(replace(ENDED, ended_at=NOON + minute * MINUTE), NOON + minute * MINUTE)
+            assert follow.next_look == NOON + (minute + 10) * MINUTE
+            if seen_running:
+                follow.see(JOB, NOON + (minute + 1) * MINUTE)
+        assert len([line for line in log.lines if "may still be resumed" in line]) == 3
+
+    @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.CANCELLED, JobState.SKIPPED])
+    def test_only_failures_are_borne(self, state: JobState, follow: FollowJob) -> None:
+        other = replace(ENDED, state=state)
+        assert not follow.begins_to_bear(other, NOON)
+        assert follow.see(other, NOON)
+        assert follow.next_look is None
+
+    @pytest.mark.parametrize("ended_at", [None, datetime.max.replace(tzinfo=UTC)])
+    def test_without_a_believable_end_the_time_runs_from_the_first_look(
+        self, ended_at: datetime | None, follow: FollowJob
+    ) -> None:
+        endless = replace(ENDED, ended_at=ended_at, updated_at=NOON - 60 * MINUTE)
+        for minute in (20, 25, 29):
+            assert not follow.see(endless, NOON + minute * MINUTE)
+            assert follow.next_look == NOON + 30 * MINUTE
+        assert follow.see(endless, NOON + 30 * MINUTE)
+        assert follow.see(endless, NOON + 31 * MINUTE)
+
+    @pytest.mark.parametrize(
+        ("times", "borne"),
+        [
+            ({"ended_at": NOON, "updated_at": None}, True),
+            ({"ended_at": None, "updated_at": NOON}, True),
+            ({"ended_at": NOON - 10 * MINUTE, "updated_at": NOON}, False),
+            ({"ended_at": None, "updated_at": None}, False),
+        ],
+    )
+    def test_where_nothing_is_kept_only_the_record_knows_since_when(
+        self, times: dict[str, Any], borne: bool, make: Callable[..., FollowJob]
+    ) -> None:
+        assert make(is_kept=False).see(replace(ENDED, **times), NOON + MINUTE) is not borne
+        assert make(is_kept=False).see(replace(ENDED, **times), NOON + 10 * MINUTE)
+
+    def test_after_trouble_it_is_told_again(self, follow: FollowJob, log: Log) -> None:
+        follow.see(ENDED, NOON)
+        follow.note_trouble(TROUBLE)
+        follow.see(ENDED, NOON + MINUTE)
+        assert log.lines[2] == log.lines[0] == self.TOLD
+
+    def test_a_timeout_says_that_it_had_failed_and_that_this_was_borne(self, follow: FollowJob) -> None:
+        follow.see(replace(ENDED, failure="Disk full"), NOON)
+        follow.see(ENDED, NOON + 5 * MINUTE)
+        assert follow.report(NOON + 5 * MINUTE) == (
+            "Narrative job n-1 had not ended for good after 5 minutes. It had failed (vendor says 'failed': "
+            "Disk full), which the wait bore until 2026-03-01T12:10:00+00:00, last read at "
+            "2026-03-01T12:05:00+00:00."
+        )
+
+    def test_one_that_vanishes_then_is_missing(self, follow: FollowJob) -> None:
+        follow.see(ENDED, NOON)
+        follow.miss(NOON + MINUTE)
+        with pytest.raises(JobNotFound, match=r"It had failed \(vendor says 'failed'\), which the wait bore"):
+            follow.miss(NOON + 6 * MINUTE)
+
+
+class TestFailedGraceOfSelections:
+    @pytest.fixture
+    def make(self, log: Log) -> Callable[..., FollowSelection]:
+        def make(**more: Any) -> FollowSelection:
+            selection = Selection((("dataset_id", "7"),), NOON, NOON + 60 * MINUTE, **more)
+            given = {"conn_id": "conn", "began": NOON, "grace": 300, "log": log, "failed_grace": 600.0}
+            return FollowSelection("Narrative", selection, **given)
+
+        return make
+
+    def test_it_is_done_when_no_failure_is_borne_any_more(
+        self, make: Callable[..., FollowSelection], log: Log
+    ) -> None:
+        follow = make()
+        later = replace(ENDED, id="n-2", ended_at=NOON + 2 * MINUTE)
+        good = replace(ENDED, id="n-3", state=JobState.SUCCEEDED)
+        assert not follow.see([ENDED, later, good], NOON + 3 * MINUTE)
+        assert follow.next_look == NOON + 12 * MINUTE
+        assert not follow.see([ENDED, later, good], NOON + 11 * MINUTE)
+        assert follow.see([ENDED, later, good], NOON + 12 * MINUTE)
+        assert [line for line in log.lines if "n-1" in line] == [
+            TestFailedGrace.TOLD,
+            "Narrative job n-1 has not been resumed in time: its failure counts now",
+        ]
+
+    def test_a_failure_without_an_end_is_borne_once(self, make: Callable[..., FollowSelection]) -> None:
+        follow = make()
+        endless = replace(ENDED, ended_at=None)
+        other = replace(JOB, id="n-2")
+        for minute in (0, 9, 10, 15, 25):
+            assert not follow.see([endless, other], NOON + minute * MINUTE)
+        assert follow.see([endless, replace(other, state=JobState.SUCCEEDED)], NOON + 26 * MINUTE)
+
+    def test_one_that_is_resumed_is_waited_for(self, make: Callable[..., FollowSelection], log: Log) -> None:
+        follow = make()
+        follow.see([ENDED], NOON)
+        assert not follow.see([JOB], NOON + MINUTE)
+        assert follow.next_look is None
+        assert log.lines[1:] == [
+            "Narrative job n-1 has been resumed at the vendor: the wait goes on",
+            "Narrative job n-1 is running (vendor says 'running')",
+        ]
+        assert follow.see([replace(ENDED, state=JobState.SUCCEEDED)], NOON + 20 * MINUTE)
+
+    def test_one_that_took_its_place_ends_it(self, make: Callable[..., FollowSelection]) -> None:
+        follow = make(latest_only=True)
+        follow.see([ENDED], NOON)
+        assert follow.see([replace(ENDED, id="n-2", state=JobState.SUCCEEDED)], NOON + MINUTE)
+
+    def test_a_timeout_tells_of_each(self, make: Callable[..., FollowSelection]) -> None:
+        follow = make()
+        follow.see([ENDED, replace(JOB, id="n-2")], NOON)
+        report = follow.report(NOON + MINUTE)
+        assert (
+            "had not ended for good after 1 minute. Of at least 1 jobs, these were seen: n-1 failed" in report
+        )
+        assert "which the wait bore until 2026-03-01T12:10:00+00:00, n-2 running, last read at" in report
+
+
 Runner = Callable[[Callable[[], Any]], Outcome]
 MODES: dict[str, tuple[Runner, dict[str, Any]]] = {
     "poke": (run_in_worker, {}),

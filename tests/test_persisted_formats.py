@@ -108,7 +108,15 @@ class TestTriggers:
     @pytest.mark.parametrize("kept", [JOB_TRIGGER_AS_KEPT, SELECTION_TRIGGER_AS_KEPT])
     def test_an_argument_of_a_newer_release_is_left_out(self, kept: tuple[str, dict[str, Any]]) -> None:
         trigger_class = IngestJobTrigger if "job_ids" in kept[1] else JobSelectionTrigger
-        assert trigger_class(**deepcopy(kept[1]), failed_grace=600).serialize() == kept
+        assert trigger_class(**deepcopy(kept[1]), max_failures=3).serialize() == kept
+
+    @pytest.mark.parametrize("kept", [JOB_TRIGGER_AS_KEPT, SELECTION_TRIGGER_AS_KEPT])
+    def test_what_few_tasks_use_is_kept_for_those_alone(self, kept: tuple[str, dict[str, Any]]) -> None:
+        trigger_class = IngestJobTrigger if "job_ids" in kept[1] else JobSelectionTrigger
+        patient = trigger_class(**deepcopy(kept[1]), failed_grace=600.0)
+        assert patient.serialize() == (kept[0], {**kept[1], "failed_grace": 600.0})
+        assert revived(patient).serialize() == patient.serialize()
+        assert trigger_class(**deepcopy(kept[1]), failed_grace=0.0).serialize() == kept
 
     def test_arguments_that_an_older_release_did_not_write_have_their_defaults(self) -> None:
         path, kept = deepcopy(JOB_TRIGGER_AS_KEPT)

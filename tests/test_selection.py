@@ -167,6 +167,19 @@ class TestDone:
         assert due is not None
         assert patient.is_done(picked, due)
 
+    def test_a_failure_that_is_borne_holds_it_up(self) -> None:
+        failed = job("b", state=JobState.FAILED)
+        borne_until = START + 60 * SECOND
+        assert selection().next_look([job(), failed], START, 300, borne_until) == borne_until
+        assert not selection().is_done([job(), failed], borne_until - timedelta(microseconds=1), borne_until)
+        assert selection().is_done([job(), failed], borne_until, borne_until)
+
+    def test_settle_may_last_longer_than_that(self) -> None:
+        patient, failed = selection(settle=60.0), job(state=JobState.FAILED)
+        done_at = START + 61 * SECOND
+        assert patient.next_look([failed], START, 300, START + 30 * SECOND) == done_at
+        assert not patient.is_done([failed], done_at - SECOND, START + 30 * SECOND)
+
     def test_while_jobs_run_only_news_can_change_anything(self) -> None:
         running = job(state=JobState.RUNNING, ended_at=None)
         assert selection().next_look([running], START, 300) is None

@@ -26,8 +26,8 @@ from support.vendors import CANCELLING_VENDORS, VENDORS
 NEWEST = "3.3."
 #: What older versions take and the newest does not any more.
 GONE = {"task_concurrency"}
-#: What a vendor's class gives its base itself.
-FROM_VENDOR = {"filters"}
+#: What a vendor's class gives its base itself: all of them, or those whose vendor has such a thing.
+FROM_VENDOR = {"filters", "failed_grace"}
 VENDOR_CLASSES = [
     *(case.sensor for case in VENDORS),
     *(case.list_operator for case in VENDORS),
@@ -71,6 +71,10 @@ def test_what_airflow_takes_is_listed(task_class: type[Any], listed: set[str]) -
 )
 def test_what_our_bases_take_is_listed(task_class: type[Any], listed: set[str]) -> None:
     assert arguments_of(task_class) - FROM_VENDOR == listed
+
+
+def test_jobs_are_resumed_only_where_the_vendor_documents_it() -> None:
+    assert [case.name for case in VENDORS if "failed_grace" in arguments_of(case.sensor)] == ["amperity"]
 
 
 @pytest.mark.parametrize("task_class", VENDOR_CLASSES)

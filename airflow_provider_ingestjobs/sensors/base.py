@@ -91,6 +91,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         the job is fine, else ``False`` or what is wrong with it.
     :param missing_grace: how long the vendor may not know the job (yet). In ``reschedule`` mode it counts
         from the first look, as what was seen is not kept between two looks.
+    :param failed_grace: how long after its end a job that has failed may still be resumed at the vendor; from
+        the sensors of vendors that document such a thing.
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that.
     :param include_raw: keep the vendor's whole record in what is returned.
@@ -118,6 +120,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         checks: Mapping[str, float | str] | None = None,
         check: Callable[[Job], bool | str] | None = None,
         missing_grace: timedelta | float = MISSING_GRACE,
+        failed_grace: timedelta | float = 0.0,
         cancel_on_kill: bool = False,
         include_raw: bool = False,
         **kwargs: Unpack[SensorArguments],
@@ -136,6 +139,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.checks = check_checks(checks or {}, self.hook_class.vendor)
         self.check = check
         self.missing_grace = to_seconds("missing_grace", missing_grace)
+        failed_grace = to_seconds("failed_grace", failed_grace)
+        # A failure that is expected is a true end.
+        self.failed_grace = 0.0 if JobState.FAILED in self.expected_states else failed_grace
         self.cancel_on_kill = cancel_on_kill
         self.include_raw = include_raw
         if cancel_on_kill and not self.hook_class.vendor.cancels:
@@ -280,7 +286,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
         started_at, timeout = clock.now(), timedelta(seconds=self.timeout)
-        arguments = self.trigger_arguments(started_at, timeout, self.poke_interval, self.missing_grace)
+        arguments = self.trigger_arguments(
+            started_at, timeout, self.poke_interval, self.missing_grace, self.failed_grace
+        )
         if self.exponential_backoff:
             arguments["max_poll_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
         if self.cancel_on_kill:
@@ -317,17 +325,27 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             arguments = self._follow_arguments(began)
             self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
         try:
-            jobs = self.hook.select_jobs([selection])[selection]
-            return jobs if self._follow_selection.see(jobs, clock.now()) else None
+            found = self.hook.select_jobs([selection])[selection]
         except VendorUnavailable as error:
             self._follow_selection.note_trouble(error)
             return None
+        now = clock.now()
+        jobs = [self.with_reason(job, self._follow_selection, now) for job in found]
+        try:
+            return jobs if self._follow_selection.see(jobs, now) else None
         except JobNotFound as error:
             self._skip_instead(error)
             raise
 
     def _follow_arguments(self, began: datetime) -> dict[str, Any]:
-        return {"conn_id": self.conn_id, "began": began, "grace": self.missing_grace, "log": self.log}
+        return {
+            "conn_id": self.conn_id,
+            "began": began,
+            "grace": self.missing_grace,
+            "log": self.log,
+            "failed_grace": self.failed_grace,
+            "is_kept": not self.reschedule,
+        }
 
     def _report_timeout(self) -> str:
         follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]

@@ -48,6 +48,7 @@ class VendorTrigger(BaseTrigger):
     :param max_poll_interval: what ``poll_interval`` may grow to while nothing changes; ``None``: it does not.
     :param missing_grace: seconds in which the vendor may not know a job (yet, or for a while).
     :param hook_params: further arguments of the hook, such as a Polaris project.
+    :param failed_grace: seconds for which a job that has failed may still be resumed at the vendor.
     :param unknown: what another release has written.
     """
 
@@ -62,6 +63,7 @@ class VendorTrigger(BaseTrigger):
         max_poll_interval: float | None = None,
         missing_grace: float = 300.0,
         hook_params: Mapping[str, Any] | None = None,
+        failed_grace: float = 0.0,
         **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
@@ -73,6 +75,7 @@ class VendorTrigger(BaseTrigger):
         self.max_poll_interval = max_poll_interval
         self.missing_grace = missing_grace
         self.hook_params = dict(hook_params or {})
+        self.failed_grace = failed_grace
         self._unknown = ", ".join(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -86,6 +89,8 @@ class VendorTrigger(BaseTrigger):
             "max_poll_interval": self.max_poll_interval,
             "missing_grace": self.missing_grace,
             "hook_params": self.hook_params,
+            # Only where it is used: releases that do not know it log that they leave it out.
+            **({"failed_grace": self.failed_grace} if self.failed_grace else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -116,10 +121,6 @@ class VendorTrigger(BaseTrigger):
         """Return how long the wait has lasted, in seconds; also of one that another triggerer began."""
         return clock.time() - datetime.fromisoformat(self.started_at).timestamp()
 
-    def seconds_left(self) -> float:
-        """Return how long the wait may still last, in seconds."""
-        return datetime.fromisoformat(self.deadline).timestamp() - clock.time()
-
     @property
     def _hook_class(self) -> type[IngestJobHook]:
         return hook_class_from(self.hook)
@@ -134,6 +135,7 @@ class VendorTrigger(BaseTrigger):
             "began": datetime.fromisoformat(self.started_at),
             "grace": self.missing_grace,
             "log": self.log,
+            "failed_grace": self.failed_grace,
         }
 
 

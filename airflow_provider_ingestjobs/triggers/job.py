@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_ingestjobs import clock
@@ -70,12 +71,19 @@ class IngestJobTrigger(VendorTrigger):
         logs_end = len(self.job_ids) > 1
         vendor = self._hook_class.vendor.name
         follow = FollowJob(vendor, job_id, logs_end=logs_end, **self._follow_arguments())
+        deadline = datetime.fromisoformat(self.deadline)
         async with self._watch.join(job_id, self.poll_interval, self.max_poll_interval) as wait:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.seconds_left()):
-                    while True:
-                        if (ended := _take(follow, await wait.next_update(), wait)) is not None:
-                            return ended
+            while (now := clock.now()) < deadline:
+                pause = min(follow.next_look or deadline, deadline) - now
+                try:
+                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
+                        update = await wait.next_update()
+                except TimeoutError:
+                    follow.next_look = None
+                    wait.look_now()
+                    continue
+                if (ended := _take(follow, update, wait)) is not None:
+                    return ended
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()

@@ -90,10 +90,11 @@ class TestStates:
 
 
 class TestDurations:
+    @pytest.mark.parametrize("name", ["missing_grace", "failed_grace"])
     @pytest.mark.parametrize("value", [-1, "soon", None, True, float("inf"), timedelta(-1)])
-    def test_bad_grace(self, value: Any) -> None:
-        with pytest.raises(InvalidInput, match="missing_grace="):
-            AMPERITY.sensor(task_id="wait", job_id="1", missing_grace=value)
+    def test_bad_grace(self, name: str, value: Any) -> None:
+        with pytest.raises(InvalidInput, match=f"{name}="):
+            AMPERITY.sensor(task_id="wait", job_id="1", **{name: value})
 
     def test_as_the_trigger_gets_them(self, connections: Connections) -> None:
         connections.add("amperity")
@@ -103,12 +104,14 @@ class TestDurations:
             deferrable=True,
             poke_interval=timedelta(minutes=2),
             missing_grace=timedelta(minutes=1),
+            failed_grace=timedelta(hours=2),
             exponential_backoff=True,
             max_wait=timedelta(minutes=10),
         )
         arguments = defer(sensor).serialize()[1]
         assert arguments["poll_interval"] == 120
         assert arguments["missing_grace"] == 60
+        assert arguments["failed_grace"] == 7200
         assert arguments["max_poll_interval"] == 600
 
 

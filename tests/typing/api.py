@@ -74,6 +74,7 @@ def sensors(upstream: BaseOperator) -> None:
         checks={"max_error_ratio": 0.01, "min_rows": 1},
         check=lambda job: job.rows.read != 0 or "it is empty",
         missing_grace=timedelta(minutes=1),
+        failed_grace=timedelta(hours=2),
         cancel_on_kill=False,
         include_raw=True,
         retries=3,
@@ -89,6 +90,7 @@ def sensors(upstream: BaseOperator) -> None:
     assert_type(amperity.hook.get_workflow("wf-1", verbose=True), dict[str, Any])
     assert_type(amperity.expected_states, frozenset[JobState])
     assert_type(amperity.missing_grace, float)
+    assert_type(amperity.failed_grace, float)
 
     adverity = AdverityJobSensor(
         task_id="adverity", adverity_conn_id="adverity_default", datastream_id=[221, 222], mode="reschedule"
@@ -133,6 +135,8 @@ def sensors_refuse() -> None:
     AmperityJobSensor(task_id="wait", job_ids="isj-1")  # type: ignore[call-arg]  # it is called job_id
     AmperityJobSensor(task_id="wait", datastream_id=1)  # type: ignore[call-arg]  # another vendor's
     AdverityJobSensor(task_id="wait", amperity_conn_id="x")  # type: ignore[call-arg]  # another vendor's
+    AdverityJobSensor(task_id="wait", failed_grace=60)  # type: ignore[call-arg]  # nothing is resumed there
+    AmperityJobSensor(task_id="wait", failed_grace="an hour")  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id=4711)  # type: ignore[arg-type]  # ids are text
     AmperityJobSensor(task_id="wait", job_id="1", min_jobs="2")  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", settle="a minute")  # type: ignore[arg-type]
