@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
-from airflow_provider_ingestjobs.triggers.watch import Subscription
+from airflow_provider_ingestjobs.triggers.subscription import Subscription
 
 #: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"

@@ -26,8 +26,9 @@ from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers import watch as watch_module
 from airflow_provider_ingestjobs.triggers.backoff import JITTER
 from airflow_provider_ingestjobs.triggers.poll import Update
+from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.threads import in_thread
-from airflow_provider_ingestjobs.triggers.watch import Subscription, Watch, watch_for
+from airflow_provider_ingestjobs.triggers.watch import Watch, watch_for
 from support.task_runs import in_time, until
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
