@@ -82,12 +82,12 @@ class IngestJobTrigger(VendorTrigger):
                     follow.next_look = None
                     wait.look_now()
                     continue
-                if (ended := _take(follow, update, wait)) is not None:
+                if (ended := await _take(follow, update, wait)) is not None:
                     return ended
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()
-                    if (ended := _take(follow, await wait.next_update(), wait)) is not None:
+                    if (ended := await _take(follow, await wait.next_update(), wait)) is not None:
                         return ended
             raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
@@ -104,15 +104,19 @@ class IngestJobTrigger(VendorTrigger):
             self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
 
 
-def _take(follow: FollowJob, update: Update, wait: Subscription) -> Job | None:
+async def _take(follow: FollowJob, update: Update, wait: Subscription) -> Job | None:
     """Return the job once it has ended."""
     if update.error is not None:
         raise own_error(update.error)
     now = clock.now()
     if update.missing:
         follow.miss(now)
-    elif update.job is not None and follow.see(update.job, wait.read_at or now):
-        return update.job
+    elif update.job is not None:
+        job, read_at = update.job, wait.read_at or now
+        if follow.begins_to_bear(job, read_at):
+            job = await wait.add_details(job)
+        if follow.see(job, read_at):
+            return job
     if update.trouble is not None:
         follow.note_trouble(update.trouble)
     return None

@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.poll import Update
+from airflow_provider_ingestjobs.triggers.subscription import Subscription
 
 
 class JobSelectionTrigger(VendorTrigger):
@@ -53,22 +54,27 @@ class JobSelectionTrigger(VendorTrigger):
                     follow.next_look = None
                     wait.look_now()
                     continue
-                if (jobs := _take(follow, update)) is not None:
+                if (jobs := await _take(follow, update, wait)) is not None:
                     return jobs
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK_TIMEOUT):
                     wait.look_now()
-                    if (jobs := _take(follow, await wait.next_update())) is not None:
+                    if (jobs := await _take(follow, await wait.next_update(), wait)) is not None:
                         return jobs
             raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
 
-def _take(follow: FollowSelection, update: Update) -> Sequence[Job] | None:
+async def _take(follow: FollowSelection, update: Update, wait: Subscription) -> Sequence[Job] | None:
     """Return the jobs once they are all there and have ended."""
     if update.error is not None:
         raise own_error(update.error)
-    if update.jobs is not None and follow.see(update.jobs, clock.now()):
-        return update.jobs
+    if update.jobs is not None:
+        now = clock.now()
+        news = [job for job in update.jobs if follow.begins_to_bear(job, now)]
+        detailed = {job.id: job for job in await asyncio.gather(*map(wait.add_details, news))}
+        jobs = [detailed.get(job.id, job) for job in update.jobs]
+        if follow.see(jobs, now):
+            return jobs
     if update.trouble is not None:
         follow.note_trouble(update.trouble)
     return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_ingestjobs.errors import VendorUnavailable
+    from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.triggers.watch import Watch
 
 
@@ -63,6 +64,13 @@ class Subscription:
         update, self._pending = self._pending, None
         assert update is not None  # noqa: S101 - set before the future is
         return update
+
+    async def add_details(self, job: Job) -> Job:
+        """Return an ended job with details that take a further request, if that can be had soon.
+
+        :param job: the job.
+        """
+        return await self._watch.add_details(job)
 
     def look_now(self) -> None:
         """Have the target read soon, whatever the interval, and its state told even if it has not changed."""

@@ -56,6 +56,9 @@ MIN_INTERVAL = 0.1
 MAX_CONNECTION_AGE = 300.0
 #: Updates handed out before the event loop has a turn. Each may be a line in its task's log, and an event.
 UPDATES_PER_TURN = 50
+#: The most reads of a failed job's details at once on a connection, and how long one may take, in seconds.
+MAX_DETAIL_READS = 4
+MAX_DETAIL_SECONDS = 10.0
 
 
 class Watch:
@@ -73,6 +76,7 @@ class Watch:
         self._conn_id = conn_id
         self._hook_params = dict(hook_params)
         self._threads = poll_threads()
+        self._detail_threads = asyncio.Semaphore(MAX_DETAIL_READS)
         self._subscriptions: dict[Target, list[Subscription]] = {}
         self._intervals: Counter[tuple[float, float]] = Counter()
         self._quiet_polls = 0
@@ -156,6 +160,19 @@ class Watch:
         """
         found = self._state.seen_at.get(target) if isinstance(target, str) else self._picked_at.get(target)
         return None if found is None else datetime.fromtimestamp(found, UTC)
+
+    async def add_details(self, job: Job) -> Job:
+        """Return an ended job with details that take a further request; without them, if that takes too long.
+
+        :param job: the job.
+        """
+        if self._hook is None:
+            return job
+        try:
+            async with asyncio.timeout(MAX_DETAIL_SECONDS):
+                return await in_thread(partial(self._hook.add_details, job), self._detail_threads)
+        except (TimeoutError, VendorUnavailable):
+            return job
 
     # ------------------------------------------------------------------ the loop
 

@@ -117,7 +117,15 @@ class TestById:
         outcome = wait(job_id=job_id, failed_grace=SHORT)
         assert type(outcome.error) is JobFailed
         assert "The vendor says: No such bucket" in str(outcome.error)
-        assert BORNE in logs.text
+        assert f"The vendor says: No such bucket. {BORNE}" in logs.text
+
+    def test_it_is_borne_though_nobody_can_say_why_it_failed(
+        self, sandbox: Sandbox, wait: Wait, logs: Logs, one_try: None
+    ) -> None:
+        job_id = sandbox.add_job("amperity", timeline=[(0, "failed")])
+        sandbox.add_fault(Fault(vendor="amperity", path="workflow", status=500, times=None))
+        with resume(sandbox, job_id, logs):
+            assert wait(job_id=job_id, failed_grace=LONG).value["state"] == "succeeded"
 
     def test_one_that_failed_longer_ago_has_failed(self, sandbox: Sandbox, wait: Wait, logs: Logs) -> None:
         job_id = sandbox.add_job("amperity", timeline=[(-90, "running"), (-60, "failed")])
@@ -200,11 +208,13 @@ class TestSelections:
         assert [job["state"] for job in outcome.value] == ["succeeded", "succeeded"]
 
     def test_it_is_done_when_that_time_is_over(self, sandbox: Sandbox, wait: Wait, logs: Logs) -> None:
-        failed = sandbox.add_job("amperity", timeline=[(0, "failed")], fields=FEED, starts="first_read")
+        failed = sandbox.add_job(
+            "amperity", timeline=[(0, "failed")], fields=FEED, starts="first_read", failure="No such bucket"
+        )
         outcome = wait(feed_id="df-1", failed_grace=SHORT)
         assert type(outcome.error) is JobFailed
         assert failed in str(outcome.error)
-        assert BORNE in logs.text
+        assert f"The vendor says: No such bucket. {BORNE}" in logs.text
 
     def test_the_timeout_says_what_was_borne(self, sandbox: Sandbox, wait: Wait) -> None:
         failed = sandbox.add_job("amperity", timeline=[(0, "failed")], fields=FEED)
