@@ -42,13 +42,13 @@ def is_empty(value: Any) -> bool:
 def check_job_id(value: object) -> str:
     """Return a job id that fits into a vendor's address.
 
-    :param value: the id; a number, as an upstream task's XCom may hold it, becomes text.
+    :param value: the id; a whole number, as Adverity's are, becomes text.
     :raises InvalidInput: if it is empty, no id, or has a character that no vendor's id has.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value}"')
+        raise InvalidInput("job_id", value, "give the vendor's id as text, or as a whole number")
     if not value.strip():
         raise InvalidInput(
             "job_id", value, "it is empty: was the template or the upstream task's XCom empty?"
@@ -71,10 +71,8 @@ def check_given_job_id(value: Any) -> Any:
     """
     if is_template(value):
         return value
-    if isinstance(value, str):
+    if value is None or isinstance(value, str | int | float | bytes | list | tuple | dict | set):
         return check_job_id(value)
-    if value is None or isinstance(value, int | float | bytes | list | tuple | dict | set):
-        raise InvalidInput("job_id", value, f'write the id as text, such as job_id="{value!s}"')
     return value
 
 

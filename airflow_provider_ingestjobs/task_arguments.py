@@ -107,7 +107,7 @@ class SensorArguments(TaskArguments, total=False):
 class WaitArguments(SensorArguments, total=False):
     """What all vendors' sensors take, see ``IngestJobSensor``."""
 
-    job_id: TemplatedTexts | None
+    job_id: TemplatedNumbers | None
     started_from: TemplatedMoment | None
     started_to: TemplatedMoment | None
     look_back: timedelta | float
@@ -126,7 +126,7 @@ class WaitArguments(SensorArguments, total=False):
 class CancelArguments(TaskArguments, total=False):
     """What all vendors' cancel operators take, see ``CancelJobOperator``."""
 
-    job_id: Required[TemplatedText]
+    job_id: Required[TemplatedNumber]
     wait_for_termination: bool
     deferrable: bool
     poll_interval: timedelta | float

@@ -231,7 +231,7 @@ class TestJobIds:
 
     @pytest.mark.parametrize("job_id", [None, True, 1.5, b"4711", ["4711"], {"id": 1}])
     def test_not_text(self, job_id: object) -> None:
-        with pytest.raises(InvalidInput, match=r"job_id=.*write the id as text"):
+        with pytest.raises(InvalidInput, match=r"job_id=.*give the vendor's id as text"):
             check_job_id(job_id)
 
     def test_too_long_is_refused_and_shown_in_part(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-    from airflow_provider_ingestjobs.task_arguments import TaskArguments, TemplatedText
+    from airflow_provider_ingestjobs.task_arguments import TaskArguments, TemplatedNumber
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -56,7 +56,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     def __init__(
         self,
         *,
-        job_id: TemplatedText,
+        job_id: TemplatedNumber,
         wait_for_termination: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: timedelta | float = 30.0,

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-    from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedTexts
+    from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedNumbers
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -107,7 +107,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def __init__(
         self,
         *,
-        job_id: TemplatedTexts | None = None,
+        job_id: TemplatedNumbers | None = None,
         filters: Mapping[str, Any] | None = None,
         started_from: TemplatedMoment | None = None,
         started_to: TemplatedMoment | None = None,

@@ -277,7 +277,7 @@ class TestArguments:
         assert ("project_id" in operator.template_fields) == (case is POLARIS)
 
     @each_vendor
-    @pytest.mark.parametrize("job_id", ["", " ", "a/b", "a?b", None, 4711, ["1"]])
+    @pytest.mark.parametrize("job_id", ["", " ", "a/b", "a?b", None, 1.5, ["1"]])
     def test_bad_ids_are_refused_when_the_dag_is_read(self, case: VendorCase, job_id: Any) -> None:
         with pytest.raises(InvalidInput, match="job_id="):
             case.cancel_operator(task_id="stop", job_id=job_id)

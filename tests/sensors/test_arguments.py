@@ -30,8 +30,8 @@ class TestJobId:
         assert str(caught.value).startswith(f"job_id={job_id!r} cannot be used: ")
 
     @each_vendor
-    @pytest.mark.parametrize("job_id", [None, 4711, 1.5, b"1", {"id": 1}, True])
-    def test_what_is_no_text(self, case: VendorCase, job_id: Any) -> None:
+    @pytest.mark.parametrize("job_id", [None, 1.5, b"1", {"id": 1}, True, -1.0, [None]])
+    def test_what_is_no_id(self, case: VendorCase, job_id: Any) -> None:
         with pytest.raises(InvalidInput, match="job_id="):
             case.sensor(task_id="wait", job_id=job_id)
 
@@ -44,6 +44,19 @@ class TestJobId:
             with pytest.raises(InvalidInput, match="job_id"):
                 sensor.execute({"ti": TaskInstance(), "dag_run": None})
         assert sandbox.requests() == []
+
+    @each_vendor
+    @pytest.mark.parametrize("job_id", [4711, [4711, 4712]])
+    def test_a_number_is_an_id(
+        self, case: VendorCase, job_id: Any, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add(case.name)
+        for number in (4711, 4712):
+            sandbox.add_job(case.name, number, [(0, case.words[JobState.SUCCEEDED])])
+        # As a task that is mapped over numbers is made when it runs.
+        value = run_in_worker(lambda: case.sensor(task_id="wait", job_id=job_id)).value
+        jobs = value if isinstance(value, list) else [value]
+        assert [job["id"] for job in jobs] == ["4711", "4712"][: len(jobs)]
 
     @each_vendor
     def test_a_number_from_upstream_is_an_id(

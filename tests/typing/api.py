@@ -137,11 +137,11 @@ def sensors_refuse() -> None:
     AdverityJobSensor(task_id="wait", amperity_conn_id="x")  # type: ignore[call-arg]  # another vendor's
     AdverityJobSensor(task_id="wait", failed_grace=60)  # type: ignore[call-arg]  # nothing is resumed there
     AmperityJobSensor(task_id="wait", failed_grace="an hour")  # type: ignore[arg-type]
-    AmperityJobSensor(task_id="wait", job_id=4711)  # type: ignore[arg-type]  # ids are text
+    AmperityJobSensor(task_id="wait", job_id=47.11)  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", min_jobs="2")  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", settle="a minute")  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", expected_states=3)  # type: ignore[arg-type]
-    AmperityJobSensor(task_id="wait", job_id="1", checks={"min_rows": "1"})  # type: ignore[dict-item]
+    AmperityJobSensor(task_id="wait", job_id="1", checks={"min_rows": [1]})  # type: ignore[dict-item]
     AmperityJobSensor(task_id="wait", job_id="1", check=lambda: True)  # type: ignore[misc, arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", started_from=3)  # type: ignore[arg-type]
     AmperityJobSensor(task_id="wait", job_id="1", retries="3")  # type: ignore[arg-type]  # Airflow's own
