@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -56,6 +57,8 @@ def check_checks(checks: Mapping[str, Any], vendor: Vendor) -> dict[str, float |
     :raises InvalidInput: for a check that does not exist, has no sensible limit, or needs a count that the
         vendor does not give.
     """
+    if not isinstance(checks, Mapping):
+        raise InvalidInput("checks", checks, 'give limits by check, such as {"min_rows": 1}')
     return {name: _check_limit(name, limit, vendor) for name, limit in checks.items()}
 
 
@@ -78,18 +81,34 @@ def failed_checks(job: Job, checks: Mapping[str, float | str], vendor: Vendor) -
     return [sentence for sentence in found if sentence]
 
 
+def check_function(check: Any) -> Any:
+    """Return a task's own check, if it can be one.
+
+    :param check: a function that takes a job, or ``None``.
+    :raises InvalidInput: if it cannot be called, or only with ``await``.
+    """
+    if check is not None and (not callable(check) or iscoroutinefunction(check)):
+        raise InvalidInput("check", check, "give a function (not an async one) that takes a Job")
+    return check
+
+
 def failed_check(job: Job, check: Callable[[Job], Any]) -> list[str]:
     """Return what a user's function finds wrong with a job.
 
     :param job: the ended job.
-    :param check: returns ``True`` if the job is fine, else ``False`` or what is wrong with it.
+    :param check: returns ``True`` if the job is fine, else ``False``, nothing, or what is wrong with it.
+    :raises InvalidInput: if it returns anything else: a list of problems must not pass for ``True``.
     """
     verdict = check(job)
-    if isinstance(verdict, str) and verdict:
-        return [verdict]
-    if verdict is not None and not isinstance(verdict, str) and bool(verdict):
+    name = getattr(check, "__name__", "check")
+    if verdict is True:
         return []
-    return [f"{getattr(check, '__name__', 'check')}() returned {verdict!r}"]
+    if verdict is False or verdict is None or isinstance(verdict, str):
+        return [verdict or f"{name}() returned {verdict!r}"]
+    if iscoroutine(verdict):
+        # Python would warn of it later, where nobody knows what it is about.
+        verdict.close()
+    raise InvalidInput("check", verdict, f"let {name}() return True, or a text that says what is wrong")
 
 
 def _check_limit(name: str, limit: Any, vendor: Vendor) -> float | str:

@@ -305,6 +305,36 @@ class TestCallable:
             assert isinstance(outcome.error, JobCheckFailed)
             assert str(outcome.error) == f"Narrative job {job_id}: {said}"
 
+    @pytest.mark.parametrize("verdict", [[], ["too few columns"], {}, 0, 1, object()])
+    def test_any_other_answer_is_an_error_and_no_skip(
+        self, sandbox: Sandbox, wait: Callable[..., Outcome], verdict: Any
+    ) -> None:
+        def looks_right(job: Job) -> Any:
+            return verdict
+
+        outcome = wait(NARRATIVE, job_id=ended(sandbox, NARRATIVE), check=looks_right, soft_fail=True)
+        assert isinstance(outcome.error, InvalidInput)
+        assert "let looks_right() return True, or a text that says what is wrong" in str(outcome.error)
+
+    def test_neither_is_what_has_to_be_awaited(self, sandbox: Sandbox, wait: Callable[..., Outcome]) -> None:
+        async def right(job: Job) -> bool:
+            return True
+
+        with pytest.raises(InvalidInput, match="not an async one"):
+            NARRATIVE.sensor(task_id="wait", job_id="1", check=right)
+        outcome = wait(NARRATIVE, job_id=ended(sandbox, NARRATIVE), check=lambda job: right(replace(job)))
+        assert isinstance(outcome.error, InvalidInput)
+
+    @pytest.mark.parametrize("check", ["looks_right", True, ["min_rows"], 1])
+    def test_what_cannot_be_called_is_refused_in_the_dag(self, check: Any) -> None:
+        with pytest.raises(InvalidInput, match="check="):
+            NARRATIVE.sensor(task_id="wait", job_id="1", check=check)
+
+    @pytest.mark.parametrize("checks", [["min_rows"], "min_rows", 1])
+    def test_limits_are_a_dict(self, checks: Any) -> None:
+        with pytest.raises(InvalidInput, match="give limits by check"):
+            AMPERITY.sensor(task_id="wait", job_id="1", checks=checks)
+
     def test_what_it_raises_is_the_task_s_error(self, sandbox: Sandbox, wait: Callable[..., Outcome]) -> None:
         def broken(job: Job) -> bool:
             return bool(job.details["no such thing"])

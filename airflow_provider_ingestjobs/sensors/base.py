@@ -32,7 +32,7 @@ from airflow_provider_ingestjobs.arguments import (
     to_utc,
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
-from airflow_provider_ingestjobs.checks import check_checks, failed_check, failed_checks
+from airflow_provider_ingestjobs.checks import check_checks, check_function, failed_check, failed_checks
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
@@ -137,7 +137,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.deferrable = deferrable
         self.expected_states = to_end_states("expected_states", expected_states)
         self.checks = check_checks(checks or {}, self.hook_class.vendor)
-        self.check = check
+        self.check = check_function(check)
         self.missing_grace = to_seconds("missing_grace", missing_grace)
         failed_grace = to_seconds("failed_grace", failed_grace)
         # A failure that is expected is a true end.
