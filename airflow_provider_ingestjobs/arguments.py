@@ -76,6 +76,41 @@ def check_given_job_id(value: Any) -> Any:
     return value
 
 
+def check_target(job_id: Any, filters: Mapping[str, Any], known: Collection[str]) -> Any:
+    """Return what a wait's ``job_id`` is, as early as possible; ``None`` where filters select the jobs.
+
+    :param job_id: as the DAG's author gave it: one id or several.
+    :param filters: values by filter; ``None`` for one that was not given.
+    :param known: the filters that the vendor has.
+    :raises InvalidInput: for both, for neither, and for ids or filters that cannot be such.
+    """
+    chosen = {name: value for name, value in filters.items() if value is not None}
+    if job_id is None:
+        if not check_filters(chosen, known):
+            raise InvalidInput("job_id", None, f"give job_id, or select jobs by {', '.join(known)}")
+        return None
+    if chosen:
+        raise InvalidInput("job_id", job_id, f"give either job_id or {', '.join(chosen)}, not both")
+    if isinstance(job_id, list | tuple):
+        if not job_id:
+            raise InvalidInput("job_id", job_id, "it is empty: give at least one id")
+        return [check_given_job_id(one) for one in job_id]
+    return check_given_job_id(job_id)
+
+
+def check_job_ids(given: Any) -> list[str]:
+    """Return the ids of a wait's ``job_id`` when the task runs.
+
+    :param given: one id or several, as rendered.
+    :raises InvalidInput: for what is no id, or none at all.
+    """
+    if not isinstance(given, list | tuple | set):
+        return [check_job_id(given)]
+    if not given:
+        raise InvalidInput("job_id", given, "it is empty: was the upstream task's result empty?")
+    return [check_job_id(job_id) for job_id in given]
+
+
 def check_path_part(field_name: str, value: object) -> str:
     """Return an id percent-encoded, as one part of a vendor's address.
 

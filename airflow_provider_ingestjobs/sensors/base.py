@@ -21,11 +21,10 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_count,
-    check_filters,
-    check_given_job_id,
     check_given_moment,
-    check_job_id,
+    check_job_ids,
     check_rendered,
+    check_target,
     check_window,
     to_end_states,
     to_seconds,
@@ -127,7 +126,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.filters = dict(filters or {})
-        self.job_id = self._check_target(job_id)
+        self.job_id = check_target(job_id, self.filters, self.hook_class.vendor.filters)
         self.started_from = check_given_moment("started_from", started_from)
         self.started_to = check_given_moment("started_to", started_to)
         self.look_back = to_seconds("look_back", look_back)
@@ -228,21 +227,6 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     # ------------------------------------------------------------------ what to wait for
 
-    def _check_target(self, job_id: Any) -> Any:
-        known = self.hook_class.vendor.filters
-        chosen = {name: value for name, value in self.filters.items() if value is not None}
-        if job_id is None:
-            if not check_filters(chosen, known):
-                raise InvalidInput("job_id", None, f"give job_id, or select jobs by {', '.join(known)}")
-            return None
-        if chosen:
-            raise InvalidInput("job_id", job_id, f"give either job_id or {', '.join(chosen)}, not both")
-        if isinstance(job_id, list | tuple):
-            if not job_id:
-                raise InvalidInput("job_id", job_id, "it is empty: give at least one id")
-            return [check_given_job_id(one) for one in job_id]
-        return check_given_job_id(job_id)
-
     def _target(self, context: Context) -> list[str] | Selection:
         if self.job_id is not None:
             return self._job_ids()
@@ -267,12 +251,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         )
 
     def _job_ids(self) -> list[str]:
-        given: Any = self.job_id
-        if isinstance(given, list | tuple | set):
-            if not given:
-                raise InvalidInput("job_id", given, "it is empty: was the upstream task's result empty?")
-            return [check_job_id(job_id) for job_id in given]
-        return [check_job_id(given)]
+        return check_job_ids(self.job_id)
 
     def _name(self, target: list[str] | Selection) -> str:
         if isinstance(target, Selection):
