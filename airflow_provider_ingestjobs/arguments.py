@@ -7,8 +7,9 @@ Each check takes the argument's name first, so that its error names it, and retu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: The longest id of a job, in characters; vendors' own have about forty.
 MAX_JOB_ID_LENGTH = 256
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 NOT_IN_JOB_IDS = frozenset(" /\\?#%&")
 
 
@@ -32,11 +34,15 @@ def is_template(value: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a value chooses nothing: ``None``, an empty text or an empty collection.
+    """Whether a value chooses nothing: ``None``, an empty text, or a collection with nothing in it.
+
+    The text ``None`` is what a template makes of an upstream result that is not there.
 
     :param value: an argument, as given or as rendered.
     """
-    return value is None or (isinstance(value, str | list | tuple | set | frozenset) and not value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return not value or any(map(is_empty, value))
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
 def check_job_id(value: object) -> str:
@@ -49,10 +55,7 @@ def check_job_id(value: object) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise InvalidInput("job_id", value, "give the vendor's id as text, or as a whole number")
-    if not value.strip():
-        raise InvalidInput(
-            "job_id", value, "it is empty: was the template or the upstream task's XCom empty?"
-        )
+    check_rendered("job_id", value)
     if (
         value in (".", "..")
         or len(value) > MAX_JOB_ID_LENGTH
@@ -140,14 +143,14 @@ def check_filters(filters: Mapping[str, Any], known: Collection[str], prefix: st
 
 
 def check_rendered(name: str, value: Any) -> Any:
-    """Return a filter's value as rendered: what was given must not have turned into "any".
+    """Return an argument's value as rendered: what was given must not have turned into "any".
 
-    :param name: the filter.
+    :param name: the argument.
     :param value: its value when the task runs.
     :raises InvalidInput: if nothing is left of it.
     """
     if is_empty(value):
-        raise InvalidInput(name, value, "it is empty: was the template or the upstream task's XCom empty?")
+        raise InvalidInput(name, value, "it is empty: was the template or the upstream task's result empty?")
     return value
 
 
@@ -215,7 +218,7 @@ def check_given_moment(field_name: str, value: Any) -> Any:
     :param value: the moment, as the DAG's author gave it.
     :raises InvalidInput: as :func:`to_utc` does.
     """
-    if isinstance(value, datetime) or (isinstance(value, str) and not is_template(value)):
+    if isinstance(value, date) or (isinstance(value, str) and not is_template(value)):
         to_utc(field_name, value)
     return value
 
@@ -224,12 +227,17 @@ def to_utc(field_name: str, value: object) -> pendulum.DateTime:
     """Return a moment that a user gave, in UTC.
 
     :param field_name: the argument, for the error.
-    :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it.
+    :param value: an aware datetime, or ISO 8601 text with an offset, as templates render it; a date, such as
+        ``{{ ds }}``, is the start of that day in UTC.
     :raises InvalidInput: if it is not a moment, or has no time zone.
     """
     import pendulum
 
     moment = value
+    if isinstance(moment, str) and _DATE.fullmatch(moment.strip()):
+        moment = f"{moment.strip()}T00:00:00+00:00"
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     if isinstance(moment, str):
         try:
             moment = datetime.fromisoformat(moment.strip())
@@ -242,6 +250,18 @@ def to_utc(field_name: str, value: object) -> pendulum.DateTime:
     if moment.tzinfo is None:
         raise InvalidInput(field_name, value, "it has no time zone: use pendulum.datetime(…) or add +00:00")
     return pendulum.instance(moment).in_timezone("UTC")
+
+
+def check_given_window(started_from: Any, started_to: Any) -> None:
+    """Check a window as early as possible: templates are only known when the task runs.
+
+    :param started_from: its start, as the DAG's author gave it; ``None`` for the default.
+    :param started_to: its end.
+    :raises InvalidInput: as :func:`check_window` does.
+    """
+    ends = [check_given_moment("started_from", started_from), check_given_moment("started_to", started_to)]
+    if all(isinstance(end, date | str) and not is_template(end) for end in ends):
+        check_window(*ends)
 
 
 def check_window(started_from: object, started_to: object) -> tuple[pendulum.DateTime, pendulum.DateTime]:

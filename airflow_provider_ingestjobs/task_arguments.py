@@ -13,7 +13,7 @@ A class of your own passes on what it does not take itself::
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TemplatedText: TypeAlias = "str | XComArg"
 TemplatedTexts: TypeAlias = "str | XComArg | Sequence[str | XComArg]"
 TemplatedNumber: TypeAlias = "int | str | XComArg"
 TemplatedNumbers: TypeAlias = "int | str | XComArg | Sequence[int | str | XComArg]"
-TemplatedMoment: TypeAlias = "datetime | str | XComArg"
+TemplatedMoment: TypeAlias = "date | str | XComArg"
 
 
 class TaskArguments(TypedDict, total=False):

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_count, check_given_job_id, check_job_id, to_seconds
+from airflow_provider_ingestjobs.arguments import (
+    check_count,
+    check_given_job_id,
+    check_job_id,
+    check_rendered,
+    to_seconds,
+)
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
@@ -159,8 +165,8 @@ class ListJobsOperator(VendorTask[H], BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the jobs."""
-        rendered = {name: getattr(self, name) for name in self.filters}
-        jobs = self.hook.list_jobs(**{name: value for name, value in rendered.items() if value is not None})
+        given = [name for name, value in self.filters.items() if value is not None]
+        jobs = self.hook.list_jobs(**{name: check_rendered(name, getattr(self, name)) for name in given})
         found = [job.to_dict(include_raw=self.include_raw) for job in islice(jobs, self.max_jobs + 1)]
         if len(found) > self.max_jobs:
             raise InvalidInput(

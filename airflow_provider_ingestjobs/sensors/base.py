@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_count,
-    check_given_moment,
+    check_given_window,
     check_job_ids,
     check_rendered,
     check_target,
@@ -127,8 +127,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         super().__init__(**kwargs)
         self.filters = dict(filters or {})
         self.job_id = check_target(job_id, self.filters, self.hook_class.vendor.filters)
-        self.started_from = check_given_moment("started_from", started_from)
-        self.started_to = check_given_moment("started_to", started_to)
+        check_given_window(started_from, started_to)
+        self.started_from = started_from
+        self.started_to = started_to
+        moments = {"started_from": started_from, "started_to": started_to}
+        self._given_moments = [name for name, value in moments.items() if value is not None]
         self.look_back = to_seconds("look_back", look_back)
         self.min_jobs = check_count("min_jobs", min_jobs)
         self.settle = to_seconds("settle", settle)
@@ -236,11 +239,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if not filters:
             check_rendered("job_id", None)
         start, end = default_window(context, self.look_back, self.timeout)
-        if self.started_from is not None:
-            start = to_utc("started_from", self.started_from)
-        if self.started_to is not None:
-            end = to_utc("started_to", self.started_to)
-        start, end = check_window(start, end)
+        window = {"started_from": start, "started_to": end}
+        for name in self._given_moments:
+            window[name] = to_utc(name, check_rendered(name, getattr(self, name)))
+        start, end = check_window(**window)
         return Selection(
             filters=freeze_filters(filters),
             started_from=start,

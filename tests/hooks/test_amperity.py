@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -218,6 +218,9 @@ class TestWindows:
             (pendulum.datetime(2026, 1, 31, 12, tz="Europe/Vienna"), "2026-01-31T11:00:00+00:00"),
             ("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00+00:00"),
             (" 2026-01-31T11:00:00Z ", "2026-01-31T11:00:00+00:00"),
+            # What people write as {{ ds }}: the start of that day.
+            ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+            (date(2026, 1, 31), "2026-01-31T00:00:00+00:00"),
         ],
     )
     def test_any_zone(self, hook: AmperityHook, sandbox: Sandbox, given: Any, utc: str) -> None:
@@ -229,7 +232,7 @@ class TestWindows:
         [
             (datetime(2026, 1, 1), "2026-01-02T00:00:00Z", "started_from", "it has no time zone"),
             ("2026-01-01T00:00:00Z", datetime(2026, 1, 2), "started_to", "it has no time zone"),
-            ("2026-01-01", "2026-01-02T00:00:00Z", "started_from", "it has no time zone"),
+            ("2026-01-01T00:00", "2026-01-02T00:00:00Z", "started_from", "it has no time zone"),
             ("yesterday", "2026-01-02T00:00:00Z", "started_from", "write it like"),
             ("", "2026-01-02T00:00:00Z", "started_from", "write it like"),
             ("2026-01-01T00:00:00Z", "", "started_to", "write it like"),

@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.errors import AuthenticationFailed, InvalidInpu
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from support.task_runs import TaskInstance
-from support.vendors import BY_NAME, VENDORS, VendorCase
+from support.vendors import AMPERITY, BY_NAME, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from support.connections import Connections
@@ -124,15 +124,26 @@ class TestAmperity:
     @pytest.mark.parametrize(
         ("start", "end"),
         [
-            ("2026-02-01", "2026-02-02T00:00Z"),
+            ("2026-02-01T00:00", "2026-02-02T00:00Z"),
             ("2026-02-02T00:00Z", "2026-02-01T00:00Z"),
             ("", "2026-02-01T00:00Z"),
+            (None, "2026-02-01T00:00Z"),
         ],
-        ids=["naive", "inverted", "empty"],
+        ids=["naive", "inverted", "empty", "none"],
     )
-    def test_windows_that_cannot_be(self, sandbox: Sandbox, start: str, end: str) -> None:
+    def test_windows_that_cannot_be(self, sandbox: Sandbox, start: str | None, end: str) -> None:
         with pytest.raises(InvalidInput, match="started_"):
             run("amperity", {"start": start}, started_from="{{ start }}", started_to=end)
+        assert sandbox.requests("amperity") == []
+
+    @pytest.mark.parametrize("rendered", [None, "", "None", [], [None], ["df-1", "None"]])
+    def test_a_filter_of_which_nothing_is_left_does_not_list_everything(
+        self, sandbox: Sandbox, rendered: Any
+    ) -> None:
+        operator = AMPERITY.list_operator(task_id="list", feed_id="{{ feed }}")
+        operator.feed_id = rendered
+        with pytest.raises(InvalidInput, match=r"feed_id=.*it is empty"):
+            operator.execute({})
         assert sandbox.requests("amperity") == []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -177,7 +177,19 @@ class TestArguments:
             ({"feed_id": "x", "settle": -1}, "settle"),
             ({"feed_id": "x", "look_back": "1d"}, "look_back"),
             ({"feed_id": "x", "started_from": datetime(2026, 1, 1)}, "started_from.*no time zone"),
-            ({"feed_id": "x", "started_to": "2026-01-01"}, "started_to.*no time zone"),
+            ({"feed_id": "x", "started_to": "2026-01-01T00:00"}, "started_to.*no time zone"),
+            (
+                {
+                    "feed_id": "x",
+                    "started_from": "2026-01-02",
+                    "started_to": datetime(2026, 1, 1, tzinfo=UTC),
+                },
+                "started_to.*must be after",
+            ),
+            ({"feed_id": "x", "started_from": "2026-01-02", "started_to": date(2026, 1, 1)}, "must be after"),
+            ({"feed_id": ["x", None]}, "feed_id.*it is empty"),
+            ({"feed_id": "None"}, "feed_id.*it is empty"),
+            ({"job_id": "None"}, "job_id.*it is empty"),
             ({"feed_id": "x", "started_to": "tomorrow"}, "started_to.*write it like"),
             ({"feed_id": "x", "cancel_on_kill": True}, "cancel_on_kill.*never cancelled"),
             ({"feed_id": "x", "expected_states": ["running"]}, "expected_states"),
@@ -337,14 +349,14 @@ class TestWindow:
     @pytest.mark.parametrize(
         ("start", "end", "said"),
         [
-            ("2026-02-03", "2026-02-04T00:00:00Z", "started_from='2026-02-03'.*no time zone"),
+            ("2026-02-03T00:00", "2026-02-04T00:00:00Z", "started_from='2026-02-03T00:00'.*no time zone"),
             ("2026-02-03T00:00:00Z", "20260204T000000", "started_to.*no time zone"),
-            ("2026-02-03T00:00:00Z", "", "started_to=''.*write it like"),
-            ("None", "2026-02-04T00:00:00Z", "started_from='None'.*write it like"),
+            ("2026-02-03T00:00:00Z", "", "started_to=''.*it is empty"),
+            ("None", "2026-02-04T00:00:00Z", "started_from='None'.*it is empty"),
             ("2026-02-04T00:00:00Z", "2026-02-03T00:00:00Z", "must be after started_from=2026-02-04"),
             ("2026-02-03T00:00:00Z", "2026-02-03T01:00:00+01:00", "must be after"),
         ],
-        ids=["naive date", "naive moment", "empty", "none", "inverted", "empty window"],
+        ids=["naive", "naive and short", "empty", "none", "inverted", "empty window"],
     )
     def test_what_a_template_must_not_render_to(self, wait: Wait, start: str, end: str, said: str) -> None:
         context = {"start": start, "end": end}
