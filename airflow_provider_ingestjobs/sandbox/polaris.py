@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -14,6 +13,7 @@ from starlette.exceptions import HTTPException
 from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+from airflow_provider_ingestjobs.sandbox.polaris_records import ROW_NAMES, health_status, totals, whole_record
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -22,24 +22,6 @@ if TYPE_CHECKING:
 
 ORGANIZATION = "sandbox-org"
 PROJECT_ID = "5f1b1f2e-52a3-4c0e-9d6b-0d6a3f0c9a10"
-_METRICS = {
-    "numRowsProcessed": "read",
-    "numRowsProcessedWithWarning": None,
-    "numRowsSkippedByFilter": "rejected",
-    "numRowsSkippedByError": "errors",
-}
-_ROW_NAMES = frozenset({*_METRICS, "numRowsPersisted", "numRowsProcessedWithWarnings"})
-_USER = {"username": "service-account-sandbox", "userId": "00000000-0000-4000-8000-000000000001"}
-_SOURCE = {
-    "type": "uploaded",
-    "fileList": ["events-2026-10-01.json.gz"],
-    "inputSchema": [{"dataType": "string", "name": "timestamp"}, {"dataType": "string", "name": "city"}],
-    "formatSettings": {"format": "nd-json"},
-}
-_MAPPINGS = [
-    {"columnName": "__time", "expression": 'TIME_PARSE("timestamp")'},
-    {"columnName": "__count", "expression": "COUNT(*)", "isAggregation": True},
-]
 DEMO_JOBS = (
     demo_job(
         "success",
@@ -94,7 +76,7 @@ class Polaris(VendorApi):
     ended_words = frozenset({"completed", "succeeded", "success", "failed", "canceled"})
     cancel_state = "canceled"
     token_lifetime = 300
-    row_names = _ROW_NAMES
+    row_names = ROW_NAMES
 
     def routes(self) -> list[Route]:
         """Return Polaris' endpoints, with the project in the path and without."""
@@ -160,7 +142,7 @@ class Polaris(VendorApi):
             for job in self.store.by_created.walk(descending=True)
             if (project is None or job.group == project)
             and (not kinds or job.fields["type"] in kinds)
-            and (not health or _health(job) in health)
+            and (not health or health_status(job) in health)
         ]
         return listing({}, "values", items)
 
@@ -175,10 +157,7 @@ class Polaris(VendorApi):
     def get_metrics(self, call: Call) -> Response:
         """GET a job's metrics."""
         job = self._known(call)
-        rows = job.rows_now(job.is_complete)
-        totals = {name: rows.get(count, 0) if count else 0 for name, count in _METRICS.items()}
-        totals.update((name, count) for name, count in rows.items() if name in _ROW_NAMES)
-        return json_response({"totals": totals})
+        return json_response({"totals": totals(job)})
 
     def put_job(self, call: Call) -> Response:
         """PUT desiredExecutionStatus=canceled."""
@@ -204,22 +183,7 @@ class Polaris(VendorApi):
 
         No field for a failure's text is published, so a failed job shows it by its state and health alone.
         """
-        return {
-            "type": "batch",
-            "id": job.id,
-            "target": {"type": "table", "tableName": "Events"},
-            "desiredExecutionStatus": "running",
-            "createdBy": _USER,
-            "lastModifiedBy": _USER,
-            "executionStatus": job.state,
-            "health": {"status": _health(job)},
-            "createdTimestamp": _nanoseconds(job.created_at),
-            "lastUpdatedTimestamp": _nanoseconds(job.updated_at),
-            "source": _SOURCE,
-            "ingestionMode": "append",
-            "mappings": _MAPPINGS,
-            **job.fields,
-        }
+        return whole_record(job)
 
     def new_id(self, number: int, now: float) -> str:
         """Return a UUID."""
@@ -244,16 +208,3 @@ class Polaris(VendorApi):
         if job is None or (project is not None and job.group != project):
             raise HTTPException(404, f"Job {call.path('job_id')} not found")
         return job
-
-
-def _health(job: SandboxJob) -> str:
-    given = job.fields.get("health")
-    if isinstance(given, dict):
-        return str(given.get("status"))
-    return "error" if normalise_word(job.state) == "failed" else "ok"
-
-
-def _nanoseconds(at: float) -> str:
-    """Return a time with nine decimals, as Polaris writes them."""
-    seconds, nanoseconds = divmod(int(at * 1e9), 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
