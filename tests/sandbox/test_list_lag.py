@@ -107,7 +107,7 @@ def test_filters_and_states_are_of_what_the_list_shows(
     batch = sandbox.add_job("polaris", timeline=[(-9, "running"), (0, "failed")], list_lag=5)
     assert adverity.read(f"/api/jobs/{job}/")["state_label"] == "Success"
     assert [found["id"] for found in adverity.read("/api/jobs/")["results"]] == [job]
-    assert polaris.read(f"/v1/jobs/{batch}")["health"] == {"status": "error"}
+    assert polaris.read(f"/v1/jobs/{batch}")["health"]["status"] == "error"
     assert polaris.read("/v2/jobs", healthStatus="error")["values"] == []
     clock.advance(5)
     assert adverity.read("/api/jobs/")["results"] == []
