@@ -20,8 +20,8 @@ JOBS = f"/v1/projects/{PROJECT_ID}/jobs"
 PATHS = (JOBS, "/v1/jobs", "/v2/jobs")
 
 
-def listed(polaris: Client, path: str = JOBS, **params: Any) -> list[str]:
-    return [job["id"] for job in polaris.read(path, **params)["values"]]
+def listed(polaris: Client, **params: Any) -> list[str]:
+    return [job["id"] for job in polaris.read(JOBS, **params)["values"]]
 
 
 def add(sandbox: Sandbox, job: str, timeline: Timeline = ((0, "running"),), **fields: Any) -> str:
@@ -50,7 +50,7 @@ def test_a_page_has_a_hundred_jobs_unless_asked(sandbox: Sandbox, polaris: Clien
 def test_a_filtered_list_is_paged_too(sandbox: Sandbox, polaris: Client) -> None:
     words = ("running", "completed") * 6
     jobs = [add(sandbox, f"{number}", [(0, word)]) for number, word in enumerate(words)]
-    of_status = {"executionStatus": "running", "paginationLimit": 4}
+    of_status: dict[str, Any] = {"executionStatus": "running", "paginationLimit": 4}
     first = polaris.read(JOBS, **of_status)
     assert [job["id"] for job in first["values"]] == jobs[10::-2][:4]
     assert first["moreResultsAvailable"] is True
@@ -197,7 +197,7 @@ def test_offsets_shift_while_pages_are_read(sandbox: Sandbox, polaris: Client, c
     for number in range(6):
         add(sandbox, f"{number}")
         clock.advance(1)
-    page = {"paginationLimit": 2}
+    page: dict[str, Any] = {"paginationLimit": 2}
     assert listed(polaris, **page) == ["5", "4"]
     add(sandbox, "new")
     assert listed(polaris, **page, paginationOffset=2) == ["4", "3"]
@@ -206,12 +206,16 @@ def test_offsets_shift_while_pages_are_read(sandbox: Sandbox, polaris: Client, c
     assert listed(polaris, **page, paginationOffset=4) == ["3", "2"]
     assert listed(polaris, **page) == ["0", "new"]
     # An update does not move a job in the order of creation, and a removed one lets the others move up.
-    created = {"sortColumn": "created_date_time", **page}
+    created: dict[str, Any] = {"sortColumn": "created_date_time", **page}
     assert listed(polaris, **created) == ["new", "5"]
     sandbox.remove_job("polaris", "new")
     assert listed(polaris, **created, paginationOffset=2) == ["3", "2"]
     # One that ends leaves the list of those that have not.
-    unfinished = {"executionStatus": ["pending", "running"], "sortColumn": "created_date_time", **page}
+    unfinished: dict[str, Any] = {
+        "executionStatus": ["pending", "running"],
+        "sortColumn": "created_date_time",
+        **page,
+    }
     assert listed(polaris, **unfinished) == ["5", "4"]
     sandbox.set_state("polaris", "5", "completed")
     assert listed(polaris, **unfinished, paginationOffset=2) == ["2", "1"]
