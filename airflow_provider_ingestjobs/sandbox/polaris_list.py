@@ -83,8 +83,8 @@ class ListRequest:
             found = index.slice(self.offset, count, self.descending)
         else:
             jobs: Iterable[SandboxJob] = index.walk(self.descending)
-            if tests:
-                jobs = (job for job in jobs if all(test(job) for test in tests))
+            for test in tests:
+                jobs = filter(test, jobs)
             if key is not None:
                 jobs = sorted(jobs, key=key, reverse=self.descending)
             found = list(islice(jobs, self.offset, self.offset + count))
