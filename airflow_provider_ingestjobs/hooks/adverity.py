@@ -24,7 +24,7 @@ from airflow_provider_ingestjobs.errors import (
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
-from airflow_provider_ingestjobs.hooks.records import as_objects, as_text, once
+from airflow_provider_ingestjobs.hooks.records import as_objects, as_share, as_text, once
 from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
 from airflow_provider_ingestjobs.vendors import ADVERITY
 
@@ -214,7 +214,6 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         datastream_id = as_text(datastream.get("id"))
         state = self.words.state_of(record["state_label"])
         job_id = str(record["id"])
-        progress = record.get("progress")
         issues = as_objects(record.get("issues"))
         messages = [str(issue["message"]) for issue in issues if issue.get("message")]
         return Job(
@@ -228,7 +227,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
             started_at=parse_timestamp(record.get("job_start")),
             ended_at=parse_timestamp(record.get("job_end")),
             failure="; ".join(messages) or None,
-            progress=float(progress) if isinstance(progress, int | float) and 0 <= progress <= 1 else None,
+            progress=as_share(record.get("progress")),
             url=self.job_url(job_id),
             details={
                 "datastream_id": datastream.get("id") if datastream_id else None,
@@ -240,7 +239,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         )
 
     def fetch_details(self, job: Job) -> Job:
-        if job.details.get("issues") is not None:
+        if not job.state.is_terminal or job.details.get("issues") is not None:
             return job
         whole = self.records.job(self.get_record(job.id))
         return replace(job, failure=whole.failure, details={**job.details, "issues": whole.details["issues"]})

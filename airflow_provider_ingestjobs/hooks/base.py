@@ -90,17 +90,14 @@ class IngestJobHook(BaseHook):
     # ------------------------------------------------------------------ for users
 
     def get_job(self, job_id: str) -> Job:
-        """Read one job.
-
-        An ended job has everything the vendor tells about it, even what takes another request.
+        """Read one job, with everything the vendor tells about it, even what takes another request.
 
         :param job_id: the vendor's id of it.
         :raises InvalidInput: for an id that cannot be one.
         :raises JobNotFound: if the vendor does not know it.
         :raises VendorError: if the vendor refuses, or cannot be reached.
         """
-        job = reading.find_job(self, check_job_id(job_id))
-        return self.add_details(job) if job.state.is_terminal else job
+        return self.add_details(reading.find_job(self, check_job_id(job_id)))
 
     def get_jobs(self, job_ids: Iterable[str]) -> dict[str, Job]:
         """Read many jobs with as few requests as the vendor's API allows.
@@ -141,7 +138,7 @@ class IngestJobHook(BaseHook):
             raise NotSupported(
                 f"{self.vendor.name} documents no way to cancel job {job_id}: stop it in the vendor's own UI"
             )
-        job = self.get_job(job_id)
+        job = self._read(job_id)
         if job.state.is_terminal:
             self.log.info("%s has already ended: %s. Nothing to cancel.", job, job.describe())
             return job
@@ -158,7 +155,7 @@ class IngestJobHook(BaseHook):
             raise
         except VendorError as error:
             # It may have ended in between.
-            job = self.get_job(job_id)
+            job = self._read(job_id)
             if job.state.is_terminal:
                 return job
             raise CancelRefused(
@@ -166,10 +163,14 @@ class IngestJobHook(BaseHook):
                 status=error.status,
                 request_id=error.request_id,
             ) from error
-        return self.get_job(job_id)
+        return self._read(job_id)
+
+    def _read(self, job_id: str) -> Job:
+        job = reading.find_job(self, check_job_id(job_id))
+        return self.add_details(job) if job.state.is_terminal else job
 
     def add_details(self, job: Job, needed: bool = False) -> Job:
-        """Return an ended job with details that take a further request; without them, if that fails.
+        """Return a job with what takes a further request; without it, if that fails.
 
         :param job: the job.
         :param needed: raise passing trouble instead of leaving the details out.
@@ -345,9 +346,9 @@ class IngestJobHook(BaseHook):
         return ""
 
     def fetch_details(self, job: Job) -> Job:
-        """Return an ended job with what takes a further request.
+        """Return a job with what takes a further request. Waits ask for it once, when the job has ended.
 
-        :param job: the job as its record has it.
+        :param job: the job as its record has it; one that goes on only where it is read for its own sake.
         """
         return job
 

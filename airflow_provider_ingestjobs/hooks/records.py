@@ -229,6 +229,16 @@ def as_text(value: object) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def as_share(value: object) -> float | None:
+    """Return a field that should be a share, from 0 to 1.
+
+    :param value: the field, as the vendor sent it.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None
+
+
 def as_count(value: object) -> int | None:
     """Return a field that should be a count.
 

@@ -58,7 +58,10 @@ class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
     :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
     :param table_name: only jobs that load this table (templated).
     :param job_type: only jobs of this type, such as ``batch``, or any of several (templated).
-    :param health_status: only jobs with this health, ``ok`` or ``error`` (templated).
+    :param health_status: only jobs with this health, ``ok``, ``warn`` or ``error``, or any of several
+        (templated).
+    :param execution_status: only jobs with this word of Polaris' own, such as ``running``, or any of several
+        (templated).
     :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.base.ListJobsOperator`.
     """
 
@@ -67,6 +70,7 @@ class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
         "table_name",
         "job_type",
         "health_status",
+        "execution_status",
         "imply_polaris_conn_id",
         "project_id",
     )
@@ -79,15 +83,22 @@ class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
         table_name: TemplatedText | None = None,
         job_type: TemplatedTexts | None = None,
         health_status: TemplatedTexts | None = None,
+        execution_status: TemplatedTexts | None = None,
         **kwargs: Unpack[ListArguments],
     ) -> None:
         super().__init__(
-            filters={"table_name": table_name, "job_type": job_type, "health_status": health_status},
+            filters={
+                "table_name": table_name,
+                "job_type": job_type,
+                "health_status": health_status,
+                "execution_status": execution_status,
+            },
             **kwargs,
         )
         self.table_name = table_name
         self.job_type = job_type
         self.health_status = health_status
+        self.execution_status = execution_status
         self.imply_polaris_conn_id = imply_polaris_conn_id
         self.project_id = project_id
 

@@ -21,7 +21,8 @@ class PolarisJobSensor(IngestJobSensor[PolarisHook]):
     :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
     :param table_name: only jobs that load this table, or any of several (templated).
     :param job_type: only jobs of this type, such as ``batch``, or any of several (templated).
-    :param health_status: only jobs with this health, ``ok`` or ``error`` (templated).
+    :param health_status: only jobs with this health, ``ok``, ``warn`` or ``error``, or any of several
+        (templated).
     :param kwargs: see :class:`~airflow_provider_ingestjobs.sensors.base.IngestJobSensor`.
     """
 

@@ -150,10 +150,9 @@ def waits(airflow: AirflowInstance, sandbox: Sandbox) -> Run:
     for case in cases():
         jobs[case.task_id] = job_id = add_job(sandbox, case.vendor, case.timeline, **case.options)
         if case.task_id.endswith("_refused") and case.vendor != "adverity":
-            path = f"/wf-{job_id}/stop" if case.vendor == "amperity" else f"/jobs/{job_id}$"
-            method = "POST" if case.vendor == "amperity" else "PUT"
+            path = f"/wf-{job_id}/stop" if case.vendor == "amperity" else f"/jobs/{job_id}/status$"
             sandbox.add_fault(
-                Fault(case.vendor, method, path, status=409, body={"message": "sealed"}, times=None)
+                Fault(case.vendor, "POST", path, status=409, body={"message": "sealed"}, times=None)
             )
     sandbox.add_fault(Fault(status=429, headers={"Retry-After": "0"}))
     run_id = airflow.trigger("waits", jobs)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_ingestjobs.errors import AuthenticationFailed
+from airflow_provider_ingestjobs.errors import AuthenticationFailed, CancelRefused
 from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState, RowCounts
@@ -20,10 +20,13 @@ from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
     from support.connections import Connections
+    from support.logs import Logs
     from support.recorder import Recorder
 
 KEY = CREDENTIALS["polaris"].key
 JOB_ID = "efb35e3e-406e-4127-ad2e-280fede4f431"
+LIST = "/v1/projects/p/jobs"
+PATH = f"{LIST}/{JOB_ID}"
 #: From the sample of https://docs.imply.io/polaris/api-manage-job
 SAMPLE: dict[str, Any] = {
     "type": "batch",
@@ -40,6 +43,13 @@ SAMPLE: dict[str, Any] = {
 @pytest.fixture
 def hook(sandbox: Sandbox, connections: Connections) -> PolarisHook:
     return PolarisHook(connections.add("polaris"))
+
+
+@pytest.fixture
+def polaris(recorder: Recorder, connections: Connections) -> PolarisHook:
+    """The hook on a server that answers what a test tells it."""
+    connections.add("polaris", host=recorder.url, extra={"project_id": "p"})
+    return PolarisHook()
 
 
 def paths(sandbox: Sandbox) -> list[str]:
@@ -86,7 +96,7 @@ class TestAuthorisation:
         recorder.answers["/realm/token"] = {"access_token": "fresh", "expires_in": 300}
         recorder.answers[f"/v1/projects/p/jobs/{JOB_ID}"] = SAMPLE
         PolarisHook().get_job(JOB_ID)
-        asked, used = recorder.requests
+        asked, used, *_ = recorder.requests
         known = CREDENTIALS["polaris"]
         assert parse_qs(asked.body.decode()) == {
             "grant_type": ["client_credentials"],
@@ -131,7 +141,9 @@ class TestProjects:
         assert [job.id for job in hook.list_jobs()] == [JOB_ID]
         hook.cancel_job(JOB_ID)
         job = f"{prefix}/{JOB_ID}"
-        assert paths(sandbox) == [job, f"{job}/metrics", listed, job, job, job]
+        stop = f"{job}/status" if prefix != "/v1/jobs" else job
+        progress, metrics = f"{job}/progress", f"{job}/metrics"
+        assert paths(sandbox) == [job, progress, metrics, listed, job, stop, job]
 
     def test_an_unknown_project(self, sandbox: Sandbox, connections: Connections) -> None:
         sandbox.add_job("polaris", JOB_ID)
@@ -143,7 +155,7 @@ class TestProjects:
         connections.add("polaris", host=recorder.url)
         recorder.answers["/v1/projects/a%3Ab/jobs"] = {"values": []}
         assert list(PolarisHook(project_id="a:b").list_jobs()) == []
-        assert recorder.requests[0].path == "/v1/projects/a%3Ab/jobs"
+        assert recorder.requests[0].path.startswith("/v1/projects/a%3Ab/jobs?")
 
 
 class TestJob:
@@ -153,11 +165,63 @@ class TestJob:
         assert (job.state, job.vendor_state) == (JobState.PENDING, "pending")
         assert (job.name, job.target) == ("batch", "Koalas Subset")
         assert job.created_at == datetime(2022, 8, 9, 22, 34, 46, 716_017, UTC)
-        assert job.ended_at is None
-        assert job.details == {"table_name": "Koalas Subset", "job_type": "batch", "health_status": "ok"}
-        assert len(sandbox.requests()) == 1
+        assert (job.started_at, job.ended_at, job.failure) == (None, None, None)
+        assert job.details == {
+            "table_name": "Koalas Subset",
+            "job_type": "batch",
+            "health_status": "ok",
+            "health_code": None,
+        }
 
-    @pytest.mark.parametrize("word", ["pending", "running"])
+    def test_start_and_end_are_their_own_timestamps(self, recorder: Recorder, polaris: PolarisHook) -> None:
+        stamps = {
+            "createdTimestamp": "2026-06-01T04:00:00.000Z",
+            "lastUpdatedTimestamp": "2026-06-01T04:00:00.000Z",
+            "startedTimestamp": "2026-06-01T04:00:10.000Z",
+            "completedTimestamp": "2026-06-01T04:05:00.000Z",
+        }
+        recorder.answers[PATH] = {**SAMPLE, **stamps, "executionStatus": "completed"}
+        job = polaris.get_job(JOB_ID)
+        assert job.started_at == datetime(2026, 6, 1, 4, 0, 10, tzinfo=UTC)
+        assert job.ended_at == datetime(2026, 6, 1, 4, 5, tzinfo=UTC)
+        assert job.duration == 290
+
+    @pytest.mark.parametrize("word", ["failed", "canceled"])
+    def test_the_last_change_by_a_user_is_no_end(
+        self, word: str, recorder: Recorder, polaris: PolarisHook
+    ) -> None:
+        recorder.answers[PATH] = {**SAMPLE, "executionStatus": word}
+        job = polaris.get_job(JOB_ID)
+        assert (job.ended_at, job.duration) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [("idle", JobState.RUNNING), ("suspended", JobState.RUNNING), ("unknown", JobState.UNKNOWN)],
+    )
+    def test_words_that_are_no_ends_and_no_news(
+        self, word: str, state: JobState, recorder: Recorder, polaris: PolarisHook, logs: Logs
+    ) -> None:
+        recorder.answers[PATH] = {**SAMPLE, "executionStatus": word}
+        job = polaris.get_job(JOB_ID)
+        assert (job.state, job.vendor_state) == (state, word)
+        assert "state_map" not in logs.text
+
+    def test_progress_where_it_is_read_for_its_own_sake(self, hook: PolarisHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("polaris", JOB_ID, [(0, {"state": "running", "progress": 0.25})])
+        assert hook.get_job(JOB_ID).progress == 0.25
+        before = len(sandbox.requests())
+        assert hook.get_jobs([JOB_ID])[JOB_ID].progress is None
+        assert len(sandbox.requests()) == before + 1
+
+    @pytest.mark.parametrize("status", [403, 404, 500])
+    def test_a_job_is_read_without_its_progress_if_need_be(
+        self, status: int, hook: PolarisHook, sandbox: Sandbox
+    ) -> None:
+        sandbox.add_job("polaris", JOB_ID)
+        sandbox.add_fault(Fault(path="/progress$", status=status, times=None))
+        assert hook.get_job(JOB_ID).state is JobState.RUNNING
+
+    @pytest.mark.parametrize("word", ["pending", "running", "idle", "suspended"])
     def test_canceling_by_what_is_desired(self, hook: PolarisHook, sandbox: Sandbox, word: str) -> None:
         record = {**SAMPLE, "executionStatus": word, "desiredExecutionStatus": "canceled"}
         sandbox.add_fault(Fault(body=record))
@@ -179,15 +243,112 @@ class TestJob:
         assert hook.get_job(JOB_ID).state is JobState.PENDING
 
 
+class TestFailure:
+    @pytest.mark.parametrize(
+        ("health", "text"),
+        [
+            ({"code": "cannot_parse_source", "message": "Line 7 is not JSON"}, "Line 7 is not JSON"),
+            ({"code": "multiple", "log": {"message": "Row 3 has no time"}}, "Row 3 has no time"),
+            ({"code": "multiple", "message": None, "log": {"message": ""}}, "first error; second error"),
+            ({"code": "internal_error"}, "first error; second error"),
+            ({}, "first error; second error"),
+        ],
+    )
+    def test_of_the_health_and_else_of_the_log(
+        self, health: dict[str, Any], text: str, recorder: Recorder, polaris: PolarisHook
+    ) -> None:
+        recorder.answers[PATH] = {
+            **SAMPLE,
+            "executionStatus": "failed",
+            "health": {"status": "error", **health},
+        }
+        entries = [("ok", "it began"), ("error", "first error"), ("warn", "odd"), ("error", "second error")]
+        recorder.answers[f"{PATH}/metrics"] = {"totals": {"numRowsProcessed": 1}}
+        recorder.answers[f"{PATH}/logs"] = {
+            "logs": [{"healthStatus": status, "message": message} for status, message in entries]
+        }
+        job = polaris.get_job(JOB_ID)
+        assert job.failure == text
+        assert job.details["health_code"] == health.get("code")
+        assert job.rows.read == 1
+
+    def test_of_the_list_alone(self, recorder: Recorder, polaris: PolarisHook) -> None:
+        health = {"status": "error", "code": "row_too_large"}
+        recorder.answers[LIST] = {"values": [{**SAMPLE, "executionStatus": "failed", "health": health}]}
+        (job,) = polaris.list_jobs()
+        assert (job.failure, len(recorder.requests)) == ("row_too_large", 1)
+
+    def test_a_log_that_cannot_be_read_costs_no_more_than_its_text(
+        self, recorder: Recorder, polaris: PolarisHook
+    ) -> None:
+        health = {"status": "error", "code": "row_too_large"}
+        recorder.answers[PATH] = {**SAMPLE, "executionStatus": "failed", "health": health}
+        recorder.answers[f"{PATH}/metrics"] = {"totals": {"numRowsProcessed": 3}}
+        job = polaris.get_job(JOB_ID)
+        assert (job.failure, job.rows.read) == ("row_too_large", 3)
+
+    @pytest.mark.parametrize("status", ["warn", "warning", "error"])
+    def test_an_unhealthy_job_may_have_completed(
+        self, status: str, recorder: Recorder, polaris: PolarisHook
+    ) -> None:
+        health = {"status": status, "code": "no_rows_found"}
+        recorder.answers[PATH] = {**SAMPLE, "executionStatus": "completed", "health": health}
+        job = polaris.get_job(JOB_ID)
+        assert (job.state, job.failure) == (JobState.SUCCEEDED, None)
+        assert job.details["health_status"] == status.removesuffix("ing")
+        assert job.details["health_code"] == "no_rows_found"
+
+
 class TestMetrics:
     def test_rows_of_an_ended_job(self, hook: PolarisHook, sandbox: Sandbox) -> None:
-        rows = {"read": 99_999, "errors": 2, "rejected": 3, "numRowsPersisted": 99_997}
+        rows = {"read": 100_004, "errors": 2, "rejected": 3, "numRowsPersisted": 99_997}
         sandbox.add_job("polaris", JOB_ID, [(0, "completed")], rows=rows)
         job = hook.get_job(JOB_ID)
-        assert job.rows == RowCounts(read=99_999, inserted=99_997, errors=2)
+        assert job.rows == RowCounts(read=100_004, inserted=99_997, errors=2)
         assert job.details["rows_skipped_by_filter"] == 3
         assert job.details["rows_with_warning"] == 0
         assert paths(sandbox)[1].endswith(f"/jobs/{JOB_ID}/metrics")
+
+    @pytest.mark.parametrize(
+        ("totals", "read", "errors"),
+        [
+            (
+                {
+                    "numRowsProcessed": 900,
+                    "numRowsProcessedWithWarning": 0,
+                    "numRowsSkippedByError": 100,
+                    "numRowsPersisted": 900,
+                },
+                1000,
+                100,
+            ),
+            (
+                {
+                    "numRowsProcessed": 0,
+                    "numRowsProcessedWithWarning": 500,
+                    "numRowsSkippedByError": 0,
+                    "numRowsPersisted": 500,
+                },
+                500,
+                0,
+            ),
+            ({"numRowsProcessed": 5, "numRowsSkippedByFilter": 7}, 12, None),
+            ({"numRowsSkippedByError": 7}, None, 7),
+            ({"numRowsProcessed": 5, "numRowsProcessedWithWarning": None}, 5, None),
+        ],
+    )
+    def test_rows_read_are_all_that_were_looked_at(
+        self,
+        totals: dict[str, Any],
+        read: int | None,
+        errors: int | None,
+        recorder: Recorder,
+        polaris: PolarisHook,
+    ) -> None:
+        recorder.answers[PATH] = {**SAMPLE, "executionStatus": "completed"}
+        recorder.answers[f"{PATH}/metrics"] = {"totals": totals}
+        rows = polaris.get_job(JOB_ID).rows
+        assert (rows.read, rows.errors) == (read, errors)
 
     @pytest.mark.parametrize("name", ["numRowsProcessedWithWarning", "numRowsProcessedWithWarnings"])
     def test_both_spellings(self, hook: PolarisHook, sandbox: Sandbox, name: str) -> None:
@@ -198,53 +359,36 @@ class TestMetrics:
     def test_none_while_it_runs(self, hook: PolarisHook, sandbox: Sandbox) -> None:
         sandbox.add_job("polaris", JOB_ID, rows={"read": 5})
         assert hook.get_job(JOB_ID).rows == RowCounts()
-        assert len(sandbox.requests()) == 1
+        assert not [path for path in paths(sandbox) if path.endswith("/metrics")]
 
     def test_as_polaris_gives_them(self, hook: PolarisHook, sandbox: Sandbox) -> None:
         sandbox.add_job("polaris", JOB_ID, [(0, "completed")], rows={"read": 5})
         assert hook.get_metrics(JOB_ID)["totals"]["numRowsProcessed"] == 5
 
 
-class TestList:
-    @pytest.mark.parametrize(
-        ("filters", "query", "found"),
-        [
-            ({}, {}, "abc"),
-            ({"health_status": "error"}, {"healthStatus": ["error"]}, "b"),
-            ({"health_status": ["ok", "error"]}, {"healthStatus": ["ok", "error"]}, "abc"),
-            ({"job_type": "batch"}, {"type": ["batch"]}, "ab"),
-            ({"job_type": ("batch", "streaming")}, {"type": ["batch", "streaming"]}, "abc"),
-            (
-                {"health_status": "ok", "job_type": "batch"},
-                {"healthStatus": ["ok"], "type": ["batch"]},
-                "a",
-            ),
-            ({"table_name": "Orders"}, {}, "c"),
-        ],
-    )
-    def test_filters(
-        self, hook: PolarisHook, sandbox: Sandbox, filters: dict[str, Any], query: dict[str, Any], found: str
-    ) -> None:
-        sandbox.add_job("polaris", "a")
-        sandbox.add_job("polaris", "b", [(0, "failed")])
-        sandbox.add_job("polaris", "c", fields={"type": "streaming", "target": {"tableName": "Orders"}})
-        assert "".join(sorted(job.id for job in hook.list_jobs(**filters))) == found
-        assert parse_qs(sandbox.requests()[0].query) == query
-
-    def test_a_bare_list_is_one_too(self, hook: PolarisHook, sandbox: Sandbox) -> None:
-        sandbox.add_fault(Fault(body=json.dumps([SAMPLE])))
-        assert [job.id for job in hook.list_jobs()] == [JOB_ID]
-
-
 class TestCancel:
-    def test_the_documented_request(self, recorder: Recorder, connections: Connections) -> None:
-        connections.add("polaris", host=recorder.url, extra={"project_id": "p"})
-        recorder.answers[f"/v1/projects/p/jobs/{JOB_ID}"] = SAMPLE
+    def test_the_documented_request(self, recorder: Recorder, polaris: PolarisHook) -> None:
+        recorder.answers[PATH] = SAMPLE
+        recorder.answers[f"{PATH}/status"] = {"executionStatus": "pending"}
+        polaris.cancel_job(JOB_ID)
+        (post,) = [kept for kept in recorder.requests if kept.method == "POST"]
+        assert post.path == f"{PATH}/status"
+        assert json.loads(post.body) == {"desiredExecutionStatus": "canceled"}
+        assert post.headers["content-type"] == "application/json"
+
+    def test_without_a_project(self, recorder: Recorder, connections: Connections) -> None:
+        connections.add("polaris", host=recorder.url, extra={"project_id": None})
+        recorder.answers[f"/v1/jobs/{JOB_ID}"] = SAMPLE
         PolarisHook().cancel_job(JOB_ID)
         (put,) = [kept for kept in recorder.requests if kept.method == "PUT"]
-        assert put.path == f"/v1/projects/p/jobs/{JOB_ID}"
+        assert put.path == f"/v1/jobs/{JOB_ID}"
         assert json.loads(put.body) == {"desiredExecutionStatus": "canceled"}
-        assert put.headers["content-type"] == "application/json"
+
+    def test_a_deletion_job_is_not_asked_to_stop(self, hook: PolarisHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("polaris", JOB_ID, fields={"type": "delete_data"})
+        with pytest.raises(CancelRefused, match="Polaris cannot cancel data deletion jobs"):
+            hook.cancel_job(JOB_ID)
+        assert {request.method for request in sandbox.requests()} == {"GET"}
 
     def test_the_connection_test(self, hook: PolarisHook, sandbox: Sandbox, connections: Connections) -> None:
         sandbox.add_job("polaris", "b", [(0, "failed")])

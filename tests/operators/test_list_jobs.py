@@ -173,7 +173,7 @@ class TestPolaris:
         batch = sandbox.add_job("polaris", fields={"type": "batch", **clicks})
         stream = sandbox.add_job("polaris", fields={"type": "streaming", "health": {"status": "error"}})
         assert listed("polaris", table_name="Clicks") == {batch}
-        assert listed("polaris", job_type=["streaming", "other"]) == {stream}
+        assert listed("polaris", job_type=["streaming", "sql"]) == {stream}
         assert listed("polaris", health_status="error") == {stream}
         assert listed("polaris", job_type="batch", health_status="error") == set()
 

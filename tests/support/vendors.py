@@ -151,7 +151,6 @@ POLARIS = VendorCase(
     words={
         JobState.PENDING: "pending",
         JobState.RUNNING: "running",
-        JobState.CANCELLING: "canceling",
         JobState.SUCCEEDED: "completed",
         JobState.FAILED: "failed",
         JobState.CANCELLED: "canceled",
@@ -164,7 +163,7 @@ POLARIS = VendorCase(
     requests={
         "get": ("GET", r"/jobs/[^/]+$"),
         "list": ("GET", r"/jobs$"),
-        "cancel": ("PUT", r"/jobs/[^/]+$"),
+        "cancel": ("POST", r"/jobs/[^/]+/status$"),
         "token": ("POST", r"/token$"),
     },
     page=lambda records: {"values": records},
