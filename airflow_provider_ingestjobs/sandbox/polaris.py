@@ -35,7 +35,8 @@ _ERROR_CODES = {
     415: "UnsupportedMediaType",
     429: "TooManyRequests",
 }
-_INVALID_ROWS = {"status": "warn", "code": "invalid_rows_found"}
+# In this spelling the vendor's own client finds the code; the list's filter has `warn`.
+_INVALID_ROWS = {"status": "warning", "code": "invalid_rows_found"}
 _TOO_MANY_ERRORS = {
     "status": "error",
     "code": "cannot_parse_source",

@@ -91,7 +91,7 @@ def narrative_spec() -> dict[str, Any]:
 def polaris_spec() -> dict[str, Any]:
     document = json.loads((SPECS / "polaris-openapi.json").read_text())
     schemas = document["components"]["schemas"]
-    # The document contradicts itself, and so does the vendor's SDK: a job with warnings is `warn` in the enum,
+    # The document contradicts itself, and so does the vendor's SDK: a job's warnings are `warn` in the enum,
     # which is the filter's as well, and `warning` in the discriminator's mapping. Both are let through.
     mapping = schemas["JobHealthV2"]["discriminator"]["mapping"]
     mapping["warn"] = mapping["warning"]
