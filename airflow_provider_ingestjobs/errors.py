@@ -77,6 +77,11 @@ class VendorError(IngestJobsError):
         """Whether to send nothing else for now: the vendor asked for a pause."""
         return self.retry_after is not None
 
+    @property
+    def rejects_credentials(self) -> bool:
+        """Whether the credentials are not accepted at all: every other request would be refused, too."""
+        return False
+
 
 class VendorUnavailable(VendorError):
     """Passing trouble: no answer, an overloaded vendor, or an answer that cannot be read. Waits go on."""
@@ -108,9 +113,19 @@ class Unreadable(VendorUnavailable):
 class AuthenticationFailed(VendorError):
     """The vendor rejected the connection's credentials (401)."""
 
+    @property
+    def rejects_credentials(self) -> bool:
+        """Always."""
+        return True
+
 
 class PermissionDenied(AuthenticationFailed):
     """The vendor accepts the connection's credentials, but they do not permit this request (403)."""
+
+    @property
+    def rejects_credentials(self) -> bool:
+        """Never: they may permit the next request."""
+        return False
 
 
 class CancelRefused(VendorError):

@@ -14,9 +14,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_window
 from airflow_provider_ingestjobs.errors import (
-    AuthenticationFailed,
     InvalidInput,
-    PermissionDenied,
     Throttled,
     Unreadable,
     VendorError,
@@ -148,10 +146,8 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
             try:
                 self._find_among(self._range_of(absent, state), absent, read, state)
             except VendorError as error:
-                is_refused = isinstance(error, AuthenticationFailed) and not isinstance(
-                    error, PermissionDenied
-                )
-                if is_refused or isinstance(error, Throttled) or error.retry_after is not None:
+                is_pause = isinstance(error, Throttled) or error.retry_after is not None
+                if error.rejects_credentials or is_pause:
                     raise
                 self.log.warning("Past jobs cannot be listed, they are read one by one: %s", error)
 

@@ -256,8 +256,7 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
     try:
         source.find_in_lists(wanted, read, state or ReadState())
     except VendorError as error:
-        is_rejected = isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied)
-        if is_rejected or (isinstance(error, VendorUnavailable) and error.wants_pause):
+        if error.rejects_credentials or (isinstance(error, VendorUnavailable) and error.wants_pause):
             raise
         log.warning("The list of jobs cannot be read, so %d are read one by one: %s", len(wanted), error)
         return False
@@ -331,7 +330,7 @@ def _look_for_hidden(source: JobSource, read: BulkRead) -> None:
             except Unreadable as error:
                 read.errors[job_id] = error
     except VendorError as error:
-        if isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionDenied):
+        if error.rejects_credentials:
             raise
         if isinstance(error, VendorUnavailable) and error.wants_pause:
             read.stopped_by = error
