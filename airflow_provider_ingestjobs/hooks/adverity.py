@@ -15,7 +15,6 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_window
 from airflow_provider_ingestjobs.errors import (
     InvalidInput,
-    Throttled,
     Unreadable,
     VendorError,
 )
@@ -141,15 +140,10 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         # Without a window the API lists scheduled and running jobs: one that is absent has most likely ended.
         unread = self._find_among([], wanted, read, state)
+        read.has_answered = True
         absent = wanted - read.jobs.keys()
         if not unread and len(absent) >= self.list_threshold:
-            try:
-                self._find_among(self._range_of(absent, state), absent, read, state)
-            except VendorError as error:
-                is_pause = isinstance(error, Throttled) or error.retry_after is not None
-                if error.rejects_credentials or is_pause:
-                    raise
-                self.log.warning("Past jobs cannot be listed, they are read one by one: %s", error)
+            self._find_among(self._range_of(absent, state), absent, read, state)
 
     @staticmethod
     def _range_of(job_ids: Collection[str], state: ReadState) -> Params:

@@ -16,6 +16,7 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     PermissionDenied,
+    Throttled,
     Unreadable,
     VendorError,
     VendorUnavailable,
@@ -101,6 +102,7 @@ class BulkRead:
     :param missing: ids the vendor says it does not know.
     :param errors: what was wrong with single jobs.
     :param stopped_by: why the read stopped before everything was looked at.
+    :param has_answered: whether the vendor has answered one of the lists.
     :param changed_until: the newest change that the lists have shown.
     :param changes_complete: whether those lists must have shown every change up to then.
     :param full_scan: whether the lists were read without trusting the order of changes.
@@ -111,6 +113,7 @@ class BulkRead:
     missing: set[str] = field(default_factory=set)
     errors: dict[str, VendorError] = field(default_factory=dict)
     stopped_by: VendorUnavailable | None = None
+    has_answered: bool = False
     changed_until: datetime | None = None
     changes_complete: bool = False
     full_scan: bool = False
@@ -189,11 +192,12 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     """
     wanted = set(job_ids)
     read = BulkRead()
-    from_lists = len(wanted) >= source.list_threshold and _find_in_lists(source, wanted, read, state)
+    if len(wanted) >= source.list_threshold:
+        _find_in_lists(source, wanted, read, state)
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
         rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
-    _read_one_by_one(source, rest, read, state, has_answered=from_lists)
+    _read_one_by_one(source, rest, read, state)
     if read.missing and source.may_hide_jobs:
         _look_for_hidden(source, read)
     if read.stopped_by and not read.jobs:
@@ -248,28 +252,34 @@ def jobs_between(
     return list({job.id: job for job in source.list_window(start, end, common_filters)}.values())
 
 
-def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> bool:
-    """Add to ``read`` what the vendor's lists have, and return whether they could be read.
+def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> None:
+    """Add to ``read`` what the vendor's lists have.
 
     A list saves requests and is not needed: a vendor that refuses it may still tell of each job.
     """
     try:
         source.find_in_lists(wanted, read, state or ReadState())
     except VendorError as error:
-        if error.rejects_credentials or (isinstance(error, VendorUnavailable) and error.wants_pause):
+        if error.rejects_credentials or _must_pause(error, read.has_answered):
             raise
-        log.warning("The list of jobs cannot be read, so %d are read one by one: %s", len(wanted), error)
+        left = len(wanted - read.jobs.keys() - read.unchanged)
+        log.warning("A list of jobs cannot be read, so %d are read one by one: %s", left, error)
+    else:
+        read.has_answered = True
+
+
+def _must_pause(error: VendorError, has_answered: bool) -> bool:
+    """Whether to send nothing else for now; a vendor that has just answered is only silent over this list."""
+    if not isinstance(error, VendorUnavailable):
         return False
-    return True
+    is_asked_for = isinstance(error, Throttled) or error.retry_after is not None
+    return is_asked_for or (error.wants_pause and not has_answered)
 
 
 def _read_one_by_one(
-    source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None, has_answered: bool
+    source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None
 ) -> None:
-    """Add jobs to ``read``, until the vendor is in trouble.
-
-    :param has_answered: whether the vendor has just answered another request.
-    """
+    """Add jobs to ``read``, until the vendor is in trouble."""
     failures = 0
     for job_id in job_ids:
         if state is not None:
@@ -278,14 +288,14 @@ def _read_one_by_one(
         try:
             _read_into(source, job_id, read)
         except VendorUnavailable as error:
-            vendor_answers = has_answered or read.jobs or read.missing
+            vendor_answers = read.has_answered or read.jobs or read.missing
             if error.wants_pause or failures == MAX_FAILURES or not vendor_answers:
                 read.stopped_by = error
                 return
             # The vendor answers for other jobs: only this one is in trouble.
             read.errors[job_id] = error
             failures += 1
-        if not (has_answered or read.jobs or read.missing) and len(read.errors) > MAX_FAILURES:
+        if not (read.has_answered or read.jobs or read.missing) and len(read.errors) > MAX_FAILURES:
             # What fails over each of so many jobs, and answers for none, is in trouble itself.
             read.stopped_by = _passing(read.errors.values())
             if read.stopped_by:
