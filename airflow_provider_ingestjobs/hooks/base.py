@@ -23,6 +23,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks import reading
+from airflow_provider_ingestjobs.hooks.class_check import check_is_complete
 from airflow_provider_ingestjobs.hooks.client import Client, Credentials, TokenRequest
 from airflow_provider_ingestjobs.hooks.connection import (
     AirflowConnection,
@@ -33,7 +34,7 @@ from airflow_provider_ingestjobs.hooks.connection import (
 from airflow_provider_ingestjobs.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
 from airflow_provider_ingestjobs.hooks.records import Records, StateWords
-from airflow_provider_ingestjobs.job import Job, JobState, normalise_word
+from airflow_provider_ingestjobs.job import Job, JobState
 
 if TYPE_CHECKING:
     import requests
@@ -77,7 +78,7 @@ class IngestJobHook(BaseHook):
         # Airflow before 3.2 only calls the form methods that the class itself defines.
         cls.get_connection_form_widgets = staticmethod(partial(connection_form_widgets, vendor))  # type: ignore[method-assign]
         cls.get_ui_field_behaviour = staticmethod(partial(ui_field_behaviour, vendor))  # type: ignore[method-assign]
-        _check_is_complete(cls)
+        check_is_complete(cls, IngestJobHook)
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
@@ -382,18 +383,3 @@ class IngestJobHook(BaseHook):
         :param settings: the connection, its fields checked one by one.
         :raises InvalidInput: naming the field and the fix.
         """
-
-
-def _check_is_complete(cls: type[IngestJobHook]) -> None:
-    """Refuse a vendor's hook that lacks what it must define: Airflow's ``BaseHook`` checks nothing."""
-    required = ["get_record", "to_job", "ping"]
-    required += ["list_jobs", "list_window"] if cls.vendor.filters else []
-    required += ["send_cancel"] if cls.vendor.cancels else []
-    lacking = [name for name in required if getattr(cls, name) is getattr(IngestJobHook, name)]
-    if lacking:
-        raise TypeError(f"{cls.__name__} must define {', '.join(lacking)}: see IngestJobHook")
-    if not cls.states:
-        raise TypeError(f"{cls.__name__} must say in `states` what the vendor's words stand for")
-    for word in cls.states:
-        if word != normalise_word(word):
-            raise TypeError(f"{cls.__name__}.states: write {word!r} as {normalise_word(word)!r}")
