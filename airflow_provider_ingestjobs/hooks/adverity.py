@@ -35,6 +35,11 @@ PAST_DAYS = 3
 #: How many pages of them are looked through: a job in none of these is missing.
 MAX_PAST_PAGES = 10
 MAX_PAGES = 1000
+#: How much older than a job the data that it fetches is taken to be, in days. Only the list of one
+#: datastream, which is short, reaches back that far.
+MAX_DATA_DAYS = 35
+#: Windows that begin before this are not widened, which dates near year 1 could not be.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AdverityHook(IngestJobHook, vendor=ADVERITY):
@@ -150,7 +155,8 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         """Return the range in which jobs that have ended are listed."""
         oldest, end = _past_range()
         known = [state.jobs.get(job_id) for job_id in job_ids]
-        # Which timestamp the range filters on is not published; every candidate is later than these two.
+        # Which time the range is about is not published. Most candidates are later than these two; should it
+        # be the data's, the jobs that the list lacks are read by their ids.
         began = [moment for job in known if job for moment in (job.created_at, job.started_at) if moment]
         start = min(began, default=oldest)
         if None in known or not oldest < start < end:
@@ -171,9 +177,20 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
                 break
         return pages_left
 
+    def list_range(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> tuple[datetime, datetime]:
+        # Which time `start` and `end` are about is not published. A job that started in the window may have
+        # been planned before it, fetch data that is older still, and have ended long after it; one that was
+        # called off may have been planned for a later day than today.
+        days = MAX_DATA_DAYS if _of_one_datastream(common_filters) else PAST_DAYS
+        widened = start - timedelta(days=days) if start > _EPOCH else start
+        return widened, max(end, clock.now() + timedelta(days=PAST_DAYS))
+
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
+        shared = _of_one_datastream(common_filters)
         # The current jobs first: of one that ends in between, the later record counts.
-        for params in ([], _in_range(start, end)):
+        for params in (shared, [*shared, *_in_range(start, end)]):
             for page, _ in self._pages(params, list):
                 yield from self.records.jobs(page)
 
@@ -270,6 +287,13 @@ def _query_of(link: object) -> Params:
     if not query:
         raise Unreadable("Adverity's list of jobs has a `next` link without a query")
     return query
+
+
+def _of_one_datastream(filters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the parameter for a filter that has one value: that it may repeat is not documented."""
+    given = filters.get("datastream_id", ())
+    values = [given] if isinstance(given, str) else list(given)
+    return [("datastream_id", values[0])] if len(values) == 1 else []
 
 
 def _is_date(value: object) -> bool:

@@ -307,12 +307,23 @@ class IngestJobHook(BaseHook):
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterable[Job]:
         """Return at least the jobs that started (or were created) in a window. Required for ``filters``.
 
-        :param start: the window's start, inclusive.
-        :param end: its end, exclusive.
+        :param start: the window's start, inclusive; widened by :meth:`list_range`.
+        :param end: its end, exclusive; widened, too.
         :param common_filters: what all selections to be served have in common: may be sent to the vendor, and
             must be where only the vendor can judge.
         """
         raise NotSupported(f"{self.vendor.name} documents no list of jobs")
+
+    def list_range(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> tuple[datetime, datetime]:
+        """Return the range to list so that it has all jobs of a window, which are then picked from it.
+
+        :param start: the window's start, inclusive.
+        :param end: its end, exclusive, and at most a minute from now.
+        :param common_filters: as :meth:`list_window` gets them.
+        """
+        return start, end
 
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         """Add to ``read.jobs`` the wanted jobs that the vendor's lists have; the others are read by id.

@@ -140,6 +140,10 @@ class JobSource(Protocol):
 
     def find_hidden(self, job_ids: Collection[str]) -> Iterator[tuple[str, Any]]: ...
 
+    def list_range(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> tuple[datetime, datetime]: ...
+
     def list_window(
         self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
     ) -> Iterable[Job]: ...
@@ -229,10 +233,13 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
     picked: dict[Selection, list[Job]] = {}
     for group in groups.values():
         common_filters = dict(set.intersection(*(set(selection.filters) for selection in group)))
-        windows = [(s.started_from, min(s.started_to, latest)) for s in group if s.started_from < latest]
-        jobs = [
-            job for window in merge_windows(windows) for job in jobs_between(source, *window, common_filters)
+        ranges = [
+            source.list_range(s.started_from, min(s.started_to, latest), common_filters)
+            for s in group
+            if s.started_from < latest
         ]
+        # Merged after they were widened: distant windows may lie in one range.
+        jobs = [job for one in merge_windows(ranges) for job in source.list_window(*one, common_filters)]
         picked |= pick_all(group, list({job.id: job for job in jobs}.values()), keys)
     return picked
 
@@ -240,7 +247,7 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
 def jobs_between(
     source: JobSource, start: datetime, end: datetime, common_filters: Mapping[str, Any]
 ) -> list[Job]:
-    """Read the jobs that started (or were created) in a window; perhaps a few more.
+    """Read the jobs that started (or were created) in a window, and whatever else their lists have.
 
     :param source: the vendor's hook.
     :param start: the window's start, inclusive.
@@ -249,7 +256,8 @@ def jobs_between(
         the vendor can judge must be.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
-    return list({job.id: job for job in source.list_window(start, end, common_filters)}.values())
+    listed = source.list_window(*source.list_range(start, end, common_filters), common_filters)
+    return list({job.id: job for job in listed}.values())
 
 
 def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> None:

@@ -90,6 +90,7 @@ class Adverity(VendorApi):
 
     Its own keys of ``fields`` are ``datastream_id``, ``stage`` and ``imported`` (that endpoint's answer); its
     own key of a step is ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
+    Which time a range of past jobs is about is not published: a subclass may set ``past_range_field``.
     """
 
     name = "adverity"
@@ -108,6 +109,9 @@ class Adverity(VendorApi):
     cancel_state = "Discarded"
     # The token answer says expires_in null: these tokens do not expire by themselves.
     token_lifetime: ClassVar[float] = float("inf")
+    #: The record's field that ``start`` and ``end`` are about, such as ``scheduled``, ``job_end`` or
+    #: ``range_start``; where it is empty, ``scheduled`` counts.
+    past_range_field: ClassVar[str] = "job_start"
 
     def routes(self) -> list[Route]:
         """Return Adverity's endpoints."""
@@ -169,7 +173,7 @@ class Adverity(VendorApi):
             if job.is_ended != past:
                 return False
             if past:
-                at = job.started_at if job.started_at is not None else job.created_at
+                at = self._past_range_time(job)
                 if (start is not None and at < start) or (end is not None and at > end):
                     return False
             stream = job.fields["datastream"]
@@ -265,6 +269,12 @@ class Adverity(VendorApi):
     def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
         """Return the scheme the credential belongs to."""
         return {"auth_scheme": "Bearer" if auth == "key" else "Token"}
+
+    def _past_range_time(self, job: SandboxJob) -> float:
+        if self.past_range_field == "job_start":
+            return job.created_at if job.started_at is None else job.started_at
+        record = self.record(job, "")
+        return parse_time(record[self.past_range_field] or record["scheduled"])
 
     def _known(self, call: Call) -> SandboxJob:
         job = self.store.get(call.path("job_id"), call.now)

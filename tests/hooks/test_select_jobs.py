@@ -17,6 +17,7 @@ from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox.adverity import Adverity
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from support.vendors import ADVERITY, AMPERITY, BY_NAME, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -199,6 +200,96 @@ class TestAdverity:
         ids = [add(sandbox, "adverity", NOW - HOUR - number * timedelta(seconds=1)) for number in range(130)]
         assert picked(AdverityHook(), select(datastream_id=42)) == [ids[::-1]]
         assert len(sandbox.requests("adverity")) == 1 + 3
+
+
+class TestAdverityWhateverThePastRangeIsAbout:
+    """Which time of past jobs ``start`` and ``end`` are about is not published."""
+
+    @pytest.fixture(params=["scheduled", "job_start", "job_end", "range_start"])
+    def sandbox(self, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+        class Filtering(Adverity):
+            past_range_field = request.param
+
+        with Sandbox(clock=NOW.timestamp, vendors=[Filtering]) as sandbox:
+            yield sandbox
+
+    @pytest.fixture(autouse=True)
+    def _connection(self, connections: Connections) -> None:
+        connections.add(ADVERITY.name)
+
+    def add(self, sandbox: Sandbox, *steps: tuple[datetime, str], **fields: Any) -> str:
+        timeline = [((at - NOW).total_seconds(), word) for at, word in steps]
+        return sandbox.add_job("adverity", timeline=timeline, fields=fields)
+
+    def test_who_started_in_the_window_and_ended_behind_it(self, sandbox: Sandbox) -> None:
+        start, end = NOW - 30 * DAY, NOW - 30 * DAY + HOUR
+        within = self.add(sandbox, (start, "Running"), (start + HOUR / 2, "Success"))
+        behind = self.add(sandbox, (end - HOUR / 4, "Running"), (end + HOUR, "Failed"))
+        today = self.add(sandbox, (end - HOUR / 5, "Running"), (NOW - HOUR, "Success"))
+        self.add(sandbox, (start - HOUR, "Running"), (start + HOUR / 2, "Failed"))
+        self.add(sandbox, (end, "Running"), (end + HOUR, "Failed"))
+        assert picked(AdverityHook(), select(start, end, datastream_id=42)) == [[within, behind, today]]
+        found = [select(start, end, datastream_id=42), select(start, end, datastream_id=43)]
+        assert picked(AdverityHook(), *found) == [[within, behind, today], []]
+
+    def test_who_was_planned_before_the_window(self, sandbox: Sandbox) -> None:
+        start, end = NOW - 5 * HOUR, NOW - HOUR
+        waited = self.add(
+            sandbox, (start - 2 * DAY, "Scheduled"), (start, "Running"), (start + HOUR, "Failed")
+        )
+        assert picked(AdverityHook(), select(start, end, datastream_id=42)) == [[waited]]
+
+    def test_who_was_planned_in_the_window_and_never_started(self, sandbox: Sandbox) -> None:
+        start, end = NOW - 4 * DAY, NOW - 3 * DAY
+        steps = ((start, "Scheduled"), (start + 2 * DAY, "Discarded"))
+        discarded = self.add(sandbox, *steps, job_start=None)
+        assert picked(AdverityHook(), select(start, end, datastream_id=42)) == [[discarded]]
+
+    def test_who_was_called_off_before_the_planned_start(self, sandbox: Sandbox) -> None:
+        tomorrow = datetime.now(UTC).replace(microsecond=0) + DAY
+        called_off = self.add(sandbox, (NOW, "Discarded"), scheduled=tomorrow.isoformat(), job_start=None)
+        window = select(NOW, tomorrow + HOUR, datastream_id=42)
+        assert picked(AdverityHook(), window) == [[called_off]]
+
+    def test_a_fetch_of_the_last_month(self, sandbox: Sandbox) -> None:
+        start = NOW - 5 * HOUR
+        since = (start - 31 * DAY).isoformat()
+        backfill = self.add(sandbox, (start, "Running"), (start + HOUR, "Failed"), range_start=since)
+        assert picked(AdverityHook(), select(start, NOW, datastream_id=42)) == [[backfill]]
+
+    def test_distant_windows_take_one_list(self, sandbox: Sandbox) -> None:
+        days = [NOW - number * DAY for number in (50, 30, 10)]
+        ids = [self.add(sandbox, (day, "Running"), (day + HOUR, "Success")) for day in days]
+        windows = [select(day, day + HOUR, datastream_id=42) for day in days]
+        assert picked(AdverityHook(), *windows) == [[job_id] for job_id in ids]
+        assert len(sandbox.requests()) == 2
+
+
+class TestAdverityDatastream:
+    @pytest.fixture(autouse=True)
+    def _connection(self, connections: Connections) -> None:
+        connections.add(ADVERITY.name)
+
+    def asked(self, sandbox: Sandbox) -> list[list[str] | None]:
+        return [query.get("datastream_id") for query in queries(sandbox, "adverity")]
+
+    @pytest.mark.parametrize("value", [42, "42", [42]])
+    def test_one_that_all_share_is_sent(self, sandbox: Sandbox, value: Any) -> None:
+        mine = add(sandbox, "adverity", NOW - 2 * HOUR)
+        add(sandbox, "adverity", NOW - HOUR, datastream_id=43)
+        windows = [select(datastream_id=value), select(NOW - HOUR, datastream_id=value)]
+        assert picked(AdverityHook(), *windows) == [[mine], []]
+        # For the current jobs and for the past ones.
+        assert self.asked(sandbox) == [["42"], ["42"]]
+
+    def test_several_are_not(self, sandbox: Sandbox) -> None:
+        first = add(sandbox, "adverity", NOW - 2 * HOUR)
+        second = add(sandbox, "adverity", NOW - HOUR, datastream_id=43)
+        assert picked(AdverityHook(), select(datastream_id=[42, 43])) == [[first, second]]
+        both = [select(datastream_id=42), select(datastream_id=43)]
+        assert picked(AdverityHook(), *both) == [[first], [second]]
+        # That the parameter may repeat is not documented.
+        assert self.asked(sandbox) == [None] * 4
 
 
 class TestNarrative:
