@@ -253,7 +253,7 @@ class Polaris(VendorApi):
             raise HTTPException(400, f"Job {job.id} deletes data and cannot be updated")
         if desired == "suspended" and _type(job) != records.STREAMING:
             raise HTTPException(400, f"Job {job.id} is no streaming job and cannot be suspended")
-        is_over = job.is_ended and not (desired == job.state == "canceled")
+        is_over = job.is_ended and not (desired == normalise_word(job.state) == "canceled")
         if is_over or (job.cancel_asked and desired != "canceled"):
             # What updating a finished job answers is not documented; 400 is a client error of theirs.
             raise HTTPException(400, f"Job {job.id} is {job.state} and can no longer be {desired}")
