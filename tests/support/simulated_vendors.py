@@ -29,7 +29,7 @@ import pytest
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks import for_triggers, http, narrative
+from airflow_provider_ingestjobs.hooks import for_triggers, http, narrative, polaris
 from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState, normalise_word
 from airflow_provider_ingestjobs.sandbox import VENDORS, Fault, Sandbox
@@ -258,6 +258,7 @@ class SimulatedVendor:
             patch.setattr(clock, "time", world.time)
             patch.setattr(clock, "monotonic", lambda: world.now)
             patch.setattr(narrative.NarrativeHook, "page_size", self.page_size)
+            patch.setattr(polaris, "MAX_PER_PAGE", self.page_size)
             yield
 
     def watch(self) -> watches.Watch:
@@ -289,7 +290,9 @@ def _vendor_api(name: str, jobs: Sequence[SimulatedJob]) -> type[VendorApi]:
 
         def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
             super().take_step(job, at, step)
-            job.updated_at = at + step.get("skew", 0.0)
+            if name != "polaris":
+                # Polaris' last update is its user's, whatever happens to the job.
+                job.updated_at = at + step.get("skew", 0.0)
 
     return Simulated
 
@@ -304,7 +307,8 @@ def _halved(content: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]
     key, records = _records_in(content)
     count = next((name for name in ("count", "total_records") if name in content), None)
     if count is None:
-        return {**content, key: records[: len(records) // 2]}
+        more = {"moreResultsAvailable": False} if "moreResultsAvailable" in content else {}
+        return {**content, key: records[: len(records) // 2], **more}
     size = int(query.get("per_page") or query["page_size"])
     start = int(query["offset"]) if "offset" in query else (int(query.get("page", 1)) - 1) * size
     left = content[count] // 2

@@ -172,7 +172,9 @@ def check_requests(vendor: SimulatedVendor) -> None:
     for poll in vendor.polls:
         twice = 2 if "401" in vendor.faults.values() else 1
         assert poll["by_id"] <= MAX_READS * twice
-        assert poll["list"] <= (1 if vendor.name in ("amperity", "polaris") else pages) * twice
+        # Polaris' unfinished jobs and its ended ones are lists of their own.
+        lists = {"amperity": 1, "polaris": 2 * pages}.get(vendor.name, pages)
+        assert poll["list"] <= lists * twice
         # Where many are absent from Adverity's list, and where some are known under no address.
         assert poll["past"] <= (pages + MAX_PAST_PAGES) * twice
         if vendor.name == "narrative":
