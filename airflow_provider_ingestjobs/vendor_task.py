@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -127,3 +127,12 @@ class VendorTask(Generic[H]):
         """
         if url := self.hook.job_url(job_id):
             context["ti"].xcom_push(key=XCOM_KEY, value=url)
+
+    def keep_page(self, context: Context, jobs: Sequence[Job]) -> None:
+        """Store the address that the record of a single job has, where it is better than the job's own.
+
+        :param context: the task's context.
+        :param jobs: the jobs, as they were read.
+        """
+        if len(jobs) == 1 and jobs[0].url not in (None, self.hook.job_url(jobs[0].id)):
+            context["ti"].xcom_push(key=XCOM_KEY, value=jobs[0].url)

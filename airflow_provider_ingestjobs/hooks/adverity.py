@@ -38,6 +38,9 @@ MAX_PAGES = 1000
 #: How much older than a job the data that it fetches is taken to be, in days. Only the list of one
 #: datastream, which is short, reaches back that far.
 MAX_DATA_DAYS = 35
+#: Longer addresses are not kept with the job.
+MAX_LINK_LENGTH = 2000
+_NEVER_IN_LINKS = frozenset("\"'<>\\ `")
 #: Windows that begin before this are not widened, which dates near year 1 could not be.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -235,7 +238,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
             ended_at=parse_timestamp(record.get("job_end")),
             failure="; ".join(messages) or None,
             progress=as_share(record.get("progress")),
-            url=self.job_url(job_id),
+            url=_page_of(datastream, self.settings.base_url) or self.job_url(job_id),
             details={
                 "datastream_id": datastream.get("id") if datastream_id else None,
                 "range_start": as_text(record.get("range_start")),
@@ -294,6 +297,24 @@ def _of_one_datastream(filters: Mapping[str, Any]) -> list[tuple[str, str]]:
     given = filters.get("datastream_id", ())
     values = [given] if isinstance(given, str) else list(given)
     return [("datastream_id", values[0])] if len(values) == 1 else []
+
+
+def _page_of(datastream: Mapping[str, Any], base_url: str) -> str | None:
+    """Return the address of a datastream's page for people, where its record has one that may be a link."""
+    link = datastream.get("absolute_url")
+    if not isinstance(link, str) or len(link) > MAX_LINK_LENGTH or not link.isprintable():
+        return None
+    if set(link) & _NEVER_IN_LINKS:
+        return None
+    # Two slashes would begin another host's address.
+    if link.startswith("/") and not link.startswith("//"):
+        return base_url + link
+    try:
+        parts = urlsplit(link)
+        is_page = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        return None
+    return link if is_page else None
 
 
 def _is_date(value: object) -> bool:

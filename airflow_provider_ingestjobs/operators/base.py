@@ -83,6 +83,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         self.job_id = check_job_id(self.job_id)
         self.keep_link(context, self.job_id)
         job = self.hook.cancel_job(self.job_id)
+        self.keep_page(context, [job])
         if job.state.is_terminal or not self.wait_for_termination:
             return self._report(job)
         began = clock.now()

@@ -330,8 +330,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _report_timeout(self) -> str:
         follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]
-        now = clock.now()
-        return " ".join(follow.report(now) for follow in follows if not getattr(follow, "has_ended", False))
+        return " ".join(one.report(clock.now()) for one in follows if not getattr(one, "has_ended", False))
 
     # ------------------------------------------------------------------ the end
 
@@ -343,6 +342,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self._lineage_host = self.hook.settings.base_url.partition("://")[2]
         for job in jobs:
             self.log.info("%s is %s", job, job.describe())
+        self.keep_page(context, jobs)
         if bad := [job for job in jobs if job.state not in self.expected_states]:
             error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
             raise self._skip_instead(error("; ".join(job.describe_end() for job in bad), bad[0]))

@@ -599,7 +599,7 @@ def test_a_vendor_cannot_write_log_lines_with_ids(
 )
 @pytest.mark.parametrize("case", VENDORS, ids=str)
 def test_links_are_built_here(case: VendorCase, url: str, sandbox: Sandbox, connections: Any) -> None:
-    """An address in a vendor's record is never shown as a link."""
+    """The address of a job in a vendor's record is never shown as a link."""
     hook = case.hook(connections.add(case.name))
     job_id = sandbox.add_job(
         case.name, case.job_id, timeline=[(0, case.words[JobState.RUNNING])], fields={"url": url}

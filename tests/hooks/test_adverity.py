@@ -108,6 +108,51 @@ class TestJob:
             "issues": None,
         }
 
+    @pytest.mark.parametrize(
+        ("given", "link"),
+        [
+            (
+                "https://acme.datatap.adverity.com/ads/42/emea/",
+                "https://acme.datatap.adverity.com/ads/42/emea/",
+            ),
+            ("http://acme.example/ads/42/", "http://acme.example/ads/42/"),
+            ("/ads/42/emea/", "{host}/ads/42/emea/"),
+        ],
+    )
+    def test_the_link_is_the_datastream_s_page(
+        self, hook: AdverityHook, sandbox: Sandbox, given: str, link: str
+    ) -> None:
+        fields = {"datastream": {"id": 42, "absolute_url": given}}
+        job_id = sandbox.add_job("adverity", fields=fields)
+        assert hook.get_job(job_id).url == link.replace("{host}", sandbox.url)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            None,
+            7,
+            "",
+            "ads/42/",
+            "//evil.example/ads/",
+            "/\\evil.example/ads/",
+            "javascript:alert(1)",
+            "JavaScript://acme.example/%0aalert(1)",
+            "data:text/html,x",
+            "ftp://acme.example/",
+            "https://",
+            "https://[acme/",
+            "https://user:word@acme.example/",
+            'https://acme.example/"><script>',
+            "https://acme.example/\n",
+            "https://acme.example/" + "x" * 3000,
+        ],
+    )
+    def test_what_is_no_page_leaves_the_job_s_own_address(
+        self, hook: AdverityHook, sandbox: Sandbox, given: Any
+    ) -> None:
+        job_id = sandbox.add_job("adverity", fields={"datastream": {"id": 42, "absolute_url": given}})
+        assert hook.get_job(job_id).url == f"{sandbox.url}/api/jobs/{job_id}/"
+
     def test_issues_are_the_failure(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         issues = [{"message": "No quota"}, {"message": ""}, "?", {"message": "Timeout"}]
         sandbox.add_fault(Fault(body={**RECORD, "state_label": "Failed", "issues": issues}))

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobN
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.task_runs import PATIENCE, Outcome, run_deferred, run_in_worker, run_rescheduled
-from support.vendors import AMPERITY, VENDORS, VendorCase
+from support.vendors import ADVERITY, AMPERITY, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -359,3 +359,15 @@ class TestWhatTheUserSees:
         links = run(case, mode).links
         adverity = {"_link_VendorJobLink": f"{sandbox.url}/api/jobs/{case.job_id}/"}
         assert links == (adverity if case.name == "adverity" else {})
+
+    @each_mode
+    def test_the_link_to_a_page_for_people(
+        self, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("adverity")
+        page = "https://acme.datatap.adverity.com/ads/42/emea/"
+        stream = {"id": 42, "absolute_url": page}
+        sandbox.add_job("adverity", ADVERITY.job_id, [(0, "Success")], fields={"datastream": stream})
+        ended = run(ADVERITY, mode)
+        assert ended.value["url"] == page
+        assert ended.links == {"_link_VendorJobLink": page}
