@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-pytest_plugins = ["support.matrix_report"]
+pytest_plugins = ["support.matrix_report", "support.vendor_requests"]
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ class TestAuthorisation:
         assert message.startswith("403: not permitted")
         assert "Not authorized for this tenant" in message
 
+    @pytest.mark.undocumented("header api-version: '1999-01-01'")
     def test_unknown_version(self, connections: Connections) -> None:
         hook = AmperityHook(connections.add("amperity", extra={"api_version": "1999-01-01"}))
         with pytest.raises(VendorError, match="api-version must be 2024-04-01"):

@@ -153,6 +153,7 @@ class TestFilters:
         with pytest.raises(InvalidInput, match="order_by='newest' cannot be used: use one of created_at_asc"):
             hook.list_jobs(order_by="newest")
 
+    @pytest.mark.undocumented("parameter state: 'done'")
     def test_words_the_vendor_refuses(self, hook: NarrativeHook) -> None:
         with pytest.raises(VendorError, match=r"400.*state must be one of"):
             list(hook.list_jobs(state="done"))

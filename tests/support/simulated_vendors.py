@@ -218,7 +218,8 @@ class SimulatedVendor:
         self.polls[-1][("past" if past else "list") if is_list else "by_id"] += 1
         if fault == "timeout":
             raise VendorUnavailable("no answer within 60 s")
-        told = self._sandbox.respond(method, path, query=urlencode(params), headers=kwargs["headers"])
+        headers = {**session.headers, **kwargs["headers"]}
+        told = self._sandbox.respond(method, path, query=urlencode(params), headers=headers)
         response = Response(told.status, told.headers, told.body)
         if response.status != 200 or fault not in ("truncated", "garbage"):
             return response
