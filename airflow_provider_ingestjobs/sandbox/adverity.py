@@ -89,8 +89,8 @@ class Adverity(VendorApi):
     """Adverity's Management API, as documented at docs.adverity.com/guides/management-api.
 
     Its own keys of ``fields`` are ``datastream_id``, ``stage`` and ``imported`` (that endpoint's answer);
-    ``datastream`` is merged with the usual one, and may have an ``absolute_url``, the page for people. Its own
-    key of a step is ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
+    ``datastream`` is merged with the usual one, and may have an ``absolute_url``, the page for people. Its
+    own key of a step is ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
     Which time a range of past jobs is about is not published: a subclass may set ``past_range_field``.
     """
 
