@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
-
-#: Each of a vendor's filters, with the key of :attr:`Job.details` that has a job's value.
-Keys = Mapping[str, str | None]
+    from airflow_provider_ingestjobs.vendors import Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +21,7 @@ class Selection:
 
     :param filters: the vendor's filters and the value each must have, such as ``(("feed_id", "df-1"),)``; a
         tuple of values means any of them.
-    :param started_from: when the earliest of them was created (started, where the vendor gives no creation).
-        A job's creation never changes, so no job leaves the selection.
+    :param started_from: when the earliest of them started, or was created: see the vendor's ``window``.
     :param started_to: the end of that window, exclusive.
     :param min_jobs: how many there must be at least.
     :param settle: seconds after the last end in which further jobs may still appear.
@@ -38,13 +35,13 @@ class Selection:
     settle: float = 0.0
     latest_only: bool = False
 
-    def pick(self, jobs: Iterable[Job], keys: Keys) -> list[Job]:
+    def pick(self, jobs: Iterable[Job], vendor: Vendor) -> list[Job]:
         """Return the jobs that are selected, by their start.
 
         :param jobs: what the vendor lists.
-        :param keys: the vendor's :attr:`~airflow_provider_ingestjobs.vendors.Vendor.filters`.
+        :param vendor: the vendor.
         """
-        picked = [job for job in jobs if self._takes(job, keys)]
+        picked = [job for job in jobs if self._takes(job, vendor)]
         picked.sort(key=lambda job: (_start(job), job.id))
         if self.latest_only:
             latest = {job.target: job for job in picked}
@@ -127,13 +124,11 @@ class Selection:
         settled = max(ends, default=default) + timedelta(seconds=self.settle)
         return settled if borne_until is None else max(settled, borne_until)
 
-    def _takes(self, job: Job, keys: Keys) -> bool:
-        start = _start(job)
-        return (
-            start is not None
-            and self.started_from <= start < self.started_to
-            and all(matches(job, keys[name], value) for name, value in self.filters)
-        )
+    def _takes(self, job: Job, vendor: Vendor) -> bool:
+        moments = (getattr(job, name) for name in vendor.window)
+        return any(
+            moment is not None and self.started_from <= moment < self.started_to for moment in moments
+        ) and all(matches(job, vendor.filters[name], value) for name, value in self.filters)
 
 
 def freeze_filters(filters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -163,26 +158,26 @@ def matches(job: Job, key: str | None, value: Any) -> bool:
     return any(one in wanted for one in _values(job, key))
 
 
-def pick_all(selections: Iterable[Selection], jobs: list[Job], keys: Keys) -> dict[Selection, list[Job]]:
+def pick_all(selections: Iterable[Selection], jobs: list[Job], vendor: Vendor) -> dict[Selection, list[Job]]:
     """Return what each of many selections picks, without comparing every job with every selection.
 
     :param selections: the selections.
     :param jobs: what the vendor lists.
-    :param keys: the vendor's :attr:`~airflow_provider_ingestjobs.vendors.Vendor.filters`.
+    :param vendor: the vendor.
     """
     indexes: dict[str, dict[str, list[Job]]] = {}
     picked = {}
     for selection in selections:
         name, value = selection.filters[0]
-        key = keys[name]
+        key = vendor.filters[name]
         if key is None:
-            picked[selection] = selection.pick(jobs, keys)
+            picked[selection] = selection.pick(jobs, vendor)
             continue
         if key not in indexes:
             indexes[key] = _index(jobs, key)
         values = value if isinstance(value, tuple) else (value,)
         candidates = {job.id: job for one in values for job in indexes[key].get(one, ())}
-        picked[selection] = selection.pick(candidates.values(), keys)
+        picked[selection] = selection.pick(candidates.values(), vendor)
     return picked
 
 

@@ -77,6 +77,9 @@ class Vendor:
     :param doc_url: the vendor's API documentation.
     :param filters: what jobs can be selected by: for each filter the key of :attr:`Job.details` that has a
         job's value or list of values; ``None`` where no record has it, so that only the vendor can judge.
+    :param window: the moments of a job that a selection's window is about; one of them in the window is
+        enough, so that a job that is created in it and starts behind it does not leave the selection. Name
+        those alone by which the vendor's list can be read as far back as the window goes.
     :param counts: which of :class:`~airflow_provider_ingestjobs.job.RowCounts` the vendor gives.
     :param limits: checks of its own beyond those of rows: for each ``max_…`` the key of the job's details
         that has the number.
@@ -97,6 +100,7 @@ class Vendor:
     hook: str
     doc_url: str
     filters: Mapping[str, str | None] = field(default_factory=dict)
+    window: tuple[str, ...] = ("created_at", "started_at")
     counts: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, Levels] = field(default_factory=dict)
@@ -183,6 +187,7 @@ IMPLY_POLARIS = Vendor(
     hook="airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
     doc_url="https://docs.imply.io/api/polaris/api-reference",
     filters={"table_name": "table_name", "job_type": "job_type", "health_status": "health_status"},
+    window=("created_at",),
     counts=frozenset({"read", "inserted", "errors"}),
     levels={"max_health": Levels("health_status", ("ok", "warn", "error"), reason="health_code")},
     asset=("project id", "table name"),
@@ -216,6 +221,7 @@ NARRATIVE = Vendor(
         "job_type": "job_type",
         "tags": None,
     },
+    window=("created_at",),
     asset=("company or host", "data set id"),
     writes=("dataset_id",),
     host="api.narrative.io",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters, matches, merge_windows, pick_all
+from airflow_provider_ingestjobs.vendors import Vendor
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = datetime(2026, 3, 2, tzinfo=UTC)
@@ -40,13 +42,18 @@ def selection(**changes: Any) -> Selection:
     return Selection(**fields | changes)
 
 
-#: For each filter the key of a job's details.
-KEYS = {
-    "feed_id": "feed_ids",
-    "table_name": "table_names",
-    "workflow_id": "workflow_id",
-    "tags": None,
-}
+VENDOR = Vendor(
+    conn_type="acme",
+    name="Acme",
+    hook="",
+    doc_url="",
+    filters={
+        "feed_id": "feed_ids",
+        "table_name": "table_names",
+        "workflow_id": "workflow_id",
+        "tags": None,
+    },
+)
 
 
 class TestPick:
@@ -63,25 +70,34 @@ class TestPick:
     def test_the_start_is_in_the_window_and_its_end_is_not(
         self, started: datetime | None, picked: bool
     ) -> None:
-        assert [found.id for found in selection().pick([job(started=started)], KEYS)] == ["a"] * picked
+        assert [found.id for found in selection().pick([job(started=started)], VENDOR)] == ["a"] * picked
 
     def test_where_there_is_no_start_the_creation_counts(self) -> None:
         created = job(started=None, created_at=START)
-        assert selection().pick([created], KEYS) == [created]
+        assert selection().pick([created], VENDOR) == [created]
 
     def test_a_job_that_starts_behind_its_window_stays_selected(self) -> None:
         waiting, running = job(created_at=START), job(started=END, created_at=START)
-        assert selection().pick([waiting], KEYS) == [waiting]
-        assert selection().pick([running], KEYS) == [running]
+        assert selection().pick([waiting], VENDOR) == [waiting]
+        assert selection().pick([running], VENDOR) == [running]
+
+    def test_a_job_that_was_planned_before_its_window_and_starts_in_it_is_selected(self) -> None:
+        planned = job(started=START, created_at=START - SECOND)
+        assert selection().pick([planned], VENDOR) == [planned]
+
+    def test_a_window_may_be_about_the_creation_alone(self) -> None:
+        by_creation = replace(VENDOR, window=("created_at",))
+        assert selection().pick([job(started=START, created_at=START - SECOND)], by_creation) == []
+        assert len(selection().pick([job(started=END, created_at=START)], by_creation)) == 1
 
     def test_jobs_come_by_their_start_whatever_the_list_s_order(self) -> None:
         jobs = [job(str(number), START + number * SECOND) for number in (3, 1, 2)]
-        assert [found.id for found in selection().pick(jobs, KEYS)] == ["1", "2", "3"]
+        assert [found.id for found in selection().pick(jobs, VENDOR)] == ["1", "2", "3"]
 
     def test_latest_only_keeps_the_newest_of_each_target_by_start(self) -> None:
         rows = [("b0", 1, "B"), ("a2", 3, "A"), ("b1", 2, "B"), ("a1", 0, "A")]
         jobs = [job(name, START + number * SECOND, target=target) for name, number, target in rows]
-        assert [found.id for found in selection(latest_only=True).pick(jobs, KEYS)] == ["b1", "a2"]
+        assert [found.id for found in selection(latest_only=True).pick(jobs, VENDOR)] == ["b1", "a2"]
 
     @pytest.mark.parametrize(
         ("filters", "fit"),
@@ -96,7 +112,7 @@ class TestPick:
         ],
     )
     def test_all_nouns_must_have_any_of_their_values(self, filters: dict[str, Any], fit: bool) -> None:
-        assert bool(selection(filters=freeze_filters(filters)).pick([job()], KEYS)) is fit
+        assert bool(selection(filters=freeze_filters(filters)).pick([job()], VENDOR)) is fit
 
     def test_a_number_and_its_text_are_the_same_value(self) -> None:
         narrative = job(details={"dataset_id": 42})
@@ -137,7 +153,7 @@ class TestPick:
             for number, (feeds, table, hours) in enumerate(rows)
         ]
         selections = [selection(filters=freeze_filters(one)) for one in filters]
-        assert pick_all(selections, jobs, KEYS) == {one: one.pick(jobs, KEYS) for one in selections}
+        assert pick_all(selections, jobs, VENDOR) == {one: one.pick(jobs, VENDOR) for one in selections}
 
 
 class TestDone:

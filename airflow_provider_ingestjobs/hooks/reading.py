@@ -240,7 +240,7 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
         ]
         # Merged after they were widened: distant windows may lie in one range.
         jobs = [job for one in merge_windows(ranges) for job in source.list_window(*one, common_filters)]
-        picked |= pick_all(group, list({job.id: job for job in jobs}.values()), keys)
+        picked |= pick_all(group, list({job.id: job for job in jobs}.values()), source.vendor)
     return picked
 
 
