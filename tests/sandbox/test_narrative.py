@@ -141,6 +141,41 @@ def test_timestamps_have_no_zone_and_failures_a_message(sandbox: Sandbox, narrat
     assert record["failures"][0]["message"] == "Spark died"
 
 
+def test_statistics_of_a_data_set(sandbox: Sandbox, narrative: Client, clock: Clock) -> None:
+    snapshots = []
+    for rows in (10, 20, 30):
+        job = sandbox.add_job(
+            "narrative", timeline=[(0, "completed")], rows={"inserted": rows}, fields={"dataset_id": 7}
+        )
+        snapshots.append(narrative.read(f"/jobs/{job}")["result"]["snapshot_id"])
+        clock.advance(1)
+    sandbox.add_job("narrative", timeline=[(0, "running")], rows={"inserted": 40}, fields={"dataset_id": 7})
+    sandbox.add_job("narrative", timeline=[(0, "completed")], fields={"dataset_id": 8})
+
+    def added(**params: Any) -> list[tuple[int, int]]:
+        answer = narrative.read("/datasets/7/stats", **params)
+        assert answer["dataset_id"] == 7
+        return [(record["snapshot_id"], record["snapshot_added_records"]) for record in answer["records"]]
+
+    every = list(zip(snapshots, (10, 20, 30), strict=True))[::-1]
+    assert min(snapshots) > 2**53
+    # Both of per_page and offset, or it is the latest alone.
+    assert added() == added(per_page=3) == added(offset=1) == added(all_records="false") == every[:1]
+    assert added(all_records="true") == added(per_page=3, offset=0) == every
+    assert added(per_page=2, offset=1) == every[1:]
+    assert added(per_page=2, offset=3) == []
+    (latest,) = narrative.read("/datasets/7/stats")["records"]
+    assert latest["active_dataset_stored_records"] == 60
+
+
+def test_statistics_that_are_not_there(sandbox: Sandbox, narrative: Client) -> None:
+    sandbox.add_job("narrative", timeline=[(0, "running")], fields={"dataset_id": 7})
+    assert narrative.read("/datasets/7/stats") == {"dataset_id": 7, "records": []}
+    assert narrative.get("/datasets/8/stats").status_code == 404
+    assert narrative.get("/datasets/x/stats").status_code == 400
+    assert narrative.get("/datasets/7/stats", per_page=0, offset=0).status_code == 400
+
+
 def test_there_is_no_cancel(sandbox: Sandbox, narrative: Client) -> None:
     job = sandbox.add_job("narrative")
     assert narrative.request("POST", f"/jobs/{job}/cancel").status_code == 404

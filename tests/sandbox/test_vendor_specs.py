@@ -166,6 +166,19 @@ def test_narrative_record_has_the_fields_of_the_documented_sample(
             assert set(record[name]) == set(value), name
 
 
+def test_narrative_statistics(sandbox: Sandbox, narrative: Client, narrative_spec: dict[str, Any]) -> None:
+    sample = narrative_spec["components"]["schemas"]["DatasetSummaryResponse"]["example"]
+    for rows in (10, 20, 30):
+        sandbox.add_job(
+            "narrative", timeline=[(0, "completed")], rows={"inserted": rows}, fields={"dataset_id": 7}
+        )
+    for params in ({}, {"all_records": "true"}, {"per_page": 2, "offset": 1}, {"per_page": 2, "offset": 9}):
+        answer = narrative.read("/datasets/7/stats", **params)
+        validator(narrative_spec, "DatasetSummariesResponse").validate(answer)
+        for record in answer["records"]:
+            assert set(record) == set(sample)
+
+
 def test_narrative_token(anonymous: Client, narrative_spec: dict[str, Any]) -> None:
     known = CREDENTIALS["narrative"]
     form = {"grant_type": "client_credentials"}
