@@ -36,6 +36,9 @@ CHECKS: Mapping[str, Check] = {
     "max_rejected_ratio": Check("rejected", of="read"),
     "min_rows": Check("read", is_minimum=True),
 }
+#: What they look at with a vendor that never counts the rows read. Who asks for a least number of rows wants
+#: to hear of a job that brought nothing; of the counts left, the rows inserted tell that.
+WITHOUT_READ: Mapping[str, Check] = {**CHECKS, "min_rows": Check("inserted", is_minimum=True)}
 
 
 def checks_of(vendor: Vendor) -> dict[str, Check]:
@@ -43,8 +46,9 @@ def checks_of(vendor: Vendor) -> dict[str, Check]:
 
     :param vendor: the vendor, whose row says what it counts.
     """
+    checks = CHECKS if "read" in vendor.counts else WITHOUT_READ
     of_rows = {
-        name: check for name, check in CHECKS.items() if {check.number, check.of} - {None} <= vendor.counts
+        name: check for name, check in checks.items() if {check.number, check.of} - {None} <= vendor.counts
     }
     return of_rows | {name: Check(key) for name, key in vendor.limits.items()}
 

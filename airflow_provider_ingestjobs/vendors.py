@@ -222,6 +222,8 @@ NARRATIVE = Vendor(
         "tags": None,
     },
     window=("created_at",),
+    # Of materialised views.
+    counts=frozenset({"inserted"}),
     asset=("company or host", "data set id"),
     writes=("dataset_id",),
     host="api.narrative.io",

@@ -145,7 +145,7 @@ class TestArguments:
             ),
             (POLARIS, "max_issues", "use one or more of max_error_rows, .*min_rows, max_health$"),
             (AMPERITY, "max_issues", "use one or more of max_error_rows, .*min_rows$"),
-            (NARRATIVE, "min_rows", "Narrative gives no such count: use check="),
+            (NARRATIVE, "max_error_rows", "Narrative gives no such count: use min_rows, or check="),
         ],
     )
     def test_what_a_vendor_does_not_count_is_an_error_in_the_dag(
@@ -260,6 +260,19 @@ class TestInATask:
         job_id = ended(sandbox, POLARIS)
         sandbox.add_fault(Fault(vendor="polaris", path="/metrics$", status=404, times=None))
         assert wait(POLARIS, job_id=job_id).value["rows"]["read"] is None
+
+    def test_a_vendor_that_counts_only_what_arrives(
+        self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]
+    ) -> None:
+        """There ``min_rows`` is about the rows inserted; a job without that count fails it as well."""
+        connections.add(NARRATIVE.name)
+        job_id = ended(sandbox, NARRATIVE, rows={"inserted": 10})
+        assert wait(NARRATIVE, job_id=job_id, checks={"min_rows": 10}).value["rows"]["inserted"] == 10
+        outcome = wait(NARRATIVE, job_id=job_id, checks={"min_rows": 11})
+        assert "min_rows=11 is not reached: 10 inserted" in str(outcome.error)
+        forecast = ended(sandbox, NARRATIVE, rows={"read": 10}, fields={"type": "nql-forecast"})
+        outcome = wait(NARRATIVE, job_id=forecast, checks={"min_rows": 1})
+        assert "min_rows=1 cannot be judged: Narrative gave no count of inserted" in str(outcome.error)
 
     def test_adverity_s_issues(
         self, sandbox: Sandbox, connections: Connections, wait: Callable[..., Outcome]

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.arguments import check_path_part
 from airflow_provider_ingestjobs.errors import InvalidInput, Unreadable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
 from airflow_provider_ingestjobs.hooks.reading import MAX_READS, BulkRead, ReadState
-from airflow_provider_ingestjobs.hooks.records import as_object, as_objects, as_text, once
-from airflow_provider_ingestjobs.job import Job, JobState, parse_timestamp
+from airflow_provider_ingestjobs.hooks.records import as_count, as_object, as_objects, as_text, once
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, parse_timestamp
 from airflow_provider_ingestjobs.vendors import NARRATIVE
 
 T = TypeVar("T")
@@ -28,6 +30,12 @@ ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_des
 OVERLAP = timedelta(minutes=2)
 #: Seconds between two scans that do not trust the order of changes.
 FULL_SCAN_EVERY = 1800.0
+#: The type of the jobs whose result names a snapshot of a data set.
+MATERIALIZE_VIEW = "materialize-view"
+#: Snapshots asked for with each page of a data set's statistics, as many as its older `all_records` gives.
+SNAPSHOTS_PER_PAGE = 100
+#: The most such pages that are read for one job.
+MAX_SNAPSHOT_PAGES = 10
 
 
 class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
@@ -36,10 +44,13 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
     :param narrative_conn_id: the Airflow connection.
     """
 
-    # https://docs.narrative.io/guides/sdk/tracking-jobs
+    # https://docs.narrative.io/guides/sdk/tracking-jobs; `queued` and `processing` are in what Narrative's
+    # own agents are told (github.com/narrative-io/narrative-skills-marketplace, nql-async-execution.md).
     states = {  # noqa: RUF012 - a ClassVar by its base
+        "queued": JobState.PENDING,
         "pending": JobState.PENDING,
         "running": JobState.RUNNING,
+        "processing": JobState.RUNNING,
         "pending_cancellation": JobState.CANCELLING,
         "completed": JobState.SUCCEEDED,
         "failed": JobState.FAILED,
@@ -173,9 +184,10 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
 
     def to_job(self, record: Mapping[str, Any]) -> Job:
         state = self.words.state_of(record["state"])
+        result = as_object(record.get("result"))
         dataset_id = as_object(record.get("input")).get("dataset_id")
         if dataset_id is None:
-            dataset_id = as_object(record.get("result")).get("dataset_id")
+            dataset_id = result.get("dataset_id")
         target = as_text(dataset_id)
         job_type = as_text(record.get("type"))
         failures = as_objects(record.get("failures"))
@@ -188,15 +200,57 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
             name=job_type,
             target=target,
             created_at=parse_timestamp(record.get("created_at")),
+            # Documented for the job in a webhook's message, and read from the API wherever it is there.
+            started_at=parse_timestamp(record.get("dequeued_at")),
             ended_at=parse_timestamp(record.get("ended_at")) if state.is_terminal else None,
             updated_at=parse_timestamp(record.get("updated_at")),
             failure="; ".join(messages) or None,
+            url=self._page_of(target),
             details={
                 "dataset_id": dataset_id if target else None,
                 "data_plane_id": as_text(record.get("data_plane_id")),
                 "job_type": job_type,
+                # As text: it is larger than the whole numbers that many JSON readers keep exact.
+                "snapshot_id": as_text(result.get("snapshot_id")),
             },
         )
+
+    def fetch_details(self, job: Job) -> Job:
+        dataset_id, snapshot_id = (as_text(job.details.get(key)) for key in ("dataset_id", "snapshot_id"))
+        is_view = job.details.get("job_type") == MATERIALIZE_VIEW and job.state is JobState.SUCCEEDED
+        if not (is_view and dataset_id and snapshot_id):
+            return job
+        for snapshot in self._snapshots(dataset_id):
+            if as_text(snapshot.get("snapshot_id")) == snapshot_id:
+                added = as_count(snapshot.get("snapshot_added_records"))
+                return replace(job, rows=RowCounts(inserted=added))
+        self.log.info("Data set %s has no statistics of snapshot %s (any more)", dataset_id, snapshot_id)
+        return job
+
+    def _snapshots(self, dataset_id: str) -> Iterator[Mapping[str, Any]]:
+        """Return what each snapshot has added to a data set: the latest, then all, up to a limit."""
+        path = f"/datasets/{check_path_part('dataset_id', dataset_id)}/stats"
+        # Without parameters it is the latest alone, which a job that has just ended has most likely made.
+        latest = as_objects(as_object(self.client.request("GET", path)).get("records"))
+        yield from latest
+        offset, before = 0, None
+        for _ in range(MAX_SNAPSHOT_PAGES if latest else 0):
+            params = [("per_page", str(SNAPSHOTS_PER_PAGE)), ("offset", str(offset))]
+            answer = as_object(self.client.request("GET", path, params=params))
+            page = as_objects(answer.get("records"))
+            if not page or page == before:
+                return
+            yield from page
+            # The largest page is not published: there may be fewer than asked for, and more behind them.
+            offset, before = offset + len(page), page
+
+    def _page_of(self, dataset_id: str | None) -> str | None:
+        """Return the address of a data set for people, where the API is the one whose UI is documented."""
+        # getting-started/upload-data.mdx of github.com/narrative-io/mintlify-docs
+        is_documented = urlsplit(self.settings.base_url).hostname == NARRATIVE.host
+        if not (is_documented and dataset_id and dataset_id.isascii() and dataset_id.isdigit()):
+            return None
+        return f"https://app.narrative.io/platform/my-data/dataset/{dataset_id}#overview"
 
     def token_request(self) -> TokenRequest:
         # openapi.json, /oauth/token: client id and secret as HTTP basic authentication

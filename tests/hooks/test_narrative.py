@@ -15,11 +15,12 @@ from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, Vendor
 from airflow_provider_ingestjobs.hooks import narrative
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
-from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.job import JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
 
 if TYPE_CHECKING:
     from support.connections import Connections
+    from support.logs import Logs
     from support.recorder import Recorder
 
 PLANE = "11111111-2222-4333-8444-555555555555"
@@ -55,7 +56,7 @@ class TestAuthorisation:
     def test_what_is_sent_for_a_token(self, recorder: Recorder, connections: Connections) -> None:
         connections.add("narrative", auth="login", host=recorder.url)
         recorder.answers["/oauth/token"] = {"access_token": "fresh", "access_token_expires_in": 3600}
-        recorder.answers[f"/jobs/{SAMPLE['job_id']}"] = SAMPLE
+        recorder.answers[f"/jobs/{SAMPLE['job_id']}"] = {**SAMPLE, "state": "running"}
         NarrativeHook().get_job(SAMPLE["job_id"])
         asked, used = recorder.requests
         known = CREDENTIALS["narrative"]
@@ -80,7 +81,37 @@ class TestJob:
             "dataset_id": 10736,
             "data_plane_id": "f79cbdae-4848-47ca-95e8-69588364d185",
             "job_type": "materialize-view",
+            "snapshot_id": "1724919539450264600",
         }
+        assert (job.started_at, job.url) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [
+            ("queued", JobState.PENDING),
+            ("pending", JobState.PENDING),
+            ("processing", JobState.RUNNING),
+            ("running", JobState.RUNNING),
+            ("pending_cancellation", JobState.CANCELLING),
+            ("completed", JobState.SUCCEEDED),
+            ("failed", JobState.FAILED),
+            ("cancelled", JobState.CANCELLED),
+            ("archived", JobState.UNKNOWN),
+        ],
+    )
+    def test_words(self, hook: NarrativeHook, sandbox: Sandbox, word: str, state: JobState) -> None:
+        sandbox.add_job("narrative", "1", [(0, word)])
+        job = hook.get_job("1")
+        assert (job.state, job.vendor_state) == (state, word)
+
+    def test_it_starts_when_it_leaves_the_queue(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
+        sandbox.add_fault(Fault(body={**SAMPLE, "dequeued_at": "2023-10-31T11:20:08.327194"}))
+        job = hook.get_job(SAMPLE["job_id"])
+        assert job.started_at == datetime(2023, 10, 31, 11, 20, 8, 327_194, UTC)
+        assert job.duration == 300
+        for odd in (None, 5, "soon"):
+            sandbox.add_fault(Fault(body={**SAMPLE, "state": "running", "dequeued_at": odd}))
+            assert hook.get_job(SAMPLE["job_id"]).started_at is None
 
     def test_failures(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
         failures = [{"message": "Out of memory", "value": {}}, {"message": None}, None, {"message": "Lost"}]
@@ -94,6 +125,121 @@ class TestJob:
     ) -> None:
         sandbox.add_fault(Fault(body={**SAMPLE, field: value}))
         assert hook.get_job(SAMPLE["job_id"]).state is JobState.SUCCEEDED
+
+
+class TestLink:
+    def link(self, connections: Connections, host: str, **changes: Any) -> str | None:
+        hook = NarrativeHook(connections.add("narrative", host=host))
+        return hook.records.job({**SAMPLE, **changes}).url
+
+    @pytest.mark.parametrize("host", ["", "api.narrative.io", "https://api.narrative.io/"])
+    def test_the_page_of_the_data_set(self, connections: Connections, host: str) -> None:
+        page = "https://app.narrative.io/platform/my-data/dataset/10736#overview"
+        assert self.link(connections, host) == page
+        assert self.link(connections, host, input={}) == page
+
+    def test_none_where_the_page_is_not_documented(self, connections: Connections) -> None:
+        assert self.link(connections, "api-dev.narrative.io") is None
+        assert self.link(connections, "api.narrative.io.example.com") is None
+
+    @pytest.mark.parametrize("dataset_id", [None, "", "x", "1/../2", "\u0661", -1, {}])
+    def test_none_without_an_id_of_one(self, connections: Connections, dataset_id: Any) -> None:
+        ids = {"dataset_id": dataset_id}
+        assert self.link(connections, "api.narrative.io", input=ids, result=ids) is None
+
+
+class TestRows:
+    """Of a materialised view, in the statistics of its data set."""
+
+    DATASET = "/datasets/10736/stats"
+
+    def add(self, sandbox: Sandbox, number: int, **changes: Any) -> None:
+        job = {"timeline": [(0, "completed")], "rows": {"inserted": number}, "fields": {"dataset_id": 10736}}
+        sandbox.add_job("narrative", str(number), **(job | changes))
+
+    def asked(self, sandbox: Sandbox) -> list[str]:
+        return [request.query for request in sandbox.requests() if request.path == self.DATASET]
+
+    def test_of_the_latest_snapshot(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
+        self.add(sandbox, 7)
+        self.add(sandbox, 8)
+        assert hook.get_job("8").rows == RowCounts(inserted=8)
+        assert self.asked(sandbox) == [""]
+
+    def test_of_an_older_one(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
+        """The numbers of neighbouring snapshots differ only beyond what a float can hold."""
+        for number in range(1, 5):
+            self.add(sandbox, number)
+        assert hook.get_job("2").rows == RowCounts(inserted=2)
+        assert self.asked(sandbox) == ["", "per_page=100&offset=0"]
+
+    def test_pages_shorter_than_asked_for(
+        self, hook: NarrativeHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(narrative, "SNAPSHOTS_PER_PAGE", 2)
+        for number in range(1, 6):
+            self.add(sandbox, number)
+        assert hook.get_job("1").rows == RowCounts(inserted=1)
+        assert [query.rpartition("=")[2] for query in self.asked(sandbox)] == ["", "0", "2", "4"]
+
+    @pytest.mark.parametrize("pages", [1, 3])
+    def test_not_looked_for_without_end(
+        self, hook: NarrativeHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, pages: int
+    ) -> None:
+        monkeypatch.setattr(narrative, "SNAPSHOTS_PER_PAGE", 1)
+        monkeypatch.setattr(narrative, "MAX_SNAPSHOT_PAGES", pages)
+        for number in range(1, 10):
+            self.add(sandbox, number)
+        job = hook.get_job("1")
+        assert (job.state, job.rows) == (JobState.SUCCEEDED, RowCounts())
+        assert len(self.asked(sandbox)) == 1 + pages
+
+    def test_a_vendor_that_does_not_page(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
+        self.add(sandbox, 1)
+        same = {"records": [{"snapshot_id": 5}, {"snapshot_id": 6}]}
+        sandbox.add_fault(Fault(path="stats", body=same, times=None))
+        assert hook.get_job("1").rows == RowCounts()
+        assert len(self.asked(sandbox)) == 3
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"timeline": [(0, "running")]},
+            {"timeline": [(0, "failed")]},
+            {"timeline": [(0, "cancelled")]},
+            {"fields": {"type": "nql-forecast"}},
+            {"fields": {"type": "datasets_sample", "dataset_id": 10736}},
+            {"fields": {"dataset_id": 10736, "result": {"dataset_id": 10736}}},
+            {"fields": {"dataset_id": 10736, "result": None}},
+        ],
+    )
+    def test_asked_for_only_where_there_is_a_snapshot(
+        self, hook: NarrativeHook, sandbox: Sandbox, changes: dict[str, Any]
+    ) -> None:
+        self.add(sandbox, 1, **changes)
+        assert hook.get_job("1").rows == RowCounts()
+        assert len(sandbox.requests()) == 1
+
+    @pytest.mark.parametrize("body", [{}, [], {"records": None}, {"records": [None, 5, {}]}, {"records": []}])
+    def test_odd_answers(self, hook: NarrativeHook, sandbox: Sandbox, body: Any) -> None:
+        self.add(sandbox, 1)
+        sandbox.add_fault(Fault(path="stats", body=body, times=None))
+        job = hook.get_job("1")
+        assert (job.state, job.rows) == (JobState.SUCCEEDED, RowCounts())
+
+    def test_a_key_that_may_not_read_data_sets(
+        self, hook: NarrativeHook, sandbox: Sandbox, logs: Logs
+    ) -> None:
+        self.add(sandbox, 1)
+        sandbox.add_fault(Fault(path="stats", status=403))
+        job = hook.get_job("1")
+        assert (job.state, job.rows) == (JobState.SUCCEEDED, RowCounts())
+        assert "The details of Narrative job 1 cannot be read: 403" in logs.text
+
+    def test_lists_take_no_further_request(self, hook: NarrativeHook, sandbox: Sandbox) -> None:
+        self.add(sandbox, 1)
+        assert [job.rows for job in hook.list_jobs()] == [RowCounts()]
+        assert len(sandbox.requests()) == 1
 
 
 class TestFilters:
