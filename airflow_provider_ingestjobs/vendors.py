@@ -151,10 +151,19 @@ AMPERITY = Vendor(
     reads=("feed_ids",),
     writes=("table_names",),
     host="app.amperity.com",
-    placeholders={"host": "app.amperity.com, or <tenant>.amperity.com", "tenant": "acme"},
+    placeholders={
+        # https://docs.amperity.com/api/base_url.html
+        "host": "app.amperity.com; Australia: app-aws-apse2.amperity.com; Azure: <tenant>.amperity.com",
+        "tenant": "acme",
+    },
     extras={
         "tenant": Extra("Tenant", "Tenant id, sent with every request.", required=True),
         "api_version": Extra("API version", "Version header of every request.", default="2024-04-01"),
+        "token_url": Extra(
+            "Token URL",
+            "Where client credentials are exchanged, if not at the host's /api/v0/oauth2/token: the token "
+            "endpoint that Amperity shows with them.",
+        ),
         # https://docs.amperity.com/api/, rate limits
         "requests_per_second": replace(COMMON_EXTRAS["requests_per_second"], default=10),
     },

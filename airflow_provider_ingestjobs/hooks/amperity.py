@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,20 @@ from urllib.parse import quote
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_path_part, check_window, to_utc
-from airflow_provider_ingestjobs.errors import CancelRefused
+from airflow_provider_ingestjobs.errors import CancelRefused, InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
+from airflow_provider_ingestjobs.hooks.connection import Settings, check_url
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
-from airflow_provider_ingestjobs.hooks.records import as_count, as_object, as_text, once
-from airflow_provider_ingestjobs.job import Job, JobState, RowCounts, fold_states, parse_timestamp
+from airflow_provider_ingestjobs.hooks.records import as_count, as_object, as_objects, as_text, once
+from airflow_provider_ingestjobs.job import (
+    Job,
+    JobState,
+    RowCounts,
+    fold_states,
+    normalise_word,
+    parse_timestamp,
+)
 from airflow_provider_ingestjobs.vendors import AMPERITY
 
 if TYPE_CHECKING:
@@ -26,12 +35,24 @@ if TYPE_CHECKING:
 
 #: The widest window the API lists, by the jobs' start.
 MAX_WINDOW_DAYS = 7
+#: The most jobs without tables that one poll takes out of a list to read them, with their workflows, by id.
+MAX_READS_WITHOUT_TABLES = 10
+#: What is shown for the state of a job that has none, as it has no tables and its workflow goes on.
+NO_TABLES = "no tables yet"
+#: The key under which `raw` of a job without tables has its workflow run; Amperity has no such field.
+WORKFLOW = "workflow"
+#: What Amperity's document says of whom an error is attributed to, in short.
+ATTRIBUTIONS = {
+    "customer": "attributed to the customer's configuration",
+    "platform": "attributed to Amperity's platform, rerunning may resolve it",
+}
 
 
 class AmperityHook(IngestJobHook, vendor=AMPERITY):
     """Amperity's ingest jobs and the workflows that run them.
 
-    An ingest job has no state of its own: it is folded from its tables.
+    An ingest job has no state of its own: it is folded from its tables. Where a job is read by its id and has
+    no tables, its workflow is read, too: once that has ended no tables will come, and its end is the job's.
 
     :param amperity_conn_id: the Airflow connection.
     """
@@ -44,6 +65,10 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         "running": JobState.RUNNING,
         "running_with_failures": JobState.RUNNING,
         "finalizing": JobState.RUNNING,
+        # Of tasks, by endpoint_post_workflows_stop.html: they have begun, and they go on by themselves or by
+        # people. Neither is an end, and neither waits for its start.
+        "paused": JobState.RUNNING,
+        "up_for_retry": JobState.RUNNING,
         "stopping": JobState.CANCELLING,
         "canceling": JobState.CANCELLING,
         "succeeded": JobState.SUCCEEDED,
@@ -135,29 +160,54 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
             start = max(start, pendulum.instance(min(moment for moment in starts if moment)))
         for records in self._windows(start, end):
             read.jobs.update(self.records.wanted(records, "id", wanted, state.listed))
+        # A list does not tell whether tables will still come: some are left to be read by id, in turn.
+        unsettled = [job_id for job_id, job in read.jobs.items() if job.vendor_state == NO_TABLES]
+        random.shuffle(unsettled)
+        unsettled.sort(key=lambda job_id: state.asked_at.get(job_id, 0.0))
+        for job_id in unsettled[:MAX_READS_WITHOUT_TABLES]:
+            del read.jobs[job_id]
 
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         for records in self._windows(*check_window(start, end)):
             yield from self.records.jobs(records)
 
     def get_record(self, job_id: str) -> Any:
-        return self.client.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")
+        record = self.client.request("GET", f"/api/ingest/jobs/{quote(job_id, safe='')}")
+        if not isinstance(record, Mapping) or record.get("tables", True):
+            return record
+        workflow_id = as_text(record.get("workflow_id"))
+        return {**record, WORKFLOW: self._workflow_of(job_id, workflow_id)} if workflow_id else record
+
+    def _workflow_of(self, job_id: str, workflow_id: str) -> Mapping[str, Any] | None:
+        try:
+            return as_object(self.get_workflow(workflow_id))
+        except (InvalidInput, VendorError) as error:
+            if isinstance(error, VendorError) and (
+                error.rejects_credentials or isinstance(error, VendorUnavailable)
+            ):
+                raise
+            # The job itself could be read: that its workflow cannot is no reason to end its wait.
+            self.log.info("Job %s has no tables, and its workflow cannot be read: %s", job_id, error)
+            return None
 
     def to_job(self, record: Mapping[str, Any]) -> Job:
         tables = record["tables"] or []
         if not isinstance(tables, list):
             raise TypeError(f"its tables are a {type(tables).__name__}")
         state = fold_states([self.words.state_of(table["state"]) for table in tables])
-        words = sorted({str(table["state"]) for table in tables})
+        words = ", ".join(sorted({str(table["state"]) for table in tables}))
+        workflow = as_object(record.get(WORKFLOW)) if not tables else {}
+        if not tables:
+            state, words = self._without_tables(workflow)
         table_names = [name for table in tables if (name := as_text(table.get("table_name")))]
         feed_ids = [feed_id for table in tables if (feed_id := as_text(table.get("feed_id")))]
         starts = [moment for table in tables if (moment := parse_timestamp(table.get("started_at")))]
-        ends = [moment for table in tables if (moment := parse_timestamp(table.get("ended_at")))]
+        ends = [moment for part in (*tables, workflow) if (moment := parse_timestamp(part.get("ended_at")))]
         return Job(
             vendor=self.vendor.name,
             id=str(record["id"]),
             state=state,
-            vendor_state=", ".join(words) or "no tables yet",
+            vendor_state=words,
             name=", ".join(feed_ids) or None,
             target=", ".join(table_names) or None,
             started_at=min(starts, default=None),
@@ -170,13 +220,44 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
             },
         )
 
+    def _without_tables(self, workflow: Mapping[str, Any]) -> tuple[JobState, str]:
+        """Return the state of a job without tables, and what to show for the vendor's words."""
+        word = as_text(workflow.get("state"))
+        state = self.words.state_of(word) if word else JobState.PENDING
+        if not state.is_terminal:
+            return JobState.PENDING, NO_TABLES
+        return state, f"no tables, workflow {word}"
+
     def fetch_details(self, job: Job) -> Job:
         # An ingest job says that it failed, only its workflow says why.
         workflow_id = job.details.get("workflow_id")
         if job.state is not JobState.FAILED or not workflow_id:
             return job
         workflow = as_object(self.get_workflow(workflow_id, verbose=True))
-        return replace(job, failure=as_text(as_object(workflow.get("error")).get("message")))
+        failure, attribution = self._reason(workflow)
+        said = ATTRIBUTIONS.get(attribution or "")
+        # In front: behind a long text it would be cut off.
+        failure = f"{said}: {failure}" if failure and said else failure
+        return replace(job, failure=failure, details={**job.details, "failure_attribution": attribution})
+
+    def _reason(self, workflow: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """Return why a workflow failed, or why tasks of one that goes on did, and by whose fault."""
+        error = as_object(workflow.get("error"))
+        if message := as_text(error.get("message")):
+            return message, as_text(error.get("attribution"))
+        texts, attributions = [], set()
+        for task in as_objects(workflow.get("task_instances")):
+            error = as_object(task.get("error"))
+            message = as_text(error.get("message"))
+            has_failed = self.states.get(normalise_word(str(task.get("state")))) is JobState.FAILED
+            if not (message and has_failed):
+                continue
+            label = as_text(task.get("label"))
+            texts.append(f"{label}: {message}" if label else message)
+            attributions.add(as_text(error.get("attribution")))
+        # A rerun alone helps only where that holds for every failure.
+        attribution = attributions.pop() if len(attributions) == 1 else None
+        return "; ".join(dict.fromkeys(texts)) or None, attribution
 
     def send_cancel(self, job: Job) -> None:
         workflow_id = job.details["workflow_id"]
@@ -189,16 +270,23 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         extra = self.settings.extras
         return {"amperity-tenant": extra["tenant"], "api-version": extra["api_version"]}
 
+    @classmethod
+    def check_settings(cls, settings: Settings) -> None:
+        if settings.extras["token_url"]:
+            check_url(f"connection {settings.conn_id!r}: extra token_url", settings.extras["token_url"])
+
     def token_request(self) -> TokenRequest:
-        # amperity_reference/source/api.rst of github.com/amperity/amperity-docs
+        # amperity_reference/source/api.rst of github.com/amperity/amperity-docs; whether the hosts that all
+        # tenants share answer there, too, is not documented.
         return TokenRequest(
-            url=f"{self.settings.base_url}/api/v0/oauth2/token",
+            url=self.settings.extras["token_url"] or f"{self.settings.base_url}/api/v0/oauth2/token",
             form={
                 "grant_type": "client_credentials",
                 "client_id": self.settings.login or "",
                 "client_secret": self.settings.password,
             },
             headers={"X-Amperity-Tenant": self.settings.extras["tenant"]},
+            url_field="extra token_url, or its host",
         )
 
     def ping(self) -> str:

@@ -98,8 +98,9 @@ DEMO_JOBS = (
 class Amperity(VendorApi):
     """Amperity's API, as documented at docs.amperity.com/api (version 2024-04-01).
 
-    Its own keys of ``fields`` are ``workflow_id``, ``workflow`` (fields of the run) and ``tables`` (a list of
-    fields, one per table); its own key of a step is ``tables`` (a list of changes, one per table).
+    Its own keys of ``fields`` are ``workflow_id``, ``workflow`` (fields of the run), ``attribution`` (whose
+    fault a failure is) and ``tables`` (a list of fields, one per table; empty: it has none, and only its
+    workflow shows its state); its own key of a step is ``tables`` (a list of changes, one per table).
     """
 
     name = "amperity"
@@ -311,7 +312,8 @@ class Amperity(VendorApi):
     def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
         """Return IngestJobDetails."""
         tables = [self._table_record(job, part) for part in job.parts]
-        return {"id": job.id, "tables": tables, "workflow_id": job.group, **_without(job.fields, "workflow")}
+        shown = _without(job.fields, "workflow", "attribution")
+        return {"id": job.id, "tables": tables, "workflow_id": job.group, **shown}
 
     def new_id(self, number: int, now: float) -> str:
         """Return an id such as isj-20240701-48815-6dcXdk."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 
 _WORKFLOW_DEFAULTS = {"type": "courier.group/run", "name": "Daily ingest"}
+#: The states in which a run itself shows an error; in others only its tasks do.
+_ERROR_STATES = ("failed", "canceled")
 _OVERVIEW = ("id", "state", "type", "name", "tenant", "created_at", "ended_at")
 
 
@@ -41,7 +43,7 @@ def workflow_run(workflow_id: str, tenant: str, jobs: Sequence[SandboxJob]) -> d
         principal_id="sandbox", principal_name="Automated workflow", principal_email="sandbox@example.com"
     )
     errors = [task["error"] for task in run["task_instances"] if "error" in task]
-    if errors:
+    if errors and state in _ERROR_STATES:
         run["error"] = errors[0]
     for job in jobs:
         run.update(job.fields.get("workflow", {}))
@@ -79,7 +81,7 @@ def _task(job: SandboxJob, tenant: str, words: list[str]) -> dict[str, Any]:
     if task["state"] == "failed":
         message = job.failure or "The ingest job failed."
         task["error"] = {
-            "attribution": "customer",
+            "attribution": job.fields.get("attribution", "customer"),
             "type": "amperity.workflow.task.ingest/job",
             "message": message,
             "data": None,

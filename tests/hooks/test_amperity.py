@@ -12,10 +12,18 @@ from urllib.parse import parse_qs
 import pendulum
 import pytest
 
-from airflow_provider_ingestjobs.errors import CancelRefused, InvalidInput, VendorError
+from airflow_provider_ingestjobs.errors import (
+    AuthenticationFailed,
+    CancelRefused,
+    InvalidInput,
+    Throttled,
+    VendorError,
+)
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
-from airflow_provider_ingestjobs.job import JobState, RowCounts
+from airflow_provider_ingestjobs.hooks.reading import ReadState
+from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, Sandbox
+from airflow_provider_ingestjobs.selection import Selection
 
 if TYPE_CHECKING:
     from support.connections import Connections
@@ -81,6 +89,24 @@ class TestAuthorisation:
         }
         assert used.headers["authorization"] == "Bearer fresh"
 
+    def test_a_token_from_elsewhere(self, recorder: Recorder, connections: Connections) -> None:
+        token_url = f"{recorder.url}/elsewhere/oauth2/token"
+        extra = {"tenant": "acme", "token_url": token_url}
+        connections.add("amperity", auth="login", host=recorder.url, extra=extra)
+        recorder.answers["/elsewhere/oauth2/token"] = {"access_token": "fresh", "expires_in": 3600}
+        recorder.answers["/api/ingest/jobs/isj-1f73r9u2"] = SAMPLE
+        AmperityHook().get_job("isj-1f73r9u2")
+        asked, used = recorder.requests
+        assert (asked.path, asked.headers["x-amperity-tenant"]) == ("/elsewhere/oauth2/token", "acme")
+        assert used.headers["authorization"] == "Bearer fresh"
+
+    @pytest.mark.parametrize("url", ["http://acme.amperity.com/token", "acme.amperity.com", "ftp://x/y"])
+    def test_a_token_address_that_secrets_may_not_go_to(self, connections: Connections, url: str) -> None:
+        extra = {"tenant": "acme", "token_url": url}
+        hook = AmperityHook(connections.add("amperity", auth="login", extra=extra))
+        with pytest.raises(InvalidInput, match="connection 'amperity_default': extra token_url"):
+            hook.get_job("isj-1")
+
     def test_wrong_tenant(self, connections: Connections) -> None:
         hook = AmperityHook(connections.add("amperity", extra={"tenant": "other"}))
         worked, message = hook.test_connection()
@@ -131,7 +157,10 @@ class TestJob:
             ("canceled|skipped", "cancelled"),
             ("succeeded|skipped", "succeeded"),
             ("Skipped|skipped", "skipped"),
-            ("succeeded|Up for retry", "unknown"),
+            ("scheduled|Paused", "running"),
+            ("succeeded|Up for retry", "running"),
+            ("up_for_retry|stopping", "cancelling"),
+            ("succeeded|Archived", "unknown"),
         ],
     )
     def test_folded_from_its_tables(
@@ -154,20 +183,240 @@ class TestJob:
         assert job.rows == RowCounts(read=2000, inserted=800, updated=400, rejected=400, errors=None)
         assert job.target == "B, A"
 
-    def test_why_it_failed_is_the_workflows_to_say(self, hook: AmperityHook, sandbox: Sandbox) -> None:
-        sandbox.add_job(
-            "amperity", "isj-1", [(0, "failed")], failure="Bad column", fields={"workflow_id": "wf-1"}
-        )
-        assert hook.get_job("isj-1").failure == "Bad column"
-        assert [(request.path, request.query) for request in sandbox.requests()] == [
-            ("/api/ingest/jobs/isj-1", ""),
-            ("/api/workflow/runs/wf-1", "view=verbose"),
-        ]
-
     def test_only_failures_take_another_request(self, hook: AmperityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("amperity", "isj-1", [(0, "succeeded")])
         hook.get_job("isj-1")
         assert len(sandbox.requests()) == 1
+
+
+class TestFailure:
+    """Why it failed is the workflow's to say."""
+
+    VERBOSE = "view=verbose"
+
+    def failed(self, hook: AmperityHook, sandbox: Sandbox, **workflow: Any) -> Job:
+        sandbox.add_job("amperity", "isj-1", [(0, "failed")], fields={"workflow_id": "wf-1"})
+        if workflow:
+            sandbox.add_fault(Fault(path="workflow", body={"id": "wf-1", **workflow}))
+        return hook.get_job("isj-1")
+
+    @pytest.mark.parametrize(
+        ("attribution", "text"),
+        [
+            ("customer", "attributed to the customer's configuration: Bad column"),
+            ("platform", "attributed to Amperity's platform, rerunning may resolve it: Bad column"),
+            ("weather", "Bad column"),
+        ],
+    )
+    def test_of_the_workflow(self, hook: AmperityHook, sandbox: Sandbox, attribution: str, text: str) -> None:
+        fields = {"workflow_id": "wf-1", "attribution": attribution}
+        sandbox.add_job("amperity", "isj-1", [(0, "failed")], failure="Bad column", fields=fields)
+        job = hook.get_job("isj-1")
+        assert (job.failure, job.details["failure_attribution"]) == (text, attribution)
+        assert text in job.describe_end()
+        assert [(request.path, request.query) for request in sandbox.requests()] == [
+            ("/api/ingest/jobs/isj-1", ""),
+            ("/api/workflow/runs/wf-1", self.VERBOSE),
+        ]
+
+    def test_of_a_task_while_the_workflow_goes_on(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job(
+            "amperity",
+            "isj-1",
+            [(0, "failed")],
+            failure="No executor was left",
+            fields={
+                "workflow_id": "wf-1",
+                "attribution": "platform",
+                "tables": [{"table_name": "Stores"}],
+            },
+        )
+        sandbox.add_job("amperity", "isj-2", fields={"workflow_id": "wf-1"})
+        assert "error" not in hook.get_workflow("wf-1", verbose=True)
+        job = hook.get_job("isj-1")
+        assert job.failure == (
+            "attributed to Amperity's platform, rerunning may resolve it: "
+            "Ingesting Stores: No executor was left"
+        )
+        assert job.details["failure_attribution"] == "platform"
+
+    def test_of_several_tasks(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        def task(state: str, message: str | None, attribution: str | None, **more: Any) -> dict[str, Any]:
+            return {"state": state, "error": {"message": message, "attribution": attribution}, **more}
+
+        tasks = [
+            task("Failed", "Lost", "platform", label="Load A"),
+            task("failed", "Lost", "platform", label="Load A"),
+            task("failed", "Bad column", "customer"),
+            task("failed", None, "customer"),
+            task("canceled", "Workflow manually stopped", "customer"),
+            {"state": "failed"},
+            None,
+        ]
+        job = self.failed(hook, sandbox, task_instances=tasks)
+        # What only a change of configuration resolves, a rerun alone does not.
+        assert (job.failure, job.details["failure_attribution"]) == ("Load A: Lost; Bad column", None)
+
+    def test_a_long_text_leaves_room_for_whose_fault_it_is(
+        self, hook: AmperityHook, sandbox: Sandbox
+    ) -> None:
+        job = self.failed(hook, sandbox, error={"message": "x" * 10_000, "attribution": "platform"})
+        assert job.failure
+        assert job.failure.startswith("attributed to Amperity's platform, rerunning may resolve it: xxx")
+
+    @pytest.mark.parametrize(
+        "workflow",
+        [
+            {"error": None},
+            {"error": "x", "task_instances": "x"},
+            {"error": {"message": None, "attribution": 5}},
+            {"task_instances": [{"state": 5, "error": {"message": "x"}}]},
+        ],
+    )
+    def test_odd_or_none(self, hook: AmperityHook, sandbox: Sandbox, workflow: dict[str, Any]) -> None:
+        job = self.failed(hook, sandbox, **workflow)
+        assert (job.state, job.failure) == (JobState.FAILED, None)
+
+
+class TestJobWithoutTables:
+    """It has no state; once its workflow has ended, no tables will come."""
+
+    def add(self, sandbox: Sandbox, name: str, word: str, **more: Any) -> None:
+        fields = {"workflow_id": f"wf-{name}", "tables": []}
+        sandbox.add_job("amperity", f"isj-{name}", [(0, word)], fields=fields, **more)
+
+    def looked_at(self, sandbox: Sandbox) -> list[str]:
+        paths = [request.path for request in sandbox.requests()]
+        return [path.rpartition("/")[2] for path in paths if "/workflow/" in path]
+
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [("succeeded", "succeeded"), ("failed", "failed"), ("canceled", "cancelled")],
+    )
+    def test_ends_with_its_workflow(
+        self, hook: AmperityHook, sandbox: Sandbox, word: str, state: str
+    ) -> None:
+        self.add(sandbox, "1", word, failure="No such bucket")
+        job = hook.get_job("isj-1")
+        workflow = hook.get_workflow("wf-1")
+        assert (job.state, job.vendor_state) == (JobState(state), f"no tables, workflow {word}")
+        assert job.ended_at == datetime.fromisoformat(workflow["ended_at"])
+        assert job.rows == RowCounts()
+        assert job.raw
+        assert job.raw["workflow"] == workflow
+        assert (job.failure or "").endswith("No such bucket" if word == "failed" else "")
+
+    @pytest.mark.parametrize("word", ["scheduled", "running", "stopping"])
+    def test_goes_on_with_its_workflow(self, hook: AmperityHook, sandbox: Sandbox, word: str) -> None:
+        self.add(sandbox, "1", word)
+        job = hook.get_job("isj-1")
+        assert (job.state, job.vendor_state) == (JobState.PENDING, "no tables yet")
+        assert (job.started_at, job.ended_at) == (None, None)
+        assert self.looked_at(sandbox) == ["wf-1"]
+
+    def test_only_such_a_job_takes_another_request(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.add_job("amperity", "isj-1", [(0, "scheduled")])
+        assert hook.get_job("isj-1").state is JobState.PENDING
+        assert len(sandbox.requests()) == 1
+
+    @pytest.mark.parametrize("workflow", [{}, [], {"state": None}, {"state": {}}, {"state": "Archived"}])
+    def test_an_odd_workflow(self, hook: AmperityHook, sandbox: Sandbox, workflow: Any) -> None:
+        self.add(sandbox, "1", "succeeded")
+        sandbox.add_fault(Fault(path="workflow", body=workflow))
+        assert hook.get_job("isj-1").state is JobState.PENDING
+
+    @pytest.mark.parametrize("workflow_id", [None, "", "..", 5])
+    def test_an_odd_workflow_id(self, hook: AmperityHook, sandbox: Sandbox, workflow_id: Any) -> None:
+        body = {"id": "isj-1", "tables": [], "workflow_id": workflow_id}
+        sandbox.add_fault(Fault(path="ingest", body=body))
+        assert hook.get_job("isj-1").state is JobState.PENDING
+
+    @pytest.mark.parametrize("status", [400, 403, 404])
+    def test_a_workflow_that_may_not_be_read_ends_no_wait(
+        self, hook: AmperityHook, sandbox: Sandbox, status: int
+    ) -> None:
+        self.add(sandbox, "1", "succeeded")
+        sandbox.add_fault(Fault(path="workflow", status=status, times=None))
+        assert hook.get_job("isj-1").state is JobState.PENDING
+        read = hook.read_jobs(["isj-1"])
+        assert (read.jobs["isj-1"].state, read.errors, read.missing) == (JobState.PENDING, {}, set())
+
+    @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationFailed), (429, Throttled)])
+    def test_what_stops_every_request_stops_here_too(
+        self,
+        hook: AmperityHook,
+        sandbox: Sandbox,
+        one_try: None,
+        status: int,
+        error: type[VendorError],
+    ) -> None:
+        self.add(sandbox, "1", "succeeded")
+        sandbox.add_fault(Fault(path="workflow", status=status, times=None))
+        with pytest.raises(error):
+            hook.get_job("isj-1")
+
+    def test_few_and_many_are_read_by_id(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        """As the list has no time of theirs to show them by."""
+        for number in range(8):
+            self.add(sandbox, str(number), "succeeded")
+        for numbers in (range(2), range(8)):
+            job_ids = [f"isj-{number}" for number in numbers]
+            jobs = hook.read_jobs(job_ids).jobs
+            assert {job.state for job in jobs.values()} == {JobState.SUCCEEDED}
+            assert jobs.keys() == set(job_ids)
+
+    def test_of_many_that_are_listed_some_are_looked_at_in_turn(
+        self, hook: AmperityHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.amperity.MAX_READS_WITHOUT_TABLES", 4)
+        names = [str(number) for number in range(20)]
+        for name in names:
+            self.add(sandbox, name, "running")
+        listed = [{"id": f"isj-{name}", "tables": [], "workflow_id": f"wf-{name}"} for name in names]
+        sandbox.add_fault(Fault(path="ingest/jobs$", body={"data": listed}, times=None))
+        job_ids, memory = [f"isj-{name}" for name in names], ReadState()
+        looked_at: list[str] = []
+        for _ in range(5):
+            before = len(sandbox.requests())
+            read = hook.read_jobs(job_ids, memory)
+            assert read.jobs.keys() == set(job_ids)
+            # The list, and of four jobs the record and the workflow.
+            assert len(sandbox.requests()) - before == 9
+        looked_at = self.looked_at(sandbox)
+        assert sorted(looked_at) == sorted(f"wf-{name}" for name in names)
+
+        sandbox.set_state("amperity", "isj-7", "failed")
+        found: set[JobState] = set()
+        for _ in range(5):
+            found |= {hook.read_jobs(job_ids, memory).jobs["isj-7"].state}
+        assert JobState.FAILED in found
+
+    def test_a_selection_neither_waits_for_it_nor_counts_it(
+        self, hook: AmperityHook, sandbox: Sandbox
+    ) -> None:
+        """It has no start, so it is in no window."""
+        now = datetime.now(UTC)
+        with_tables = {**SAMPLE["tables"][0], "started_at": now.isoformat(), "ended_at": now.isoformat()}
+        listed = [
+            {**SAMPLE, "id": "isj-none", "tables": []},
+            {**SAMPLE, "id": "isj-one", "tables": [with_tables]},
+        ]
+        sandbox.add_fault(Fault(path="ingest/jobs$", body={"data": listed}, times=None))
+        selection = Selection(
+            filters=(("workflow_id", SAMPLE["workflow_id"]),),
+            started_from=now - timedelta(hours=1),
+            started_to=now + timedelta(hours=1),
+        )
+        picked = hook.select_jobs([selection])[selection]
+        assert [job.id for job in picked] == ["isj-one"]
+        assert selection.is_done(picked, now + timedelta(minutes=1))
+        assert self.looked_at(sandbox) == []
+
+    def test_cancelling_it_stops_its_workflow(self, hook: AmperityHook, sandbox: Sandbox) -> None:
+        sandbox.cancel_delay = 0
+        self.add(sandbox, "1", "running")
+        job = hook.cancel_job("isj-1")
+        assert (job.state, job.vendor_state) == (JobState.CANCELLED, "no tables, workflow canceled")
 
 
 class TestWindows:

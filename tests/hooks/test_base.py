@@ -235,12 +235,12 @@ class TestStateWords:
         self, case: VendorCase, sandbox: Sandbox, connections: Connections, logs: Logs
     ) -> None:
         hook = case.hook(connections.add(case.name))
-        sandbox.add_job(case.name, case.job_id, [(0, "Up for retry")])
+        sandbox.add_job(case.name, case.job_id, [(0, "On hold")])
         jobs = [hook.get_job(case.job_id) for _ in range(3)]
         assert {job.state for job in jobs} == {JobState.UNKNOWN}
         assert not jobs[0].state.is_terminal
-        assert jobs[0].vendor_state == "Up for retry"
-        (warning,) = [text for text in logs.warnings if "Up for retry" in text]
+        assert jobs[0].vendor_state == "On hold"
+        (warning,) = [text for text in logs.warnings if "On hold" in text]
         assert "extra state_map" in warning
 
     @each_vendor

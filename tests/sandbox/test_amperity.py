@@ -265,6 +265,27 @@ def test_workflow_shows_its_error_only_when_verbose(sandbox: Sandbox, amperity: 
     assert amperity.get("/api/workflow/runs/wf-1", view="all").status_code == 400
 
 
+def test_only_tasks_show_an_error_while_the_workflow_goes_on(sandbox: Sandbox, amperity: Client) -> None:
+    fields = {"workflow_id": "wf-1", "attribution": "platform"}
+    job = sandbox.add_job("amperity", "isj-1", [(0, "failed")], failure="Lost", fields=fields)
+    sandbox.add_job("amperity", "isj-2", fields={"workflow_id": "wf-1"})
+    run = amperity.read("/api/workflow/runs/wf-1", view="verbose")
+    assert (run["state"], "error" in run) == ("running", False)
+    errors = [task["error"] for task in run["task_instances"] if "error" in task]
+    assert [(error["message"], error["attribution"]) for error in errors] == [("Lost", "platform")]
+    assert set(amperity.read(f"{JOBS}/{job}")) == {"id", "tables", "workflow_id"}
+
+
+def test_a_job_without_tables(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
+    fields = {"workflow_id": "wf-1", "tables": []}
+    sandbox.add_job("amperity", "isj-1", [(0, "running"), (5, "succeeded")], fields=fields)
+    for word in ("running", "succeeded"):
+        assert amperity.read(f"{JOBS}/isj-1")["tables"] == []
+        run = amperity.read("/api/workflow/runs/wf-1")
+        assert (run["state"], "ended_at" in run) == (word, word == "succeeded")
+        clock.advance(5)
+
+
 def test_workflow_list_pages_and_filters(sandbox: Sandbox, amperity: Client, clock: Clock) -> None:
     for number in range(5):
         word = "succeeded" if number % 2 else "running"

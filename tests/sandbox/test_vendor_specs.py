@@ -130,7 +130,12 @@ def test_amperity_workflows_and_errors(
     sandbox: Sandbox, amperity: Client, amperity_spec: dict[str, Any]
 ) -> None:
     for word in ("succeeded", "failed", "running"):
-        sandbox.add_job("amperity", timeline=[(0, word)], fields={"workflow_id": f"wf-{word}"})
+        fields = {"workflow_id": f"wf-{word}", "attribution": "platform"}
+        job = sandbox.add_job("amperity", timeline=[(0, word)], fields=fields)
+        sandbox.add_job("amperity", timeline=[(0, "failed")], fields=fields)
+        empty = sandbox.add_job("amperity", timeline=[(0, word)], fields={**fields, "tables": []})
+        validator(amperity_spec, "IngestJobDetails").validate(amperity.read(f"/api/ingest/jobs/{empty}"))
+        assert set(amperity.read(f"/api/ingest/jobs/{job}")) == {"id", "tables", "workflow_id"}
         for view in ("overview", "verbose"):
             run = amperity.read(f"/api/workflow/runs/wf-{word}", view=view)
             validator(amperity_spec, "Workflow").validate(run)
