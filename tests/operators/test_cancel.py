@@ -157,6 +157,16 @@ class TestStopping:
         assert run(POLARIS, mode, project_id="p-1").value["state"] == "cancelled"
         assert {r.path.rpartition("/jobs/")[0] for r in sandbox.requests()} == {"/v1/projects/p-1"}
 
+    @each_mode
+    def test_the_link_to_a_page_for_people(
+        self, mode: str, run: RunOperator, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("adverity")
+        page = "https://acme.datatap.adverity.com/ads/42/emea/"
+        stream = {"id": 42, "absolute_url": page}
+        sandbox.add_job("adverity", ADVERITY.job_id, [(0, "Running")], fields={"datastream": stream})
+        assert run(ADVERITY, mode).links == {"_link_VendorJobLink": page}
+
 
 class TestNotStopping:
     @each_mode
