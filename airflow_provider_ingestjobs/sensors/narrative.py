@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 class NarrativeJobSensor(IngestJobSensor[NarrativeHook]):
     """Waits until jobs of Narrative's have ended.
 
+    Rows are told of materialised views alone, as those that the job's snapshot has added to the data set; so
+    ``checks={"min_rows": 1}`` is about the rows inserted. They are read from the data set's statistics, which
+    the connection's key must permit.
+
     :param narrative_conn_id: the Airflow connection.
     :param dataset_id: only jobs whose input is this data set, or any of several (templated).
     :param data_plane_id: only jobs of this data plane, or any of several (templated).
