@@ -13,6 +13,11 @@ from typing import Any
 
 #: The fields of a job that are moments.
 TIMESTAMPS = ("created_at", "started_at", "ended_at", "updated_at")
+#: What an error says of whom a vendor attributes a failure to.
+ATTRIBUTIONS = {
+    "customer": "It attributes that to the customer's configuration",
+    "platform": "It attributes that to its own platform: rerunning may resolve it",
+}
 #: The largest whole number that databases and JSON readers take.
 MAX_INT = 2**63 - 1
 
@@ -122,6 +127,7 @@ class Job:
     :param progress: from 0 to 1.
     :param url: an address of the job at its vendor, where one is documented.
     :param details: the vendor's own nouns, such as ``workflow_id`` or ``datastream_id``: small and JSON.
+        ``failure_attribution`` is whose fault the vendor says a failure is: ``platform`` or ``customer``.
     :param raw: the vendor's whole record; only where asked for.
     """
 
@@ -167,6 +173,7 @@ class Job:
         parts = [
             f"{self} is {self.describe()}",
             self.failure and f"The vendor says: {self.failure}",
+            ATTRIBUTIONS.get(str(self.details.get("failure_attribution"))),
             self.url,
         ]
         return ". ".join(part for part in parts if part)

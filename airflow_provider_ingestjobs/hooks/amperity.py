@@ -41,11 +41,6 @@ MAX_READS_WITHOUT_TABLES = 10
 NO_TABLES = "no tables yet"
 #: The key under which `raw` of a job without tables has its workflow run; Amperity has no such field.
 WORKFLOW = "workflow"
-#: What Amperity's document says of whom an error is attributed to, in short.
-ATTRIBUTIONS = {
-    "customer": "attributed to the customer's configuration",
-    "platform": "attributed to Amperity's platform, rerunning may resolve it",
-}
 
 
 class AmperityHook(IngestJobHook, vendor=AMPERITY):
@@ -235,9 +230,6 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
             return job
         workflow = as_object(self.get_workflow(workflow_id, verbose=True))
         failure, attribution = self._reason(workflow)
-        said = ATTRIBUTIONS.get(attribution or "")
-        # In front: behind a long text it would be cut off.
-        failure = f"{said}: {failure}" if failure and said else failure
         return replace(job, failure=failure, details={**job.details, "failure_attribution": attribution})
 
     def _reason(self, workflow: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -344,10 +344,10 @@ class TestWhatTheUserSees:
         self, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections, logs: Logs
     ) -> None:
         connections.add("amperity")
-        sandbox.add_job("amperity", AMPERITY.job_id, [(0, "Up for retry")])
+        sandbox.add_job("amperity", AMPERITY.job_id, [(0, "On hold")])
         with moving_on(sandbox, AMPERITY.job_id, logs, unknown="succeeded"):
             assert run(AMPERITY, mode).value["state"] == "succeeded"
-        assert any("Up for retry" in text and "state_map" in text for text in logs.warnings)
+        assert any("On hold" in text and "state_map" in text for text in logs.warnings)
 
     @each_vendor
     @each_mode
