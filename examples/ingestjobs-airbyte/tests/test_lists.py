@@ -260,7 +260,7 @@ def test_the_list_of_jobs(sandbox: Sandbox, clock: Clock, hook: AirbyteJobsHook)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"order_by": "jobId|ASC"}, {"per_page": 101}, {"created_from": "2026-01-01"}]
+    "wrong", [{"order_by": "jobId|ASC"}, {"per_page": 101}, {"created_from": "2026-01-01T00:00"}]
 )
 def test_what_the_list_does_not_take(hook: AirbyteJobsHook, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
