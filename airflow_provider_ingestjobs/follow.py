@@ -9,6 +9,7 @@ is the task, in the triggerer the trigger, and after a cancel the operator; all 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,7 @@ class Follow:
         self._began = began
         self._grace = grace
         self._log = log
+        self._is_kept = is_kept
         self._trouble: VendorError | None = None
         self._read_at: datetime | None = None
         self._failed_grace = FailedGrace(failed_grace, log=log, is_kept=is_kept) if failed_grace else None
@@ -203,6 +205,8 @@ class FollowSelection(Follow):
         super().__init__(f"{vendor} {selection.describe()}", **kwargs)
         self._selection = selection
         self._states: dict[str, JobState] = {}
+        #: When each job was first seen to have ended, where its record does not tell.
+        self._ends_seen: dict[str, datetime] = {}
 
     def see(self, jobs: Sequence[Job], now: datetime) -> bool:
         """Note the jobs that the selection picks, and return whether that is all.
@@ -218,6 +222,7 @@ class FollowSelection(Follow):
             if self._states.get(job.id) is not job.state and job.id not in borne:
                 self._log.info("%s is %s", job, job.describe())
         self._states = {job.id: job.state for job in jobs}
+        jobs = [self._with_end(job, now) for job in jobs]
         if self._selection.is_done(jobs, now, self._borne_until):
             return True
         if self._selection.is_too_late(jobs, now, self._began, self._grace):
@@ -228,6 +233,11 @@ class FollowSelection(Follow):
             )
         self.next_look = self._selection.next_look(jobs, self._began, self._grace, self._borne_until)
         return False
+
+    def _with_end(self, job: Job, now: datetime) -> Job:
+        if not (self._is_kept and job.state.is_terminal and job.ended_at is None):
+            return job
+        return replace(job, ended_at=self._ends_seen.setdefault(job.id, now))
 
     def _describe_last(self) -> str:
         states = ", ".join(

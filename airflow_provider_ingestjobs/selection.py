@@ -209,4 +209,4 @@ def _values(job: Job, key: str) -> list[str]:
 
 
 def _start(job: Job) -> Any:
-    return job.created_at or job.started_at
+    return job.started_at or job.created_at

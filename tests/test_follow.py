@@ -143,6 +143,17 @@ class TestSelection:
         assert not follow.see([JOB, other], NOON + MINUTE)
         assert follow.see([ENDED, other], NOON + 2 * MINUTE)
 
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_an_end_without_a_time_settles_from_when_it_is_seen(self, log: Log, is_kept: bool) -> None:
+        selection = Selection((("dataset_id", "7"),), NOON, NOON + 60 * MINUTE, settle=600)
+        follow = FollowSelection(
+            "Narrative", selection, conn_id="conn", began=NOON, grace=300, log=log, is_kept=is_kept
+        )
+        failed = replace(ENDED, ended_at=None, updated_at=NOON)
+        # What is not kept between two looks cannot be counted from: there the record's last change counts.
+        assert follow.see([failed], NOON + 30 * MINUTE) is not is_kept
+        assert follow.see([failed], NOON + 40 * MINUTE)
+
     def test_too_few_when_the_window_is_over(self, follow: FollowSelection) -> None:
         assert not follow.see([ENDED], NOON + 64 * MINUTE)
         assert follow.next_look == NOON + 65 * MINUTE

@@ -188,7 +188,8 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         # called off may have been planned for a later day than today.
         days = MAX_DATA_DAYS if _of_one_datastream(common_filters) else PAST_DAYS
         widened = start - timedelta(days=days) if start > _EPOCH else start
-        return widened, max(end, clock.now() + timedelta(days=PAST_DAYS))
+        latest = min(end + timedelta(days=MAX_DATA_DAYS), clock.now() + timedelta(days=PAST_DAYS))
+        return widened, max(end, latest)
 
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         shared = _of_one_datastream(common_filters)

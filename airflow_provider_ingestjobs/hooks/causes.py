@@ -28,7 +28,11 @@ def describe_cause(error: Exception, settings: Settings, url: str, url_field: st
     :param url_field: the connection's field that the address comes from.
     """
     reason = _root_of(error)
-    if isinstance(error, requests.exceptions.ProxyError):
+    is_over_socks = url.startswith("https://") and (_proxy_of(url) or "").startswith("socks")
+    if isinstance(error, requests.exceptions.ProxyError) or (
+        # urllib3 has no error of its own for these.
+        is_over_socks and isinstance(error, requests.exceptions.ConnectionError)
+    ):
         return _describe_proxy(reason, url)
     if isinstance(error, requests.exceptions.SSLError):
         return (

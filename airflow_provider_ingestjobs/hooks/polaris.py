@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part
 from airflow_provider_ingestjobs.errors import CancelRefused, VendorError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -122,8 +123,8 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
             absent.difference_update(found)
             return len(found)
 
-        for _ in self._pages(UNFINISHED, take, exact=False):
-            if len(absent) < self.list_threshold:
+        for pages_read, _ in enumerate(self._pages(UNFINISHED, take, exact=False), 1):
+            if len(absent) < max(self.list_threshold, pages_read):
                 return
         if len(absent) < READS_PER_PAGE:
             return
@@ -131,9 +132,16 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         jobs = [state.jobs.get(job_id) for job_id in absent]
         created = [job.created_at for job in jobs if job and job.created_at]
         oldest = min(created) if len(created) == len(absent) else None
-        for found, page in self._pages(ENDED, take, exact=False):
-            if found < READS_PER_PAGE or len(absent) < READS_PER_PAGE or _is_past(page, oldest):
+        for pages_read, (found, page) in enumerate(self._pages(ENDED, take, exact=False), 1):
+            may_go_on = found >= READS_PER_PAGE or oldest is not None
+            if not may_go_on or len(absent) < READS_PER_PAGE * pages_read or _is_past(page, oldest):
                 return
+
+    def list_range(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> tuple[datetime, datetime]:
+        # The list begins with the newest job: distant windows are read in one go, not each from there.
+        return start, max(end, clock.now())
 
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         pages = self._pages(_as_params(common_filters), lambda records: list(self.records.jobs(records)))
@@ -177,8 +185,7 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         )
         taken = take(_noting(records, keys))
         has_more = answer.get("moreResultsAvailable")
-        is_full = len(keys) == MAX_PER_PAGE
-        return taken, Page(keys, is_last=not (has_more if isinstance(has_more, bool) else is_full))
+        return taken, Page(keys, is_last=not has_more if isinstance(has_more, bool) else None)
 
     def get_record(self, job_id: str) -> Any:
         return self.client.request("GET", self._job_path(job_id))
@@ -325,7 +332,7 @@ def _as_params(filters: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _noting(records: Iterator[Any], keys: list[tuple[Any, Any]]) -> Iterator[Any]:
     for record in records:
         known = as_object(record)
-        keys.append((known.get("id"), known.get("createdTimestamp")))
+        keys.append((as_text(known.get("id")), as_text(known.get("createdTimestamp"))))
         yield record
 
 

@@ -19,11 +19,11 @@ class Page:
     """What matters of one page for where to read next.
 
     :param keys: id and sort value of each record, in the vendor's order.
-    :param is_last: whether the vendor says that nothing follows.
+    :param is_last: whether the vendor says that nothing follows; ``None`` where it does not say.
     """
 
     keys: list[tuple[Any, Any]]
-    is_last: bool
+    is_last: bool | None
 
 
 class ShiftingList:
@@ -43,6 +43,7 @@ class ShiftingList:
         self._per_page = per_page
         self._exact = exact
         self._seen: set[Any] = set()
+        self._border: Any = None
         self._stale_pages = 0
         self._steps_back = 0
 
@@ -52,19 +53,26 @@ class ShiftingList:
         :param page: the page.
         :raises Unreadable: if the list does not end, or shifts too fast to be read.
         """
-        if self._exact and self.offset and not (page.keys and page.keys[0][0] in self._seen):
+        if self._exact and self.offset and not self._joins(page):
             self._step_back()
             return True
         ids = {job_id for job_id, _ in page.keys}
         self._stale_pages = 0 if ids - self._seen else self._stale_pages + 1
-        if page.is_last:
+        if page.is_last or (page.is_last is None and self._stale_pages):
             return False
         if self._stale_pages == MAX_STALE_PAGES:
             raise Unreadable(f"{self._name}'s list does not end: it sends the same jobs again and again")
         self._seen |= ids
         again = _to_read_again(page.keys) if self._exact else 0
+        self._border = page.keys[-1][1] if 0 < again <= len(page.keys) // 2 else None
         self.offset += max(len(page.keys) - again, 1)
         return True
+
+    def _joins(self, page: Page) -> bool:
+        if not page.keys or page.keys[0][0] not in self._seen:
+            return False
+        # Of those with the border's sort value, some that were not read may stand before this one.
+        return self._border is None or page.keys[0][1] != self._border
 
     def _step_back(self) -> None:
         self._steps_back += 1

@@ -274,7 +274,8 @@ class TestFailure:
 
     def test_of_the_list_alone(self, recorder: Recorder, polaris: PolarisHook) -> None:
         health = {"status": "error", "code": "row_too_large"}
-        recorder.answers[LIST] = {"values": [{**SAMPLE, "executionStatus": "failed", "health": health}]}
+        failed = {**SAMPLE, "executionStatus": "failed", "health": health}
+        recorder.answers[LIST] = {"values": [failed], "moreResultsAvailable": False}
         (job,) = polaris.list_jobs()
         assert (job.failure, len(recorder.requests)) == ("row_too_large", 1)
 

@@ -164,16 +164,54 @@ class TestPages:
         assert query["type"] == ["batch", "sql"]
         assert query["healthStatus"] == ["warn"]
 
-    @pytest.mark.parametrize("more", [{}, {"moreResultsAvailable": True}, {"moreResultsAvailable": "yes"}])
     def test_a_list_that_ignores_the_offset_does_not_go_on_for_ever(
-        self, more: dict[str, Any], recorder: Recorder, polaris: PolarisHook
+        self, recorder: Recorder, polaris: PolarisHook
     ) -> None:
         records = [{**RECORD, "id": str(number)} for number in range(1000)]
-        recorder.answers[LIST] = {"values": records, **more}
+        recorder.answers[LIST] = {"values": records, "moreResultsAvailable": True}
         with pytest.raises(Unreadable, match="does not end"):
             list(polaris.list_jobs())
         with pytest.raises(Unreadable, match="does not end"):
             polaris.find_in_lists({"none", "of", "those", "is", "there"}, BulkRead(), ReadState())
+
+    @pytest.mark.parametrize("more", [{}, {"moreResultsAvailable": "yes"}])
+    def test_one_that_does_not_say_whether_it_goes_on_is_read_until_nothing_is_new(
+        self, more: dict[str, Any], recorder: Recorder, polaris: PolarisHook
+    ) -> None:
+        recorder.answers[LIST] = {"values": [{**RECORD, "id": str(number)} for number in range(100)], **more}
+        assert len(list(polaris.list_jobs())) == 100
+        assert len(recorder.requests) == 2
+
+    def test_an_id_that_is_none_is_left_out(self, recorder: Recorder, polaris: PolarisHook) -> None:
+        odd = {**RECORD, "id": ["x"], "createdTimestamp": {}}
+        recorder.answers[LIST] = {"values": [odd, RECORD], "moreResultsAvailable": False}
+        assert JOB_ID in [job.id for job in polaris.list_jobs()]
+
+    def test_many_that_end_at_once_are_found_behind_newer_ended_jobs(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = PolarisHook(connections.add("polaris"))
+        waits = [sandbox.add_job("polaris") for _ in range(400)]
+        state = ReadState()
+        hook.read_jobs(waits, state)
+        for _ in range(1100):
+            sandbox.add_job("polaris", timeline=[(0, "completed")])
+        for job_id in waits:
+            sandbox.set_state("polaris", job_id, "completed")
+        before = len(sandbox.requests())
+        read = hook.read_jobs(waits, state)
+        assert {job.state for job in read.jobs.values()} == {JobState.SUCCEEDED}
+        assert len(read.jobs) == 400
+        assert len(sandbox.requests()) - before == 3
+
+    def test_distant_windows_are_read_in_one_go(self, hook: PolarisHook, sandbox: Sandbox) -> None:
+        now = datetime.now(UTC)
+        days = [timedelta(days=day) for day in range(20)]
+        before = len(sandbox.requests())
+        hook.select_jobs(
+            [Selection((("table_name", "orders"),), now - day - HOUR, now - day) for day in days]
+        )
+        assert len(sandbox.requests()) - before <= 2
 
     @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12), st.integers(0, 30))

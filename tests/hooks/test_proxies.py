@@ -94,5 +94,6 @@ def test_a_socks_proxy(hook: NarrativeHook, monkeypatch: pytest.MonkeyPatch, log
     monkeypatch.setenv("ALL_PROXY", f"socks5://corp:{PASSWORD}@127.0.0.1:9")
     worked, message = hook.test_connection()
     assert not worked
+    assert "the proxy '127.0.0.1' does not let it through (" in message
     assert "Connection refused" in message
     assert PASSWORD not in message + logs.text
