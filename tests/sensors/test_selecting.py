@@ -434,7 +434,8 @@ class TestEnough:
         job_id = sandbox.add_job("adverity", timeline=[(-60, "Discarded")], fields=fields)
         outcome = wait(ADVERITY, datastream_id=7, settle=0.5, timeout=3, expected_states=["cancelled"])
         assert ids(outcome) == [job_id]
-        assert len(sandbox.requests("adverity")) < 10
+        # Until then it settles from when the end was first seen: five looks, of two requests each.
+        assert len(sandbox.requests("adverity")) < 25
 
     def test_latest_only_lets_a_rerun_stand_for_what_failed(self, sandbox: Sandbox, wait: Wait) -> None:
         now = datetime.now(UTC)
