@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,8 +17,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_ingestjobs import clock, exceptions
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, UnexpectedError, VendorError
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
+from airflow_provider_ingestjobs.follow import Follow
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, as_plain
+from airflow_provider_ingestjobs.triggers.poll import Target, Update
+from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.watch import watch_for
 
 if TYPE_CHECKING:
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 MAX_RESUME_HOLD = 60.0
 #: How long the last look may take when the time of a wait is up, in seconds.
 LAST_LOOK_TIMEOUT = 20.0
+
+F = TypeVar("F", bound=Follow)
+T = TypeVar("T")
+Take: TypeAlias = Callable[[F, Update, Subscription], Awaitable[T | None]]
 #: The errors that arrive in the worker as what they are; a subclass of one arrives as that one.
 ERRORS: dict[str, type[IngestJobsError]] = {name: getattr(exceptions, name) for name in exceptions.__all__}
 
@@ -137,6 +145,34 @@ class VendorTrigger(BaseTrigger):
             "log": self.log,
             "failed_grace": self.failed_grace,
         }
+
+    async def _follow(self, follow: F, target: Target, take: Take[F, T]) -> T:
+        """Return what a target has come to, once it has.
+
+        :param follow: what follows it.
+        :param target: the job or the selection.
+        :param take: gives an update to ``follow``, and returns the outcome once there is one.
+        :raises WaitTimeout: if there is none at the deadline, nor at a last look.
+        """
+        deadline = datetime.fromisoformat(self.deadline)
+        async with self._watch.join(target, self.poll_interval, self.max_poll_interval) as wait:
+            while (now := clock.now()) < deadline:
+                pause = min(follow.next_look or deadline, deadline) - now
+                try:
+                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
+                        update = await wait.next_update()
+                except TimeoutError:
+                    follow.next_look = None
+                    wait.look_now()
+                    continue
+                if (outcome := await take(follow, update, wait)) is not None:
+                    return outcome
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK_TIMEOUT):
+                    wait.look_now()
+                    if (outcome := await take(follow, await wait.next_update(), wait)) is not None:
+                        return outcome
+            raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
 
 def event_of_jobs(jobs: Sequence[Job]) -> dict[str, Any]:

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
 from airflow_provider_ingestjobs.job import Job
-from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.base import VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
@@ -71,25 +68,7 @@ class IngestJobTrigger(VendorTrigger):
         logs_end = len(self.job_ids) > 1
         vendor = self._hook_class.vendor.name
         follow = FollowJob(vendor, job_id, logs_end=logs_end, **self._follow_arguments())
-        deadline = datetime.fromisoformat(self.deadline)
-        async with self._watch.join(job_id, self.poll_interval, self.max_poll_interval) as wait:
-            while (now := clock.now()) < deadline:
-                pause = min(follow.next_look or deadline, deadline) - now
-                try:
-                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
-                        update = await wait.next_update()
-                except TimeoutError:
-                    follow.next_look = None
-                    wait.look_now()
-                    continue
-                if (ended := await _take(follow, update, wait)) is not None:
-                    return ended
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK_TIMEOUT):
-                    wait.look_now()
-                    if (ended := await _take(follow, await wait.next_update(), wait)) is not None:
-                        return ended
-            raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
+        return await self._follow(follow, job_id, _take)
 
     async def _cancel_jobs(self) -> None:
         try:

@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters
-from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowSelection
 from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.triggers.base import LAST_LOOK_TIMEOUT, VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.base import VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.poll import Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 
@@ -43,25 +40,7 @@ class JobSelectionTrigger(VendorTrigger):
         check_filters(self.selection["filters"], vendor.filters, prefix="filters ")
         selection = Selection.from_dict(self.selection)
         follow = FollowSelection(vendor.name, selection, **self._follow_arguments())
-        deadline = datetime.fromisoformat(self.deadline)
-        async with self._watch.join(selection, self.poll_interval, self.max_poll_interval) as wait:
-            while (now := clock.now()) < deadline:
-                pause = min(follow.next_look or deadline, deadline) - now
-                try:
-                    async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
-                        update = await wait.next_update()
-                except TimeoutError:
-                    follow.next_look = None
-                    wait.look_now()
-                    continue
-                if (jobs := await _take(follow, update, wait)) is not None:
-                    return jobs
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK_TIMEOUT):
-                    wait.look_now()
-                    if (jobs := await _take(follow, await wait.next_update(), wait)) is not None:
-                        return jobs
-            raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
+        return await self._follow(follow, selection, _take)
 
 
 async def _take(follow: FollowSelection, update: Update, wait: Subscription) -> Sequence[Job] | None:

@@ -151,7 +151,7 @@ class TestEvents:
     def test_the_timeout_says_what_stood_in_the_way(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.job.LAST_LOOK_TIMEOUT", 0.2)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.base.LAST_LOOK_TIMEOUT", 0.2)
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
         sandbox.add_fault(Fault(status=503, times=None))
