@@ -8,9 +8,9 @@ is the task, in the triggerer the trigger, and after a cancel the operator; all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_ingestjobs.errors import VendorError
@@ -204,24 +204,30 @@ class FollowSelection(Follow):
     def __init__(self, vendor: str, selection: Selection, **kwargs: Any) -> None:
         super().__init__(f"{vendor} {selection.describe()}", **kwargs)
         self._selection = selection
-        self._states: dict[str, JobState] = {}
-        #: When each job was first seen to have ended, where its record does not tell.
+        #: The jobs as they were last seen.
+        self.jobs: Sequence[Job] = ()
+        #: When each job was first seen to have ended.
         self._ends_seen: dict[str, datetime] = {}
+        self._missing_since: dict[str, datetime] = {}
 
-    def see(self, jobs: Sequence[Job], now: datetime) -> bool:
+    def see(self, jobs: Sequence[Job], now: datetime, missing: Collection[str] = ()) -> bool:
         """Note the jobs that the selection picks, and return whether that is all.
 
         :param jobs: what the selection picks.
         :param now: when they were read.
-        :raises JobNotFound: if too few have appeared, and no more can.
+        :param missing: ids of those of them that the vendor does not know any more.
+        :raises JobNotFound: if too few have appeared, and no more can; or if one has been missing for longer
+            than the grace.
         """
         self._note_read(now)
+        gives_up_at = self._miss(missing, now)
         borne = {job.id: until for job in jobs if (until := self._bear(job, now))}
         self._borne_until = max(borne.values(), default=None)
+        states = {job.id: job.state for job in self.jobs}
         for job in jobs:
-            if self._states.get(job.id) is not job.state and job.id not in borne:
+            if states.get(job.id) is not job.state and job.id not in borne:
                 self._log.info("%s is %s", job, job.describe())
-        self._states = {job.id: job.state for job in jobs}
+        self.jobs = tuple(jobs)
         jobs = [self._with_end(job, now) for job in jobs]
         if self._selection.is_done(jobs, now, self._borne_until):
             return True
@@ -231,17 +237,40 @@ class FollowSelection(Follow):
                 f"listed on connection {self._conn_id!r}, and no more can start: that time is over. Vendors "
                 "list old jobs only for a while."
             )
-        self.next_look = self._selection.next_look(jobs, self._began, self._grace, self._borne_until)
+        next_look = self._selection.next_look(jobs, now, self._began, self._grace, self._borne_until)
+        self.next_look = min((moment for moment in (next_look, gives_up_at) if moment), default=None)
         return False
 
+    def _miss(self, missing: Collection[str], now: datetime) -> datetime | None:
+        """Note the jobs that are missing, and return when to give up."""
+        news = [job_id for job_id in missing if job_id not in self._missing_since]
+        for job_id in news:
+            self._log.warning(
+                "%s: job %s had not ended, and the vendor does not know it any more: waiting up to %s for it",
+                self.name,
+                job_id,
+                duration_in_words(self._grace),
+            )
+        self._missing_since = {job_id: self._missing_since.get(job_id, now) for job_id in missing}
+        if not self._missing_since:
+            return None
+        job_id, since = min(self._missing_since.items(), key=lambda item: (item[1], item[0]))
+        if (now - since).total_seconds() < self._grace:
+            return since + timedelta(seconds=self._grace)
+        missing_for = duration_in_words((now - since).total_seconds())
+        raise JobNotFound(
+            f"{self.name}: job {job_id!r} had not ended, and the vendor does not know it any more, for "
+            f"{missing_for} now. {self._describe_last()}. Check whether it was deleted, and connection "
+            f"{self._conn_id!r}."
+        )
+
     def _with_end(self, job: Job, now: datetime) -> Job:
-        if not (self._is_kept and job.state.is_terminal and job.ended_at is None):
+        if not (self._is_kept and job.state.is_terminal):
             return job
-        return replace(job, ended_at=self._ends_seen.setdefault(job.id, now))
+        seen_at = self._ends_seen.setdefault(job.id, now)
+        # A vendor's clock may be ahead.
+        return replace(job, ended_at=min(job.ended_at or seen_at, seen_at))
 
     def _describe_last(self) -> str:
-        states = ", ".join(
-            f"{job_id} {self._describe_borne(job_id) or state.value}"
-            for job_id, state in self._states.items()
-        )
+        states = ", ".join(f"{job.id} {self._describe_borne(job.id) or job.state.value}" for job in self.jobs)
         return f"Of at least {self._selection.min_jobs} jobs, these were seen: {states or 'none'}"

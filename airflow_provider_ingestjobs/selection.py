@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.errors import VendorError
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.vendors import Vendor
 
@@ -35,17 +36,19 @@ class Selection:
     settle: float = 0.0
     latest_only: bool = False
 
-    def pick(self, jobs: Iterable[Job], vendor: Vendor) -> list[Job]:
+    def pick(self, jobs: Iterable[Job], vendor: Vendor, seen: Collection[str] = ()) -> list[Job]:
         """Return the jobs that are selected, by their start.
 
         :param jobs: what the vendor lists.
         :param vendor: the vendor.
+        :param seen: ids of jobs that were picked before. They stay selected, whatever has changed about them.
         """
-        picked = [job for job in jobs if self._takes(job, vendor)]
+        picked = [job for job in jobs if job.id in seen or self._takes(job, vendor)]
         picked.sort(key=lambda job: (_start(job), job.id))
         if self.latest_only:
+            # Jobs without a target share none.
             latest = {job.target: job for job in picked}
-            picked = [job for job in picked if latest[job.target] is job]
+            picked = [job for job in picked if job.target is None or latest[job.target] is job]
         return picked
 
     def is_done(self, picked: Sequence[Job], now: datetime, borne_until: datetime | None = None) -> bool:
@@ -60,11 +63,17 @@ class Selection:
         return now >= self._done_at(picked, now, borne_until)
 
     def next_look(
-        self, picked: Sequence[Job], began: datetime, grace: float, borne_until: datetime | None = None
+        self,
+        picked: Sequence[Job],
+        now: datetime,
+        began: datetime,
+        grace: float,
+        borne_until: datetime | None = None,
     ) -> datetime | None:
         """Return when :meth:`is_done` or :meth:`is_too_late` may turn true although no job has changed.
 
         :param picked: what :meth:`pick` returned.
+        :param now: the time of reading them.
         :param began: when the wait began.
         :param grace: seconds in which the vendor may not list a job yet.
         :param borne_until: until when those of them that have failed may still be resumed.
@@ -72,7 +81,7 @@ class Selection:
         if len(picked) < self.min_jobs:
             return self._gives_up_at(began, grace)
         if all(job.state.is_terminal for job in picked):
-            return self._done_at(picked, began, borne_until)
+            return self._done_at(picked, now, borne_until)
         return None
 
     def is_too_late(self, picked: Sequence[Job], now: datetime, began: datetime, grace: float) -> bool:
@@ -118,10 +127,11 @@ class Selection:
     def _gives_up_at(self, began: datetime, grace: float) -> datetime:
         return max(self.started_to, began) + timedelta(seconds=grace)
 
-    def _done_at(self, picked: Sequence[Job], default: datetime, borne_until: datetime | None) -> datetime:
-        # Jobs that never ran may end without a time.
-        ends = (job.ended_at or job.updated_at or _start(job) for job in picked)
-        settled = max(ends, default=default) + timedelta(seconds=self.settle)
+    def _done_at(self, picked: Sequence[Job], now: datetime, borne_until: datetime | None) -> datetime:
+        # Jobs that never ran may end without a time, and before their planned start. A vendor's clock may be
+        # ahead: who is told to have ended has not ended later than now.
+        ends = (min(job.ended_at or job.updated_at or _start(job), now) for job in picked)
+        settled = max(ends, default=now) + timedelta(seconds=self.settle)
         return settled if borne_until is None else max(settled, borne_until)
 
     def _takes(self, job: Job, vendor: Vendor) -> bool:
@@ -129,6 +139,20 @@ class Selection:
         return any(
             moment is not None and self.started_from <= moment < self.started_to for moment in moments
         ) and all(matches(job, vendor.filters[name], value) for name, value in self.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What a selection has come to.
+
+    :param jobs: the jobs that it picks, by their start; as last seen, where the vendor's lists lack them now.
+    :param missing: ids of those that had not ended, and that the vendor does not know any more.
+    :param trouble: why another of them could not be read.
+    """
+
+    jobs: tuple[Job, ...]
+    missing: frozenset[str] = frozenset()
+    trouble: VendorError | None = None
 
 
 def freeze_filters(filters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -158,26 +182,34 @@ def matches(job: Job, key: str | None, value: Any) -> bool:
     return any(one in wanted for one in _values(job, key))
 
 
-def pick_all(selections: Iterable[Selection], jobs: list[Job], vendor: Vendor) -> dict[Selection, list[Job]]:
+def pick_all(
+    selections: Iterable[Selection],
+    jobs: dict[str, Job],
+    vendor: Vendor,
+    seen: Mapping[Selection, Collection[Job]],
+) -> dict[Selection, list[Job]]:
     """Return what each of many selections picks, without comparing every job with every selection.
 
     :param selections: the selections.
-    :param jobs: what the vendor lists.
+    :param jobs: what the vendor lists, by id.
     :param vendor: the vendor.
+    :param seen: what each has picked before. Of those that the list lacks, the job as it was seen counts.
     """
+    listed = list(jobs.values())
     indexes: dict[str, dict[str, list[Job]]] = {}
     picked = {}
     for selection in selections:
         name, value = selection.filters[0]
         key = vendor.filters[name]
+        before = {job.id: jobs.get(job.id, job) for job in seen.get(selection, ())}
         if key is None:
-            picked[selection] = selection.pick(jobs, vendor)
+            picked[selection] = selection.pick((jobs | before).values(), vendor, before)
             continue
         if key not in indexes:
-            indexes[key] = _index(jobs, key)
+            indexes[key] = _index(listed, key)
         values = value if isinstance(value, tuple) else (value,)
-        candidates = {job.id: job for one in values for job in indexes[key].get(one, ())}
-        picked[selection] = selection.pick(candidates.values(), vendor)
+        candidates = before | {job.id: job for one in values for job in indexes[key].get(one, ())}
+        picked[selection] = selection.pick(candidates.values(), vendor, before)
     return picked
 
 

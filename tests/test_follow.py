@@ -154,6 +154,28 @@ class TestSelection:
         assert follow.see([failed], NOON + 30 * MINUTE) is not is_kept
         assert follow.see([failed], NOON + 40 * MINUTE)
 
+    def test_one_that_is_missing_is_told_once_and_waited_for(self, follow: FollowSelection, log: Log) -> None:
+        assert not follow.see([JOB], NOON, {JOB.id})
+        assert not follow.see([JOB], NOON + MINUTE, {JOB.id})
+        assert follow.next_look == NOON + 5 * MINUTE
+        assert sum("does not know it any more: waiting up to 5 minutes" in line for line in log.lines) == 1
+        with pytest.raises(
+            JobNotFound, match=r"'n-1' had not ended.* for 5 minutes now.*n-1 running.*'conn'"
+        ):
+            follow.see([JOB], NOON + 5 * MINUTE, {JOB.id})
+
+    def test_one_that_is_back_starts_anew(self, follow: FollowSelection) -> None:
+        follow.see([JOB], NOON, {JOB.id})
+        follow.see([JOB], NOON + 4 * MINUTE)
+        assert not follow.see([JOB], NOON + 6 * MINUTE, {JOB.id})
+
+    def test_an_end_in_the_future_settles_from_when_it_is_seen(self, log: Log) -> None:
+        selection = Selection((("dataset_id", "7"),), NOON, NOON + 60 * MINUTE, settle=600)
+        follow = FollowSelection("Narrative", selection, conn_id="conn", began=NOON, grace=300, log=log)
+        ahead = replace(ENDED, ended_at=NOON + 9 * MINUTE)
+        assert not follow.see([ahead], NOON + MINUTE)
+        assert follow.see([ahead], NOON + 11 * MINUTE)
+
     def test_too_few_when_the_window_is_over(self, follow: FollowSelection) -> None:
         assert not follow.see([ENDED], NOON + 64 * MINUTE)
         assert follow.next_look == NOON + 65 * MINUTE

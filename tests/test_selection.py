@@ -90,6 +90,19 @@ class TestPick:
         assert selection().pick([job(started=START, created_at=START - SECOND)], by_creation) == []
         assert len(selection().pick([job(started=END, created_at=START)], by_creation)) == 1
 
+    def test_a_job_that_was_picked_stays_selected_whatever_changes(self) -> None:
+        moved = job(started=END + SECOND, created_at=END, details={"feed_ids": ["another"]})
+        assert selection().pick([moved], VENDOR) == []
+        assert selection().pick([moved], VENDOR, {moved.id}) == [moved]
+
+    def test_one_that_is_superseded_does_not(self) -> None:
+        first, rerun = job("a", target="T"), job("b", START + SECOND, target="T")
+        assert selection(latest_only=True).pick([first, rerun], VENDOR, {"a"}) == [rerun]
+
+    def test_jobs_without_a_target_do_not_share_one(self) -> None:
+        two = [job("a", target=None), job("b", target=None)]
+        assert selection(latest_only=True).pick(two, VENDOR) == two
+
     def test_jobs_come_by_their_start_whatever_the_list_s_order(self) -> None:
         jobs = [job(str(number), START + number * SECOND) for number in (3, 1, 2)]
         assert [found.id for found in selection().pick(jobs, VENDOR)] == ["1", "2", "3"]
@@ -153,7 +166,8 @@ class TestPick:
             for number, (feeds, table, hours) in enumerate(rows)
         ]
         selections = [selection(filters=freeze_filters(one)) for one in filters]
-        assert pick_all(selections, jobs, VENDOR) == {one: one.pick(jobs, VENDOR) for one in selections}
+        by_id = {one.id: one for one in jobs}
+        assert pick_all(selections, by_id, VENDOR, {}) == {one: one.pick(jobs, VENDOR) for one in selections}
 
 
 class TestDone:
@@ -171,7 +185,7 @@ class TestDone:
         patient = selection(settle=60.0)
         picked = [job(), job("b", START + 30 * SECOND)]
         done_at = START + 91 * SECOND
-        assert patient.next_look(picked, START, 300) == done_at
+        assert patient.next_look(picked, END, START, 300) == done_at
         assert not patient.is_done(picked, done_at - timedelta(microseconds=1))
         assert patient.is_done(picked, done_at)
 
@@ -179,32 +193,39 @@ class TestDone:
         # Adverity discards what never ran; with settle counted from "now" it would never have passed.
         patient = selection(settle=60.0)
         picked = [job(ended_at=None)]
-        due = patient.next_look(picked, END, 300)
+        due = patient.next_look(picked, END, START, 300)
         assert due is not None
         assert patient.is_done(picked, due)
+
+    def test_a_job_called_off_before_its_planned_start_is_not_waited_for(self) -> None:
+        planned = job(started=None, created_at=END, state=JobState.CANCELLED, ended_at=None)
+        assert selection().is_done([planned], START + SECOND)
+
+    def test_a_vendor_s_clock_that_is_ahead_holds_nothing_up(self) -> None:
+        assert selection().is_done([job(ended_at=END)], START + SECOND)
 
     def test_a_failure_that_is_borne_holds_it_up(self) -> None:
         failed = job("b", state=JobState.FAILED)
         borne_until = START + 60 * SECOND
-        assert selection().next_look([job(), failed], START, 300, borne_until) == borne_until
+        assert selection().next_look([job(), failed], END, START, 300, borne_until) == borne_until
         assert not selection().is_done([job(), failed], borne_until - timedelta(microseconds=1), borne_until)
         assert selection().is_done([job(), failed], borne_until, borne_until)
 
     def test_settle_may_last_longer_than_that(self) -> None:
         patient, failed = selection(settle=60.0), job(state=JobState.FAILED)
         done_at = START + 61 * SECOND
-        assert patient.next_look([failed], START, 300, START + 30 * SECOND) == done_at
+        assert patient.next_look([failed], END, START, 300, START + 30 * SECOND) == done_at
         assert not patient.is_done([failed], done_at - SECOND, START + 30 * SECOND)
 
     def test_while_jobs_run_only_news_can_change_anything(self) -> None:
         running = job(state=JobState.RUNNING, ended_at=None)
-        assert selection().next_look([running], START, 300) is None
+        assert selection().next_look([running], END, START, 300) is None
 
 
 class TestTooLate:
     def test_it_lasts_for_the_window_and_the_grace_after_it(self) -> None:
         hopeless_from = END + timedelta(minutes=5)
-        assert selection().next_look([], START, 300) == hopeless_from
+        assert selection().next_look([], START, START, 300) == hopeless_from
         assert not selection().is_too_late([], hopeless_from - SECOND, START, 300)
         assert selection().is_too_late([], hopeless_from, START, 300)
 

@@ -35,6 +35,8 @@ PAST_DAYS = 3
 #: How many pages of them are looked through: a job in none of these is missing.
 MAX_PAST_PAGES = 10
 MAX_PAGES = 1000
+#: How often the list of current jobs is read to have it twice the same.
+MAX_PASSES = 5
 #: How much older than a job the data that it fetches is taken to be, in days. Only the list of one
 #: datastream, which is short, reaches back that far.
 MAX_DATA_DAYS = 35
@@ -142,8 +144,10 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
                 return
             query = _query_of(next_page)
             if tuple(query) in seen:
-                break
-        raise Unreadable("Adverity's list of jobs does not end: its `next` links go in circles")
+                raise Unreadable("Adverity's list of jobs does not end: its `next` links go in circles")
+        raise Unreadable(
+            f"Adverity's list of jobs has more than {MAX_PAGES} pages: raise the connection's extra page_size"
+        )
 
     def find_in_lists(self, wanted: set[str], read: BulkRead, state: ReadState) -> None:
         # Without a window the API lists scheduled and running jobs: one that is absent has most likely ended.
@@ -194,9 +198,26 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         shared = _of_one_datastream(common_filters)
         # The current jobs first: of one that ends in between, the later record counts.
-        for params in (shared, [*shared, *_in_range(start, end)]):
-            for page, _ in self._pages(params, list):
-                yield from self.records.jobs(page)
+        yield from self._current_jobs(shared)
+        for page, _ in self._pages([*shared, *_in_range(start, end)], list):
+            yield from self.records.jobs(page)
+
+    def _current_jobs(self, params: Params) -> Iterator[Job]:
+        """Return scheduled and running jobs, some of them twice.
+
+        One that ends moves those behind it up, from the next page to one that was read already: a list of
+        several pages is read until it shows the same jobs twice.
+        """
+        before: set[str] = set()
+        for _ in range(MAX_PASSES):
+            pages = [(list(self.records.jobs(page)), left) for page, left in self._pages(params, list)]
+            jobs = [job for page, _ in pages for job in page]
+            yield from jobs
+            ids = {job.id for job in jobs}
+            was_one_page = pages[0][1] == 0
+            if was_one_page or ids == before:
+                return
+            before = ids
 
     def get_record(self, job_id: str) -> Any:
         return self.client.request("GET", f"/api/jobs/{quote(job_id, safe='')}/")

@@ -39,7 +39,7 @@ from airflow_provider_ingestjobs.job import Job, JobState
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_ingestjobs.selection import Selection
+    from airflow_provider_ingestjobs.selection import Picked, Selection
     from airflow_provider_ingestjobs.vendors import Vendor
 
 
@@ -202,9 +202,11 @@ class IngestJobHook(BaseHook):
         """Read many jobs, see :func:`~airflow_provider_ingestjobs.hooks.reading.read_jobs`."""
         return reading.read_jobs(self, job_ids, state)
 
-    def select_jobs(self, selections: Collection[Selection]) -> dict[Selection, list[Job]]:
+    def select_jobs(
+        self, selections: Collection[Selection], seen: Mapping[Selection, Collection[Job]] | None = None
+    ) -> dict[Selection, Picked]:
         """Read what selections pick, see :func:`~airflow_provider_ingestjobs.hooks.reading.select_jobs`."""
-        return reading.select_jobs(self, selections)
+        return reading.select_jobs(self, selections, seen)
 
     def jobs_between(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> list[Job]:
         """Read a window, see :func:`~airflow_provider_ingestjobs.hooks.reading.jobs_between`."""

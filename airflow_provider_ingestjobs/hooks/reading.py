@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound
-from airflow_provider_ingestjobs.selection import merge_windows, pick_all
+from airflow_provider_ingestjobs.selection import Picked, merge_windows, pick_all
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.records import Records
@@ -217,20 +218,29 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     return read
 
 
-def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Selection, list[Job]]:
+def select_jobs(
+    source: JobSource,
+    selections: Collection[Selection],
+    seen: Mapping[Selection, Collection[Job]] | None = None,
+) -> dict[Selection, Picked]:
     """Read the jobs that each of many selections picks; equal and overlapping windows are listed once.
+
+    A list may lack a job for a while: pages shift, a replica lags, a job that has ended is not among the past
+    ones yet. So jobs that were seen, had not ended, and are in no list now are read by their ids.
 
     :param source: the vendor's hook.
     :param selections: what to pick.
+    :param seen: what each has picked before.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
+    seen = seen or {}
     keys = source.vendor.filters
     groups: dict[Any, list[Selection]] = defaultdict(list)
     for selection in selections:
         # What only the vendor can judge takes a list of its own.
         groups[tuple(one for one in selection.filters if keys.get(one[0]) is None)].append(selection)
     latest = clock.now() + CLOCK_SKEW
-    picked: dict[Selection, list[Job]] = {}
+    listed: list[tuple[list[Selection], dict[str, Job]]] = []
     for group in groups.values():
         common_filters = dict(set.intersection(*(set(selection.filters) for selection in group)))
         ranges = [
@@ -240,7 +250,26 @@ def select_jobs(source: JobSource, selections: Collection[Selection]) -> dict[Se
         ]
         # Merged after they were widened: distant windows may lie in one range.
         jobs = [job for one in merge_windows(ranges) for job in source.list_window(*one, common_filters)]
-        picked |= pick_all(group, list({job.id: job for job in jobs}.values()), source.vendor)
+        listed.append((group, {job.id: job for job in jobs}))
+    absent = {
+        job.id
+        for group, by_id in listed
+        for selection in group
+        for job in seen.get(selection, ())
+        if job.id not in by_id and not job.state.is_terminal
+    }
+    read = BulkRead(has_answered=True)
+    # At random, so that those that stay absent do not keep the others from their turn.
+    _read_one_by_one(source, random.sample(sorted(absent), min(len(absent), MAX_READS)), read, None)
+    if read.missing and source.may_hide_jobs:
+        _look_for_hidden(source, read)
+    picked: dict[Selection, Picked] = {}
+    for group, by_id in listed:
+        as_read = {
+            selection: [read.jobs.get(job.id, job) for job in seen.get(selection, ())] for selection in group
+        }
+        for selection, jobs in pick_all(group, by_id, source.vendor, as_read).items():
+            picked[selection] = _as_picked(jobs, absent - by_id.keys(), read)
     return picked
 
 
@@ -258,6 +287,13 @@ def jobs_between(
     """
     listed = source.list_window(*source.list_range(start, end, common_filters), common_filters)
     return list({job.id: job for job in listed}.values())
+
+
+def _as_picked(jobs: list[Job], absent: Collection[str], read: BulkRead) -> Picked:
+    gone = [job.id for job in jobs if job.id in absent and job.id not in read.jobs]
+    missing = frozenset(job_id for job_id in gone if job_id in read.missing)
+    errors = (read.errors.get(job_id, read.stopped_by) for job_id in gone if job_id not in missing)
+    return Picked(tuple(jobs), missing, next((error for error in errors if error is not None), None))
 
 
 def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> None:

@@ -71,9 +71,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     :param filters: the selection's filters and their values, from the vendor's sensor (templated).
     :param started_from: of a selection, when the earliest job started: an aware datetime, or ISO 8601 text
         with an offset (templated). Default: the start of the run's data interval; of a run that has none,
-        ``look_back`` before the run's logical date.
+        ``look_back`` before its logical date.
     :param started_to: the end of that window, exclusive (templated). Default: the end of the data interval;
-        of a run that has none, when the sensor's timeout is up.
+        of a run that has none, a day after the run's logical date.
     :param look_back: how long before a run without a data interval jobs may have started.
     :param min_jobs: how many selected jobs there must be at least.
     :param settle: how long after the last end the sensor still looks for further jobs.
@@ -238,7 +238,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         filters = {name: check_rendered(name, getattr(self, name)) for name in given}
         if not filters:
             check_rendered("job_id", None)
-        start, end = default_window(context, self.look_back, self.timeout)
+        start, end = default_window(context, self.look_back)
         window = {"started_from": start, "started_to": end}
         for name in self._given_moments:
             window[name] = to_utc(name, check_rendered(name, getattr(self, name)))
@@ -306,17 +306,21 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             arguments = self._follow_arguments(began)
             self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
         try:
-            found = self.hook.select_jobs([selection])[selection]
+            found = self.hook.select_jobs([selection], {selection: self._follow_selection.jobs})[selection]
         except VendorUnavailable as error:
             self._follow_selection.note_trouble(error)
             return None
         now = clock.now()
-        jobs = [self.with_reason(job, self._follow_selection, now) for job in found]
+        jobs = [self.with_reason(job, self._follow_selection, now) for job in found.jobs]
         try:
-            return jobs if self._follow_selection.see(jobs, now) else None
+            if self._follow_selection.see(jobs, now, found.missing):
+                return jobs
         except JobNotFound as error:
             self._skip_instead(error)
             raise
+        if found.trouble is not None:
+            self._follow_selection.note_trouble(found.trouble)
+        return None
 
     def _follow_arguments(self, began: datetime) -> dict[str, Any]:
         return {

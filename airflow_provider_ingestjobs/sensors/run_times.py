@@ -13,21 +13,26 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-def default_window(context: Context, look_back: float, timeout: float) -> tuple[datetime, datetime]:
+#: How long after a run without a data interval jobs may start.
+LOOK_AHEAD = timedelta(days=1)
+
+
+def default_window(context: Context, look_back: float) -> tuple[datetime, datetime]:
     """Return when the jobs that a run is about started, unless its author says so.
+
+    It depends on the run alone: a run that is cleared looks for the same jobs again.
 
     :param context: the task's context.
     :param look_back: seconds before a run without a data interval in which jobs may have started.
-    :param timeout: seconds from now on in which they may start.
     """
     run: Any = context["dag_run"]
     start, end = run.data_interval_start, run.data_interval_end
     if start is not None and end is not None and start < end:
         return start, end
     # Runs started by hand or by assets have no interval; those of a cron trigger have one of zero length.
-    now = clock.now()
     moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
-    return (moment or now) - timedelta(seconds=look_back), now + timedelta(seconds=timeout)
+    moment = moment or clock.now()
+    return moment - timedelta(seconds=look_back), moment + LOOK_AHEAD
 
 
 def first_look(context: Context, is_rescheduled: bool) -> datetime:

@@ -18,7 +18,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
-from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.selection import Picked, Selection
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -33,14 +33,14 @@ class Update:
     """What a poll found about one target, when that is worth telling.
 
     :param job: the job, if the vendor knows it.
-    :param jobs: the jobs that a selection picks.
+    :param picked: what a selection picks.
     :param missing: whether the vendor says it does not know it.
     :param trouble: why it could not be read; the wait goes on.
     :param error: why it never will be; the wait is over.
     """
 
     job: Job | None = None
-    jobs: tuple[Job, ...] | None = None
+    picked: Picked | None = None
     missing: bool = False
     trouble: VendorError | None = None
     error: Exception | None = None
@@ -51,24 +51,24 @@ class Poll:
     """What one look found, beside what was known before it.
 
     :param read: the jobs.
-    :param picked: the jobs of each selection.
+    :param picked: what each selection picks.
     :param refused: selections that the vendor refuses.
     :param stopped_by: why not everything was looked at.
     :param known: the jobs as they were known before.
-    :param known_picks: the jobs of each selection as they were known before.
+    :param known_picks: what each selection picked before.
     """
 
     read: BulkRead
-    picked: dict[Selection, tuple[Job, ...]] = field(default_factory=dict)
+    picked: dict[Selection, Picked] = field(default_factory=dict)
     refused: dict[Selection, VendorError] = field(default_factory=dict)
     stopped_by: VendorUnavailable | None = None
     known: Mapping[str, Job | None] = field(default_factory=dict)
-    known_picks: Mapping[Selection, tuple[Job, ...]] = field(default_factory=dict)
+    known_picks: Mapping[Selection, Picked] = field(default_factory=dict)
 
     @property
     def jobs_seen(self) -> int:
         """How many jobs were read."""
-        return len(self.read.jobs) + sum(map(len, self.picked.values()))
+        return len(self.read.jobs) + sum(len(picked.jobs) for picked in self.picked.values())
 
     def updates(self, asked: Collection[Target]) -> Iterator[tuple[Target, Update]]:
         """Return what is worth telling: other states, what was asked for, and every trouble.
@@ -87,22 +87,29 @@ class Poll:
         for job_id, error in self.read.errors.items():
             passing = isinstance(error, VendorUnavailable)
             yield job_id, Update(trouble=error) if passing else Update(error=error)
-        for selection, jobs in self.picked.items():
-            if selection in asked or _states(jobs) != _states(self.known_picks.get(selection)):
-                yield selection, Update(jobs=jobs)
+        for selection, picked in self.picked.items():
+            is_in_trouble = picked.missing or picked.trouble
+            is_news = _states(picked) != _states(self.known_picks.get(selection))
+            if is_news or is_in_trouble or selection in asked:
+                yield selection, Update(picked=picked)
         for selection, refused in self.refused.items():
             yield selection, Update(error=refused)
 
 
 def poll(
-    hook: IngestJobHook, job_ids: Collection[str], selections: Collection[Selection], state: ReadState
+    hook: IngestJobHook,
+    job_ids: Collection[str],
+    selections: Collection[Selection],
+    state: ReadState,
+    seen: Mapping[Selection, Collection[Job]],
 ) -> Poll:
     """Read jobs and selections; trouble with the selections does not undo what was read of the jobs.
 
     :param hook: the vendor's hook, connected.
     :param job_ids: the jobs to read.
     :param selections: the selections to read.
-    :param state: what is kept between two looks.
+    :param state: what is kept of the jobs between two looks.
+    :param seen: the jobs that each selection has picked before.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
     found = Poll(hook.read_jobs(job_ids, state))
@@ -110,7 +117,7 @@ def poll(
     if not selections or found.stopped_by:
         return found
     try:
-        _select_into(found, hook, list(selections))
+        _select_into(found, hook, list(selections), seen)
     except PermissionDenied as error:
         found.refused = dict.fromkeys(selections, error)
     except (AuthenticationFailed, VendorUnavailable) as error:
@@ -121,10 +128,15 @@ def poll(
     return found
 
 
-def _select_into(found: Poll, hook: IngestJobHook, selections: list[Selection]) -> None:
+def _select_into(
+    found: Poll,
+    hook: IngestJobHook,
+    selections: list[Selection],
+    seen: Mapping[Selection, Collection[Job]],
+) -> None:
     """Read selections; a refused one is found by halving, as it must end no other task's wait."""
     try:
-        picked = hook.select_jobs(selections)
+        found.picked |= hook.select_jobs(selections, seen)
     except (AuthenticationFailed, VendorUnavailable):
         raise
     except VendorError as error:
@@ -132,11 +144,12 @@ def _select_into(found: Poll, hook: IngestJobHook, selections: list[Selection]) 
             found.refused[selections[0]] = error
             return
         half = len(selections) // 2
-        _select_into(found, hook, selections[:half])
-        _select_into(found, hook, selections[half:])
-    else:
-        found.picked |= {selection: tuple(jobs) for selection, jobs in picked.items()}
+        _select_into(found, hook, selections[:half], seen)
+        _select_into(found, hook, selections[half:], seen)
 
 
-def _states(jobs: tuple[Job, ...] | None) -> list[tuple[str, str]] | None:
-    return None if jobs is None else [(job.id, job.state) for job in jobs]
+def _states(picked: Picked | None) -> list[tuple[str, str]] | None:
+    """Return what is compared: other states are worth telling, and that trouble is over is, too."""
+    if picked is None or picked.missing or picked.trouble:
+        return None
+    return [(job.id, job.state) for job in picked.jobs]

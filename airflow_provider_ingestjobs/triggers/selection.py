@@ -47,13 +47,15 @@ async def _take(follow: FollowSelection, update: Update, wait: Subscription) -> 
     """Return the jobs once they are all there and have ended."""
     if update.error is not None:
         raise own_error(update.error)
-    if update.jobs is not None:
+    if update.picked is not None:
         now = clock.now()
-        news = [job for job in update.jobs if follow.begins_to_bear(job, now)]
+        news = [job for job in update.picked.jobs if follow.begins_to_bear(job, now)]
         detailed = {job.id: job for job in await asyncio.gather(*map(wait.add_details, news))}
-        jobs = [detailed.get(job.id, job) for job in update.jobs]
-        if follow.see(jobs, now):
+        jobs = [detailed.get(job.id, job) for job in update.picked.jobs]
+        if follow.see(jobs, now, update.picked.missing):
             return jobs
+        if update.picked.trouble is not None:
+            follow.note_trouble(update.picked.trouble)
     if update.trouble is not None:
         follow.note_trouble(update.trouble)
     return None

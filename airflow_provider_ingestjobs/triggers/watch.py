@@ -30,7 +30,7 @@ from airflow_provider_ingestjobs.errors import (
 from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.metrics import tags_of
-from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.selection import Picked, Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
@@ -81,7 +81,7 @@ class Watch:
         self._intervals: Counter[tuple[float, float]] = Counter()
         self._quiet_polls = 0
         self._state = ReadState()
-        self._picked: dict[Selection, tuple[Job, ...]] = {}
+        self._picked: dict[Selection, Picked] = {}
         self._picked_at: dict[Selection, float] = {}
         self._to_look_at: set[Target] = set()
         self._woken = asyncio.Event()
@@ -276,14 +276,14 @@ class Watch:
         # A look at new jobs alone must not count as having seen the others' changes.
         state = self._state if full else ReadState()
         try:
-            found = await in_thread(partial(poll, hook, job_ids, selections, state), self._threads)
+            found = await self._poll_in_thread(hook, job_ids, selections, state)
         except PermissionDenied:
             raise
         except AuthenticationFailed:
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._current_hook(fresh=True)
             state = self._state if full else ReadState()
-            found = await in_thread(partial(poll, hook, job_ids, selections, state), self._threads)
+            found = await self._poll_in_thread(hook, job_ids, selections, state)
         if not full:
             self._state.jobs.update(found.read.jobs)
             self._state.seen_at.update(state.seen_at)
@@ -291,10 +291,16 @@ class Watch:
         found.known, found.known_picks = known, dict(self._picked)
         return found
 
+    async def _poll_in_thread(
+        self, hook: IngestJobHook, job_ids: set[str], selections: set[Selection], state: ReadState
+    ) -> Poll:
+        seen = {selection: picked.jobs for selection, picked in self._picked.items()}
+        return await in_thread(partial(poll, hook, job_ids, selections, state, seen), self._threads)
+
     def _forget_what_nobody_waits_for(self) -> None:
         awaited = self._subscriptions
         self._state.forget_all_but({target for target in awaited if isinstance(target, str)})
-        self._picked = {target: jobs for target, jobs in self._picked.items() if target in awaited}
+        self._picked = {target: picked for target, picked in self._picked.items() if target in awaited}
         self._picked_at = {target: at for target, at in self._picked_at.items() if target in awaited}
 
     async def _current_hook(self, fresh: bool = False) -> IngestJobHook:
@@ -303,7 +309,7 @@ class Watch:
             hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
             if self._hook is None or hook.settings != self._hook.settings:
                 # With another host or state map, what was read before means nothing.
-                self._hook, self._state = hook, ReadState()
+                self._hook, self._state, self._picked = hook, ReadState(), {}
             self._hook_made_at = now
         return self._hook
 

@@ -405,7 +405,7 @@ class TestJobWithoutTables:
             started_from=now - timedelta(hours=1),
             started_to=now + timedelta(hours=1),
         )
-        picked = hook.select_jobs([selection])[selection]
+        picked = hook.select_jobs([selection])[selection].jobs
         assert [job.id for job in picked] == ["isj-one"]
         assert selection.is_done(picked, now + timedelta(minutes=1))
         assert self.looked_at(sandbox) == []

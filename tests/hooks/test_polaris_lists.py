@@ -127,11 +127,11 @@ class TestPages:
         selection = Selection((("table_name", "orders"),), now - HOUR, now + HOUR, min_jobs=3)
         other = Selection((("table_name", "events"),), now - HOUR, now + HOUR)
         for selections in ([selection], [selection, other]):
-            picked = hook.select_jobs(selections)[selection]
+            picked = hook.select_jobs(selections)[selection].jobs
             assert {job.id for job in picked} == {"job-0", "job-1201", "job-1202"}
             assert not selection.is_done(picked, now)
         sandbox.set_state("polaris", "job-0", "failed")
-        assert selection.is_done(hook.select_jobs([selection])[selection], now + HOUR)
+        assert selection.is_done(hook.select_jobs([selection])[selection].jobs, now + HOUR)
 
     def test_many_waits_take_as_many_requests_as_unfinished_jobs_take_pages(
         self, hook: PolarisHook, sandbox: Sandbox

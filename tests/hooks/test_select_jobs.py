@@ -16,7 +16,7 @@ from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.sandbox.adverity import Adverity
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from support.vendors import ADVERITY, AMPERITY, BY_NAME, NARRATIVE, POLARIS, VENDORS, VendorCase
@@ -78,7 +78,7 @@ def select(
 
 def picked(hook: Any, *selections: Selection) -> list[list[str]]:
     found = hook.select_jobs(selections)
-    return [[job.id for job in found[one]] for one in selections]
+    return [[job.id for job in found[one].jobs] for one in selections]
 
 
 def queries(sandbox: Sandbox, vendor: str) -> list[dict[str, list[str]]]:
@@ -366,8 +366,28 @@ def test_what_the_lists_leave_out_of_an_ended_job_is_read_by_id(
     connections.add(ADVERITY.name)
     timeline = [(-120.0, "Running"), (-60.0, "Failed")]
     sandbox.add_job("adverity", timeline=timeline, failure="The source's quota is used up")
-    (listed,) = AdverityHook().select_jobs([select(datastream_id=42)]).popitem()[1]
+    (listed,) = AdverityHook().select_jobs([select(datastream_id=42)]).popitem()[1].jobs
     # None in the list is not zero.
     assert listed.details["issues"] is None
     whole = AdverityHook().add_details(listed)
     assert (whole.details["issues"], whole.failure) == (1, "The source's quota is used up")
+
+
+def test_a_job_that_another_s_end_moves_to_a_page_that_was_read_is_found(
+    sandbox: Sandbox, connections: Connections
+) -> None:
+    connections.add(ADVERITY.name, extra={"page_size": 2})
+    ended, other, mine = (
+        sandbox.add_job("adverity", timeline=[(-60.0, "Running")], fields={"datastream_id": 42})
+        for _ in range(3)
+    )
+    records = {job.id: job.raw for job in AdverityHook().list_jobs()}
+    first_page = {
+        "count": 3,
+        "next": f"{sandbox.url}/api/jobs/?datastream_id=42&page=2&page_size=2",
+        "results": [records[ended], records[other]],
+    }
+    sandbox.add_fault(Fault("adverity", "GET", "^/api/jobs/$", status=200, body=first_page))
+    sandbox.remove_job("adverity", ended)
+    (found,) = picked(AdverityHook(), select(datastream_id=42))
+    assert {other, mine} <= set(found)

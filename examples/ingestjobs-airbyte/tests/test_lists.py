@@ -288,7 +288,7 @@ def test_selections_by_connection_and_type(sandbox: Sandbox, clock: Clock, hook:
 
     def picked(**filters: Any) -> list[str]:
         selection = Selection(freeze_filters(filters), start, start + timedelta(hours=1))
-        return [job.id for job in hook.select_jobs([selection])[selection]]
+        return [job.id for job in hook.select_jobs([selection])[selection].jobs]
 
     assert picked(connection_id=CONNECTION) == ids[:2]
     assert picked(connection_id=CONNECTION, job_type="sync") == ids[:1]
