@@ -42,6 +42,10 @@ class InvalidInput(IngestJobsError, ValueError):
         return f"{self.field}={self.value!r} cannot be used: {self.fix}"
 
 
+class NoConnection(InvalidInput):
+    """Airflow has no such connection; or it cannot tell: Airflow 3 hides every failure of a look-up so."""
+
+
 class NotSupported(IngestJobsError):
     """The vendor's API has no documented way to do this."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput, NoConnection
 from airflow_provider_ingestjobs.job import JobState, normalise_word
 from airflow_provider_ingestjobs.vendors import COMMON_EXTRAS, Extra, Vendor
 
@@ -119,14 +119,17 @@ def read_connection(
     )
 
 
-def no_connection(vendor: Vendor, conn_id: str) -> InvalidInput:
+def no_connection(vendor: Vendor, conn_id: str) -> NoConnection:
     """Return the error for a connection that Airflow does not have.
 
     :param vendor: whose connection it should be.
     :param conn_id: its id.
     """
-    return InvalidInput(
-        vendor.conn_name_attr, conn_id, f"create this connection in Airflow, with type {vendor.conn_type!r}"
+    return NoConnection(
+        vendor.conn_name_attr,
+        conn_id,
+        f"create this connection in Airflow, with type {vendor.conn_type!r}. If it is there: workers and "
+        "triggerers must all see it, in their environment or secrets backend, and that backend must answer",
     )
 
 

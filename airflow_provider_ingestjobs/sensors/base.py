@@ -266,6 +266,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
         from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
+        # An unusable connection fails here, at once, and not in the triggerer.
+        self.hook.settings  # noqa: B018 - looks it up
         started_at, timeout = clock.now(), timedelta(seconds=self.timeout)
         arguments = self.trigger_arguments(
             started_at, timeout, self.poke_interval, self.missing_grace, self.failed_grace

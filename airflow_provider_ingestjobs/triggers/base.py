@@ -117,7 +117,8 @@ class VendorTrigger(BaseTrigger):
         # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
         # state success, but … attribute is queued".
         lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
-        if self.seconds_waited() < MAX_RESUME_HOLD:
+        # Without an id it runs in the task's own process, as in dag.test().
+        if self.trigger_id is not None and self.seconds_waited() < MAX_RESUME_HOLD:
             await asyncio.sleep(max(lag - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 

@@ -27,11 +27,11 @@ from airflow_provider_ingestjobs.errors import (
     PermissionDenied,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.metrics import tags_of
 from airflow_provider_ingestjobs.selection import Picked, Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
+from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
@@ -52,8 +52,6 @@ REST_FACTOR = 4.0
 MAX_REST = 5.0
 #: The shortest time between two polls of everything, in seconds.
 MIN_INTERVAL = 0.1
-#: How long a connection is used before it is read again, in seconds: an edit in Airflow counts from then on.
-MAX_CONNECTION_AGE = 300.0
 #: Updates handed out before the event loop has a turn. Each may be a line in its task's log, and an event.
 UPDATES_PER_TURN = 50
 #: The most reads of a failed job's details at once on a connection, and how long one may take, in seconds.
@@ -87,7 +85,7 @@ class Watch:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hook: IngestJobHook | None = None
-        self._hook_made_at = 0.0
+        self._current_hook = CurrentHook(hook_class, conn_id, self._hook_params)
         self._failures = 0
         self.trouble: VendorUnavailable | None = None
         # By hook_params, too: two watches on one connection would share a gauge.
@@ -187,6 +185,7 @@ class Watch:
         else:
             self._task = None
             self._hook, self._state, self._failures, self.trouble = None, ReadState(), 0, None
+            self._current_hook = CurrentHook(self._hook_class, self._conn_id, self._hook_params)
             self._picked, self._picked_at = {}, {}
 
     async def _poll_while_awaited(self) -> None:
@@ -271,7 +270,7 @@ class Watch:
         job_ids = {target for target in wanted if isinstance(target, str)}
         selections = {target for target in wanted if not isinstance(target, str)}
         self._forget_what_nobody_waits_for()
-        hook = await self._current_hook()
+        hook = await self._take_hook()
         known = {job_id: self._state.jobs.get(job_id) for job_id in job_ids}
         # A look at new jobs alone must not count as having seen the others' changes.
         state = self._state if full else ReadState()
@@ -281,7 +280,7 @@ class Watch:
             raise
         except AuthenticationFailed:
             # The key may have been replaced in Airflow since this watch read it.
-            hook = await self._current_hook(fresh=True)
+            hook = await self._take_hook(is_refused=True)
             state = self._state if full else ReadState()
             found = await self._poll_in_thread(hook, job_ids, selections, state)
         if not full:
@@ -303,15 +302,12 @@ class Watch:
         self._picked = {target: picked for target, picked in self._picked.items() if target in awaited}
         self._picked_at = {target: at for target, at in self._picked_at.items() if target in awaited}
 
-    async def _current_hook(self, fresh: bool = False) -> IngestJobHook:
-        now = clock.monotonic()
-        if self._hook is None or fresh or now - self._hook_made_at > MAX_CONNECTION_AGE:
-            hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
-            if self._hook is None or hook.settings != self._hook.settings:
-                # With another host or state map, what was read before means nothing.
-                self._hook, self._state, self._picked = hook, ReadState(), {}
-            self._hook_made_at = now
-        return self._hook
+    async def _take_hook(self, is_refused: bool = False) -> IngestJobHook:
+        hook = await self._current_hook.get(is_refused)
+        if hook is not self._hook:
+            # With another host or state map, what was read before means nothing.
+            self._hook, self._state, self._picked = hook, ReadState(), {}
+        return hook
 
     async def _back_off(self, error: VendorUnavailable) -> float:
         self._failures += 1

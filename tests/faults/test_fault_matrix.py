@@ -207,7 +207,7 @@ def test_trigger_cell(
     record_property(CELL, (row.name, "wait"))
     monkeypatch.setattr(watch_module, "NEW_WAITS_DELAY", 0.0)
     monkeypatch.setattr(backoff_module, "MAX_BACKOFF", 0.05)
-    monkeypatch.setattr(watch_module, "MAX_CONNECTION_AGE", 0.0)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.current_hook.MAX_CONNECTION_AGE", 0.0)
     # Absurd pauses are kept by the watch, and would be by this test.
     monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.read_retry_after", lambda value: None)
     outcome = expected(row, "wait", case.name)

@@ -189,7 +189,9 @@ class TestCredentials:
             case.hook("nowhere").get_job(case.job_id)
         assert str(caught.value) == (
             f"{case.conn_type}_conn_id='nowhere' cannot be used: "
-            f"create this connection in Airflow, with type {case.conn_type!r}"
+            f"create this connection in Airflow, with type {case.conn_type!r}. If it is there: "
+            "workers and triggerers must all see it, in their environment or secrets backend, and that backend "
+            "must answer"
         )
 
     @pytest.mark.parametrize("case", VENDORS, ids=str)

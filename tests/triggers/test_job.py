@@ -204,9 +204,19 @@ class TestEvents:
             jobs_from_event(in_time(fire(trigger_of(case))))
 
     @each_vendor
-    def test_no_connection(self, case: VendorCase) -> None:
+    def test_no_connection(self, case: VendorCase, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.current_hook.MISSING_GRACE", 0.0)
         with pytest.raises(IngestJobsError, match="conn_id='nowhere' cannot be used: create this connection"):
             jobs_from_event(in_time(fire(trigger_of(case, conn_id="nowhere"))))
+
+    def test_in_the_task_s_own_process_no_event_is_held(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As in dag.test(): nothing there resumes the task before its process has ended.
+        monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "600")
+        connections.add("amperity")
+        sandbox.add_job("amperity", "a", [(0, "succeeded")])
+        assert jobs_from_event(in_time(fire(trigger_of(AMPERITY, job_ids=["a"]))))
 
     def test_several_jobs(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("amperity")

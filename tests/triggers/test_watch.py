@@ -589,7 +589,7 @@ class TestConnections:
     def test_a_connection_is_read_again_now_and_then(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch_module, "MAX_CONNECTION_AGE", 0.1)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.current_hook.MAX_CONNECTION_AGE", 0.1)
         connections.add("narrative", extra={"state_map": {"archived": "running"}})
         sandbox.add_job("narrative", NARRATIVE.job_id, [(0, "archived")])
 
@@ -602,7 +602,9 @@ class TestConnections:
         in_time(scenario())
 
     @each_vendor
-    def test_none(self, case: VendorCase, sandbox: Sandbox) -> None:
+    def test_none(self, case: VendorCase, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.current_hook.MISSING_GRACE", 0.0)
+
         async def scenario() -> None:
             async with the_watch(case, "nowhere").join("1", LONG) as wait:
                 with pytest.raises(InvalidInput, match=f"{case.conn_type}_conn_id='nowhere'"):
