@@ -190,8 +190,8 @@ class TestCredentials:
         assert str(caught.value) == (
             f"{case.conn_type}_conn_id='nowhere' cannot be used: "
             f"create this connection in Airflow, with type {case.conn_type!r}. If it is there: "
-            "workers and triggerers must all see it, in their environment or secrets backend, and that backend "
-            "must answer"
+            "workers and triggerers must all see it, in their environment or secrets backend, and that "
+            "backend must answer"
         )
 
     @pytest.mark.parametrize("case", VENDORS, ids=str)
