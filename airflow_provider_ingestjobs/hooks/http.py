@@ -21,7 +21,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError, ResponseError
 from urllib3.poolmanager import ProxyManager
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
@@ -133,6 +133,11 @@ class CappedRetry(Retry):
     ) -> CappedRetry:
         if response is not None and response.status == 429:
             self._count("throttled")
+        asked_for = read_retry_after(response.headers.get("Retry-After")) if response is not None else None
+        if asked_for is not None and asked_for > MAX_SLEEP:
+            # Left to the waiter: a request that slept that long would hold up all others. urllib3 returns the
+            # answer then.
+            raise MaxRetryError(_pool, url, ResponseError("it asks for a longer pause"))
         retry = super().increment(method, url, response, error, _pool, _stacktrace)
         # urllib3 would read what is left of an answer that is tried again, however much that is.
         if response is not None:

@@ -289,6 +289,18 @@ def jobs_between(
     return list({job.id: job for job in listed}.values())
 
 
+def must_pause(error: VendorError, has_answered: bool) -> bool:
+    """Whether to send nothing else for now; a vendor that has just answered is only silent over this list.
+
+    :param error: what was wrong with a list.
+    :param has_answered: whether the vendor has answered anything else since the poll began.
+    """
+    if not isinstance(error, VendorUnavailable):
+        return False
+    is_asked_for = isinstance(error, Throttled) or error.retry_after is not None
+    return is_asked_for or (error.wants_pause and not has_answered)
+
+
 def _as_picked(jobs: list[Job], absent: Collection[str], read: BulkRead) -> Picked:
     gone = [job.id for job in jobs if job.id in absent and job.id not in read.jobs]
     missing = frozenset(job_id for job_id in gone if job_id in read.missing)
@@ -304,20 +316,12 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
     try:
         source.find_in_lists(wanted, read, state or ReadState())
     except VendorError as error:
-        if error.rejects_credentials or _must_pause(error, read.has_answered):
+        if error.rejects_credentials or must_pause(error, read.has_answered):
             raise
         left = len(wanted - read.jobs.keys() - read.unchanged)
         log.warning("A list of jobs cannot be read, so %d are read one by one: %s", left, error)
     else:
         read.has_answered = True
-
-
-def _must_pause(error: VendorError, has_answered: bool) -> bool:
-    """Whether to send nothing else for now; a vendor that has just answered is only silent over this list."""
-    if not isinstance(error, VendorUnavailable):
-        return False
-    is_asked_for = isinstance(error, Throttled) or error.retry_after is not None
-    return is_asked_for or (error.wants_pause and not has_answered)
 
 
 def _read_one_by_one(

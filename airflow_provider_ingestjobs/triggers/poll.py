@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.errors import (
     VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.reading import MAX_FAILURES, BulkRead, ReadState, must_pause
 from airflow_provider_ingestjobs.selection import Picked, Selection
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Poll:
     :param read: the jobs.
     :param picked: what each selection picks.
     :param refused: selections that the vendor refuses.
+    :param troubles: selections that could not be read now, though the vendor has answered for others.
     :param stopped_by: why not everything was looked at.
     :param known: the jobs as they were known before.
     :param known_picks: what each selection picked before.
@@ -61,9 +62,15 @@ class Poll:
     read: BulkRead
     picked: dict[Selection, Picked] = field(default_factory=dict)
     refused: dict[Selection, VendorError] = field(default_factory=dict)
+    troubles: dict[Selection, VendorUnavailable] = field(default_factory=dict)
     stopped_by: VendorUnavailable | None = None
     known: Mapping[str, Job | None] = field(default_factory=dict)
     known_picks: Mapping[Selection, Picked] = field(default_factory=dict)
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether the vendor has answered anything."""
+        return bool(self.read.jobs or self.read.unchanged or self.read.missing or self.picked)
 
     @property
     def jobs_seen(self) -> int:
@@ -94,6 +101,8 @@ class Poll:
                 yield selection, Update(picked=picked)
         for selection, refused in self.refused.items():
             yield selection, Update(error=refused)
+        for selection, trouble in self.troubles.items():
+            yield selection, Update(trouble=trouble)
 
 
 def poll(
@@ -122,9 +131,11 @@ def poll(
         found.refused = dict.fromkeys(selections, error)
     except (AuthenticationFailed, VendorUnavailable) as error:
         # Raised, it would lose the jobs that were read, which the next poll would take for known.
-        if not found.read.jobs:
+        if not found.has_answers:
             raise
         found.stopped_by = VendorUnavailable(str(error), retry_after=error.retry_after)
+    if found.troubles and not found.has_answers:
+        raise next(iter(found.troubles.values()))
     return found
 
 
@@ -134,12 +145,20 @@ def _select_into(
     selections: list[Selection],
     seen: Mapping[Selection, Collection[Job]],
 ) -> None:
-    """Read selections; a refused one is found by halving, as it must end no other task's wait."""
+    """Read selections; one that is refused or in trouble is found by halving, as it is no other's."""
     try:
         found.picked |= hook.select_jobs(selections, seen)
-    except (AuthenticationFailed, VendorUnavailable):
+    except AuthenticationFailed:
         raise
     except VendorError as error:
+        if must_pause(error, found.has_answers):
+            raise
+        if isinstance(error, VendorUnavailable) and (
+            len(selections) == 1 or (len(found.troubles) >= MAX_FAILURES and not found.picked)
+        ):
+            # Where one after the other is in trouble, the rest is most likely, too.
+            found.troubles |= dict.fromkeys(selections, error)
+            return
         if len(selections) == 1:
             found.refused[selections[0]] = error
             return

@@ -34,6 +34,7 @@ from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
+from airflow_provider_ingestjobs.triggers.rests import Rests
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 
@@ -77,7 +78,8 @@ class Watch:
         self._detail_threads = asyncio.Semaphore(MAX_DETAIL_READS)
         self._subscriptions: dict[Target, list[Subscription]] = {}
         self._intervals: Counter[tuple[float, float]] = Counter()
-        self._quiet_polls = 0
+        self._quiet_since = 0.0
+        self._rests = Rests()
         self._state = ReadState()
         self._picked: dict[Selection, Picked] = {}
         self._picked_at: dict[Selection, float] = {}
@@ -116,7 +118,7 @@ class Watch:
         """
         self._subscriptions.setdefault(subscription.target, []).append(subscription)
         self._intervals[subscription.intervals] += 1
-        self._quiet_polls = 0
+        self._quiet_since = clock.monotonic()
         self.look_at(subscription.target)
         if self.trouble is not None:
             subscription.publish(Update(trouble=self.trouble))
@@ -186,7 +188,7 @@ class Watch:
             self._task = None
             self._hook, self._state, self._failures, self.trouble = None, ReadState(), 0, None
             self._current_hook = CurrentHook(self._hook_class, self._conn_id, self._hook_params)
-            self._picked, self._picked_at = {}, {}
+            self._picked, self._picked_at, self._rests = {}, {}, Rests()
 
     async def _poll_while_awaited(self) -> None:
         loop = asyncio.get_running_loop()
@@ -216,8 +218,9 @@ class Watch:
 
     @property
     def _interval(self) -> float:
-        growth = 2 ** min(self._quiet_polls, 16)
-        grown = (min(first * growth, longest) for first, longest in self._intervals)
+        # As long again as nothing has changed: each pause is twice the one before it, whatever others do.
+        quiet = clock.monotonic() - self._quiet_since
+        grown = (min(max(first, quiet), longest) for first, longest in self._intervals)
         return max(min(grown, default=MIN_INTERVAL), MIN_INTERVAL)
 
     async def _sleep_until(self, moment: float) -> None:
@@ -257,8 +260,9 @@ class Watch:
         self._picked_at.update(dict.fromkeys(found.picked, clock.time()))
         seconds = clock.monotonic() - started
         self._count(found, len(wanted), seconds)
-        published = await self._publish(found, asked)
-        self._quiet_polls = 0 if published else self._quiet_polls + 1
+        self._rests.keep(found.picked, found.troubles, self._interval)
+        if await self._publish(found, asked):
+            self._quiet_since = clock.monotonic()
         if found.stopped_by:
             return await self._back_off(found.stopped_by)
         if self._failures:
@@ -268,7 +272,11 @@ class Watch:
 
     async def _read(self, wanted: set[Target], full: bool) -> Poll:
         job_ids = {target for target in wanted if isinstance(target, str)}
-        selections = {target for target in wanted if not isinstance(target, str)}
+        selections = {
+            target
+            for target in wanted
+            if not isinstance(target, str) and (target in self._to_look_at or self._rests.are_over(target))
+        }
         self._forget_what_nobody_waits_for()
         hook = await self._take_hook()
         known = {job_id: self._state.jobs.get(job_id) for job_id in job_ids}
@@ -301,6 +309,7 @@ class Watch:
         self._state.forget_all_but({target for target in awaited if isinstance(target, str)})
         self._picked = {target: picked for target, picked in self._picked.items() if target in awaited}
         self._picked_at = {target: at for target, at in self._picked_at.items() if target in awaited}
+        self._rests.forget_all_but(awaited)
 
     async def _take_hook(self, is_refused: bool = False) -> IngestJobHook:
         hook = await self._current_hook.get(is_refused)

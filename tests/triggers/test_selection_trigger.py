@@ -191,6 +191,27 @@ class TestTrouble:
             jobs_from_event(bad)
         assert [found(payload) for payload in good] == [[one] for one in [job_id, *ids]]
 
+    @pytest.mark.parametrize("fault", [{"status": 500}, {"drop": "before"}, {"body": "<html>"}], ids=str)
+    def test_one_that_cannot_be_read_slows_nobody_else(self, sandbox: Sandbox, fault: dict[str, Any]) -> None:
+        job_id = sandbox.add_job("narrative")
+        seen = sandbox.add_job("narrative", fields={"dataset_id": 7})
+        sandbox.add_fault(Fault("narrative", "GET", "^/jobs$", skip=1, times=None, **fault))
+
+        async def scenario() -> None:
+            arguments = {"hook": NarrativeHook, "poll_interval": 0.1}
+            waits = [
+                asyncio.ensure_future(first(trigger({"dataset_id": "7"}, **arguments))),
+                asyncio.ensure_future(first(job_trigger(job_id, **arguments))),
+            ]
+            await until(lambda: sum(r.path == f"/jobs/{job_id}" for r in sandbox.requests()) >= 15)
+            assert not any(wait.done() for wait in waits)
+            sandbox.clear_faults()
+            sandbox.set_state("narrative", seen, "completed")
+            assert found(await waits[0]) == [seen]
+            waits[1].cancel()
+
+        in_time(scenario())
+
     def test_refused_credentials_end_all(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("amperity", password="wrong")
 

@@ -230,6 +230,22 @@ class TestIntervals:
         # A poll that takes long starts up to a quarter of the interval earlier.
         assert min(gaps) >= 0.2 * (1 - JITTER - 1 / 4) - 0.02
 
+    def test_how_long_one_may_grow_does_not_depend_on_how_often_another_looks(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("narrative")
+        patient, hasty = sandbox.add_job("narrative"), sandbox.add_job("narrative")
+
+        async def scenario() -> Job:
+            watch = the_watch(NARRATIVE)
+            async with watch.join(patient, 0.05, 600) as wait:
+                async with watch.join(hasty, 0.05):
+                    await until(lambda: len(reads(sandbox)) >= 30)
+                sandbox.set_state("narrative", patient, "completed")
+                return await end_of(wait)
+
+        assert in_time(scenario()).state is JobState.SUCCEEDED
+
     def test_zero_is_not_a_busy_loop(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
