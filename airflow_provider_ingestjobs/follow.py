@@ -8,16 +8,24 @@ is the task, in the triggerer the trigger, and after a cancel the operator; all 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_ingestjobs.errors import VendorError
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError
 from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.failed_grace import FailedGrace
 from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words, normalise_word
 from airflow_provider_ingestjobs.selection import Selection
+
+#: After so long a wait, its log is told that it goes on; the next time, after twice as long, and so on.
+FIRST_WORD = timedelta(minutes=10)
+#: By how much of itself such a time is varied at most, so that thousands of waits do not all log at once.
+WORD_JITTER = 0.5
+#: The most jobs of a selection: all of them go to the task in one event, and into one XCom.
+MAX_SELECTED = 1000
 
 
 class Follow:
@@ -46,6 +54,8 @@ class Follow:
         self.name = name
         #: When the next look is due though nothing has changed.
         self.next_look: datetime | None = None
+        #: When its log is told next that the wait goes on.
+        self.next_word = began + FIRST_WORD * _varied()
         self._conn_id = conn_id
         self._began = began
         self._grace = grace
@@ -73,6 +83,24 @@ class Follow:
         if self._trouble is None:
             self._log.warning("%s cannot be read now, the wait goes on: %s", self.name, error)
         self._trouble = error
+
+    def say_that_it_waits(
+        self, now: datetime, read_at: datetime | None = None, trouble: VendorError | None = None
+    ) -> None:
+        """Tell the log that the wait goes on, if that is due.
+
+        :param now: the time.
+        :param read_at: as :meth:`report` takes it.
+        :param trouble: as :meth:`report` takes it.
+        """
+        if now < self.next_word:
+            return
+        waited = FIRST_WORD
+        # Before the first look, as after a restart of the triggerer, there is nothing to tell.
+        if self._read_at or read_at or trouble:
+            self._log.info("Still waiting. %s", self.report(now, read_at, trouble))
+            waited = max(now - self._began, FIRST_WORD)
+        self.next_word = now + waited * _varied()
 
     def report(
         self, now: datetime, read_at: datetime | None = None, trouble: VendorError | None = None
@@ -104,6 +132,10 @@ class Follow:
         """Note a read that worked, and return whether there was trouble before it."""
         was_in_trouble, self._trouble, self._read_at = self._trouble is not None, None, now
         return was_in_trouble
+
+
+def _varied() -> float:
+    return random.uniform(1, 1 + WORD_JITTER)  # noqa: S311 - no secret
 
 
 class FollowJob(Follow):
@@ -216,10 +248,18 @@ class FollowSelection(Follow):
         :param jobs: what the selection picks.
         :param now: when they were read.
         :param missing: ids of those of them that the vendor does not know any more.
+        :raises InvalidInput: if they are too many.
         :raises JobNotFound: if too few have appeared, and no more can; or if one has been missing for longer
             than the grace.
         """
         self._note_read(now)
+        if len(jobs) > MAX_SELECTED:
+            raise InvalidInput(
+                "filters",
+                dict(self._selection.filters),
+                f"they select {len(jobs):,} jobs, and at most {MAX_SELECTED:,} can be waited for in one "
+                "task: narrow the window (started_from, started_to), add a filter, or use latest_only",
+            )
         gives_up_at = self._miss(missing, now)
         borne = {job.id: until for job in jobs if (until := self._bear(job, now))}
         self._borne_until = max(borne.values(), default=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -63,6 +63,16 @@ class TestJob:
             "Narrative job n-1 is running (vendor says 'running')",
             "Narrative job n-1 is failed (vendor says 'failed')",
         ]
+
+    def test_a_long_wait_says_now_and_then_that_it_goes_on(self, follow: FollowJob, log: Log) -> None:
+        follow.see(JOB, NOON)
+        for minute in range(7 * 24 * 60):
+            follow.say_that_it_waits(NOON + minute * MINUTE, read_at=NOON + minute * MINUTE)
+        words = [line for line in log.lines if "Still waiting" in line]
+        assert 5 <= len(words) <= 10
+        assert "Narrative job n-1 had not ended after 1" in words[0]
+        assert "It was running" in words[0]
+        assert "last read at 2026-03-01T12:1" in words[0]
 
     def test_a_word_that_nobody_has_mapped_says_what_to_do(self, follow: FollowJob, log: Log) -> None:
         follow.see(replace(JOB, state=JobState.UNKNOWN, vendor_state="archived"), NOON)
@@ -153,6 +163,12 @@ class TestSelection:
         # What is not kept between two looks cannot be counted from: there the record's last change counts.
         assert follow.see([failed], NOON + 30 * MINUTE) is not is_kept
         assert follow.see([failed], NOON + 40 * MINUTE)
+
+    def test_more_than_a_task_can_be_given(self, follow: FollowSelection) -> None:
+        many = [replace(ENDED, id=str(number)) for number in range(1001)]
+        with pytest.raises(InvalidInput, match=r"dataset_id.*1,001 jobs.*at most 1,000.*narrow the window"):
+            follow.see(many, NOON + MINUTE)
+        assert follow.see(many[:1000], NOON + MINUTE)
 
     def test_one_that_is_missing_is_told_once_and_waited_for(self, follow: FollowSelection, log: Log) -> None:
         assert not follow.see([JOB], NOON, {JOB.id})

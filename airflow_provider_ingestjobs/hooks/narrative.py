@@ -161,6 +161,12 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         read.full_scan = full_scan
         read.unchanged = known
 
+    def list_range(
+        self, start: datetime, end: datetime, common_filters: Mapping[str, Any]
+    ) -> tuple[datetime, datetime]:
+        # The list is read from the newest job down, whatever the window's end: distant windows take one list.
+        return start, max(end, clock.now())
+
     def list_window(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> Iterator[Job]:
         params = [("order_by", "created_at_desc")]
         for name, parameter in (("job_type", "type"), ("tags", "tag")):

@@ -40,7 +40,7 @@ from airflow_provider_ingestjobs.exceptions import (
     JobNotFound,
     WaitTimeout,
 )
-from airflow_provider_ingestjobs.follow import FollowJob, FollowSelection
+from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
@@ -179,6 +179,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         else:
             jobs = self._look_at_all(target, context)
         if jobs is None:
+            for follow in self._all_follows():
+                follow.say_that_it_waits(clock.now())
             return False
         try:
             return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
@@ -335,8 +337,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         }
 
     def _report_timeout(self) -> str:
-        follows = [*self._follows.values(), *([self._follow_selection] if self._follow_selection else [])]
-        return " ".join(one.report(clock.now()) for one in follows if not getattr(one, "has_ended", False))
+        return " ".join(follow.report(clock.now()) for follow in self._all_follows())
+
+    def _all_follows(self) -> list[Follow]:
+        jobs = [follow for follow in self._follows.values() if not follow.has_ended]
+        return [*jobs, *([self._follow_selection] if self._follow_selection else [])]
 
     # ------------------------------------------------------------------ the end
 

@@ -158,13 +158,15 @@ class VendorTrigger(BaseTrigger):
         deadline = datetime.fromisoformat(self.deadline)
         async with self._watch.join(target, self.poll_interval, self.max_poll_interval) as wait:
             while (now := clock.now()) < deadline:
-                pause = min(follow.next_look or deadline, deadline) - now
+                follow.say_that_it_waits(now, wait.read_at, wait.trouble)
+                pause = min(follow.next_look or deadline, follow.next_word, deadline) - now
                 try:
                     async with asyncio.timeout(max(pause.total_seconds(), 0.0)):
                         update = await wait.next_update()
                 except TimeoutError:
-                    follow.next_look = None
-                    wait.look_now()
+                    if follow.next_look is not None and follow.next_look <= clock.now():
+                        follow.next_look = None
+                        wait.look_now()
                     continue
                 if (outcome := await take(follow, update, wait)) is not None:
                     return outcome

@@ -297,6 +297,13 @@ class TestNarrative:
     def _connection(self, connections: Connections) -> None:
         connections.add(NARRATIVE.name)
 
+    def test_distant_windows_take_one_list(self, sandbox: Sandbox) -> None:
+        days = [NOW - number * DAY for number in (5, 3, 1)]
+        ids = [add(sandbox, "narrative", day) for day in days]
+        windows = [select(day, day + HOUR, dataset_id=10674) for day in days]
+        assert picked(NarrativeHook(), *windows) == [[job_id] for job_id in ids]
+        assert len(sandbox.requests()) == 1
+
     def test_tags_are_narrative_s_to_judge_and_are_kept_apart(self, sandbox: Sandbox) -> None:
         daily = add(sandbox, "narrative", NOW - 2 * HOUR, tags=["daily", "eu"])
         weekly = add(sandbox, "narrative", NOW - HOUR, tags=["weekly"])

@@ -27,6 +27,7 @@ from support.task_runs import in_time, revived, until
 
 if TYPE_CHECKING:
     from support.connections import Connections
+    from support.logs import Logs
 
 HOUR = timedelta(hours=1)
 
@@ -198,7 +199,7 @@ class TestTrouble:
         sandbox.add_fault(Fault("narrative", "GET", "^/jobs$", skip=1, times=None, **fault))
 
         async def scenario() -> None:
-            arguments = {"hook": NarrativeHook, "poll_interval": 0.1}
+            arguments: dict[str, Any] = {"hook": NarrativeHook, "poll_interval": 0.1}
             waits = [
                 asyncio.ensure_future(first(trigger({"dataset_id": "7"}, **arguments))),
                 asyncio.ensure_future(first(job_trigger(job_id, **arguments))),
@@ -236,6 +237,15 @@ class TestEnds:
         payload = in_time(first(trigger({"feed_id": "df-1"}, deadline=deadline)))
         with pytest.raises(WaitTimeout, match=rf"had not ended .*{running} running"):
             jobs_from_event(payload)
+
+    def test_one_that_finds_nothing_says_so(
+        self, sandbox: Sandbox, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.follow.FIRST_WORD", timedelta(seconds=0.2))
+        deadline = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        in_time(first(trigger({"feed_id": "df-1"}, deadline=deadline)))
+        assert "Still waiting. Amperity jobs with feed_id='df-1'" in logs.text
+        assert "Of at least 1 jobs, these were seen: none, last read at" in logs.text
 
     def test_a_last_look_after_the_deadline_still_counts(self, sandbox: Sandbox) -> None:
         job_id = sandbox.add_job("amperity", timeline=[(-10, "succeeded")], fields=feed("df-1"))
