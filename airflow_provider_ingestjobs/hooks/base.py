@@ -13,16 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_ingestjobs.arguments import check_job_id
 from airflow_provider_ingestjobs.errors import (
-    AuthenticationFailed,
-    CancelRefused,
     IngestJobsError,
     InvalidInput,
     NotSupported,
-    Unreadable,
-    VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks import reading
+from airflow_provider_ingestjobs.hooks import cancelling, reading
 from airflow_provider_ingestjobs.hooks.class_check import check_is_complete
 from airflow_provider_ingestjobs.hooks.client import Client, Credentials, TokenRequest
 from airflow_provider_ingestjobs.hooks.connection import (
@@ -139,36 +135,7 @@ class IngestJobHook(BaseHook):
             raise NotSupported(
                 f"{self.vendor.name} documents no way to cancel job {job_id}: stop it in the vendor's own UI"
             )
-        job = self._read(job_id)
-        if job.state.is_terminal:
-            self.log.info("%s has already ended: %s. Nothing to cancel.", job, job.describe())
-            return job
-        if job.state is JobState.CANCELLING:
-            # Asked before, perhaps by an earlier try of this task whose worker died before the answer came.
-            self.log.info("%s is stopping already: %s. It is not asked to stop again.", job, job.describe())
-            return job
-        try:
-            self.send_cancel(job)
-        except Unreadable as error:
-            # Not every vendor publishes what a stop answers; a status of success says that it was taken.
-            self.log.info("%s was asked to stop; the answer cannot be read: %s", job, error)
-        except (AuthenticationFailed, VendorUnavailable):
-            raise
-        except VendorError as error:
-            # It may have ended in between.
-            job = self._read(job_id)
-            if job.state.is_terminal:
-                return job
-            raise CancelRefused(
-                f"{job} was not cancelled, it is {job.describe()}. {self.why_refused(job)}{error}",
-                status=error.status,
-                request_id=error.request_id,
-            ) from error
-        return self._read(job_id)
-
-    def _read(self, job_id: str) -> Job:
-        job = reading.find_job(self, check_job_id(job_id))
-        return self.add_details(job) if job.state.is_terminal else job
+        return cancelling.cancel_job(self, check_job_id(job_id))
 
     def add_details(self, job: Job, needed: bool = False) -> Job:
         """Return a job with what takes a further request; without it, if that fails.
