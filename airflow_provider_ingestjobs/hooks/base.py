@@ -124,6 +124,7 @@ class IngestJobHook(BaseHook):
         """Ask the vendor to stop a job, and return the job as it is after that.
 
         A job that has ended already, or is stopping already, is returned as it is: cancelling is idempotent.
+        Where the vendor has taken the request and cannot tell of the job after it, it is returned as it was.
 
         :param job_id: the vendor's id of it.
         :raises JobNotFound: if the vendor does not know it.

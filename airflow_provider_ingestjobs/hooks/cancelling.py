@@ -4,20 +4,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     CancelRefused,
+    Throttled,
     Unreadable,
     VendorError,
     VendorUnavailable,
 )
+from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks.reading import JobSource, find_job
 from airflow_provider_ingestjobs.job import JobState
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
+
+#: A job in one of these need not be asked to stop.
+NOT_TO_BE_STOPPED = frozenset(state for state in JobState if state.is_terminal) | {JobState.CANCELLING}
 
 
 class CancelSource(JobSource, Protocol):
@@ -36,6 +42,8 @@ class CancelSource(JobSource, Protocol):
 def cancel_job(source: CancelSource, job_id: str) -> Job:
     """Ask the vendor to stop a job, and return the job as it is after that.
 
+    Where the request was taken and the job cannot be read after it, the job is as it was before it.
+
     :param source: the vendor's hook.
     :param job_id: the vendor's id of it.
     :raises JobNotFound: if the vendor does not know it.
@@ -50,24 +58,54 @@ def cancel_job(source: CancelSource, job_id: str) -> Job:
         # Asked before, perhaps by an earlier try of this task whose worker died before the answer came.
         source.log.info("%s is stopping already: %s. It is not asked to stop again.", job, job.describe())
         return job
+    ended = _send(source, job)
+    if ended is not None:
+        return ended
+    try:
+        return _read(source, job_id)
+    except (JobNotFound, VendorUnavailable) as error:
+        # The request was taken, and asking again may be refused: whoever waits for the end goes on from here.
+        source.log.warning("%s was asked to stop, but cannot be read now: %s", job, error)
+        return job
+
+
+def _send(source: CancelSource, job: Job) -> Job | None:
+    """Send the request to stop a job.
+
+    :returns: ``None`` if it was taken; the job, if it turns out to have ended, or to be stopping, by itself.
+    """
     try:
         source.send_cancel(job)
     except Unreadable as error:
         # Not every vendor publishes what a stop answers; a status of success says that it was taken.
         source.log.info("%s was asked to stop; the answer cannot be read: %s", job, error)
-    except (AuthenticationFailed, VendorUnavailable):
+        return None
+    except AuthenticationFailed:
         raise
+    except VendorUnavailable as error:
+        # Some servers fail over a job that has just ended, and an answer that is lost may have been a yes.
+        now = None
+        if not isinstance(error, Throttled) and error.retry_after is None:
+            with suppress(JobNotFound, VendorError):
+                now = _read(source, job.id)
+        if now is None or now.state not in NOT_TO_BE_STOPPED:
+            raise
+        source.log.info("%s is %s, though its stop met trouble: %s", now, now.describe(), error)
+        return now
     except VendorError as error:
         # It may have ended in between.
-        job = _read(source, job_id)
-        if job.state.is_terminal:
-            return job
+        now = None
+        with suppress(VendorUnavailable):
+            now = _read(source, job.id)
+        if now is not None and now.state in NOT_TO_BE_STOPPED:
+            return now
+        how = f"it is {now.describe()}" if now else "and it cannot be read now"
         raise CancelRefused(
-            f"{job} was not cancelled, it is {job.describe()}. {source.why_refused(job)}{error}",
+            f"{job} was not cancelled, {how}. {source.why_refused(now or job)}{error}",
             status=error.status,
             request_id=error.request_id,
         ) from error
-    return _read(source, job_id)
+    return None
 
 
 def _read(source: CancelSource, job_id: str) -> Job:

@@ -15,6 +15,7 @@ from airflow_provider_ingestjobs.errors import (
     CancelRefused,
     InvalidInput,
     NotSupported,
+    Throttled,
     VendorError,
     VendorUnavailable,
 )
@@ -496,6 +497,73 @@ class TestCancelling:
         sandbox.add_fault(Fault(method="GET", body=dict(running), times=1))
         assert hook.cancel_job(case.job_id).state is JobState.SUCCEEDED
         assert "POST" in {request.method for request in sandbox.requests()}
+
+    @each_cancelling_vendor
+    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize("status", [400, 409, 500, 503])
+    def test_whatever_the_answer_a_job_that_has_ended_just_before_has_its_true_end(
+        self, case: VendorCase, status: int, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.RUNNING])])
+        running = hook.get_job(case.job_id).raw
+        sandbox.set_state(case.name, case.job_id, case.words[JobState.SUCCEEDED])
+        sandbox.add_fault(Fault(method="GET", body=dict(running), times=1))
+        sandbox.add_fault(Fault(method="POST", status=status, times=None))
+        assert hook.cancel_job(case.job_id).state is JobState.SUCCEEDED
+
+    @pytest.mark.parametrize("status", [409, 503])
+    @pytest.mark.usefixtures("one_try")
+    def test_one_that_is_stopping_all_the_same_is_stopped(
+        self, status: int, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = POLARIS.hook(connections.add("polaris"))
+        sandbox.cancel_delay = 60
+        sandbox.add_job("polaris", POLARIS.job_id)
+        running = hook.get_job(POLARIS.job_id).raw
+        hook.cancel_job(POLARIS.job_id)
+        sandbox.add_fault(Fault(method="GET", body=dict(running), times=1))
+        sandbox.add_fault(Fault(method="POST", status=status, times=None))
+        assert hook.cancel_job(POLARIS.job_id).state is JobState.CANCELLING
+
+    @each_cancelling_vendor
+    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_passing_trouble_with_a_job_that_goes_on_is_passing_trouble(
+        self, case: VendorCase, status: int, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        sandbox.add_job(case.name, case.job_id)
+        sandbox.add_fault(Fault(method="POST", status=status, times=None))
+        with pytest.raises(VendorUnavailable, match=f"answered {status} to POST"):
+            hook.cancel_job(case.job_id)
+
+    @each_cancelling_vendor
+    def test_a_vendor_that_asks_for_a_pause_gets_it(
+        self,
+        case: VendorCase,
+        sandbox: Sandbox,
+        connections: Connections,
+        one_try: None,
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        sandbox.add_job(case.name, case.job_id)
+        sandbox.add_fault(Fault(method="POST", status=429, times=None))
+        with pytest.raises(Throttled):
+            hook.cancel_job(case.job_id)
+        assert sandbox.requests()[-1].method == "POST"
+
+    @each_cancelling_vendor
+    @pytest.mark.usefixtures("one_try")
+    def test_a_refusal_is_told_though_the_job_cannot_be_read_after_it(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        sandbox.add_job(case.name, case.job_id)
+        sandbox.add_fault(Fault(method="POST", status=409, times=None))
+        sandbox.add_fault(Fault(method="GET", status=503, skip=1, times=None))
+        with pytest.raises(CancelRefused, match=r"it cannot be read now.*Sandbox fault 409"):
+            hook.cancel_job(case.job_id)
 
     @each_cancelling_vendor
     def test_refused(self, case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:

@@ -252,6 +252,40 @@ class TestNotStopping:
         assert outcome.error is None
         assert outcome.value["state"] == "cancelled"
 
+    @each_vendor
+    @each_mode
+    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize("status", [503, 404])
+    def test_trouble_in_the_look_right_behind_the_request(
+        self,
+        case: VendorCase,
+        mode: str,
+        status: int,
+        run: RunOperator,
+        sandbox: Sandbox,
+        connections: Connections,
+    ) -> None:
+        connections.add(case.name)
+        sandbox.cancel_delay = 0.12
+        sandbox.add_job(case.name, case.job_id)
+        sandbox.add_fault(Fault(method="GET", path=case.job_path, status=status, skip=1, times=2))
+        outcome = run(case, mode)
+        assert outcome.error is None
+        assert outcome.value["state"] == "cancelled"
+
+    @each_vendor
+    @pytest.mark.usefixtures("one_try")
+    def test_it_need_not_wait_through_that(
+        self, case: VendorCase, run: RunOperator, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add(case.name)
+        sandbox.add_job(case.name, case.job_id)
+        sandbox.add_fault(Fault(method="GET", path=case.job_path, status=503, skip=1, times=None))
+        outcome = run(case, "blocking", wait_for_termination=False)
+        assert outcome.error is None
+        assert outcome.value["id"] == case.job_id
+        assert any("was asked to stop, but cannot be read now" in text for text in logs.warnings)
+
     @each_mode
     def test_a_job_that_is_gone_for_good_after_the_request(
         self,

@@ -180,6 +180,7 @@ WORKS = Outcome("read as it is")
 RETRIED = Outcome("sent again, works", requests=2)
 NEW_TOKEN = Outcome("new token, works", requests=2)
 ACCEPTED = Outcome("taken as accepted")
+SEEN_TO_STOP = Outcome("looked at again: `cancelled`", state=JobState.CANCELLED)
 LEFT_OUT = Outcome("left out and logged; the others are listed", left_out=True)
 NOT_HERE = Outcome("-", applies=False)
 NO_CANCEL = fails(NotSupported, "documents no way to cancel")
@@ -564,19 +565,34 @@ MATRIX: tuple[Trouble, ...] = (
         lambda lab: lab.spoil(drop="before"),
         unavailable("failed: ConnectionError", requests=2),
     ),
-    same("connection closed mid-body", lambda lab: lab.spoil(drop="mid_body"), unavailable("IncompleteRead")),
+    same(
+        "connection closed mid-body",
+        lambda lab: lab.spoil(drop="mid_body"),
+        unavailable("IncompleteRead"),
+        cancel=SEEN_TO_STOP,
+    ),
     same("DNS failure", _no_name, unavailable("the name of host='vendor.invalid' cannot be resolved")),
     same("TLS certificate not trusted", _tls, unavailable("certificate is not trusted", "ca_bundle")),
     same("connect timeout", _deaf, unavailable("no connection within 0.3 s")),
     same("read timeout", _in_time(delay=30), unavailable("no answer within 0.3 s")),
-    same("body that drips", _in_time(drip=0.1), unavailable("had not sent its answer after 0.3 s")),
+    same(
+        "body that drips",
+        _in_time(drip=0.1),
+        unavailable("had not sent its answer after 0.3 s"),
+        cancel=SEEN_TO_STOP,
+    ),
     same("header that drips", _raw_in_time(fault_servers.drip_head), unavailable("no answer within 0.3 s")),
     same(
         "endless 100 Continue",
         _raw_in_time(fault_servers.continue_for_ever),
         unavailable("no answer within 0.3 s"),
     ),
-    same("endless body", _in_time(endless=True), unavailable("had not sent its answer after 0.3 s")),
+    same(
+        "endless body",
+        _in_time(endless=True),
+        unavailable("had not sent its answer after 0.3 s"),
+        cancel=SEEN_TO_STOP,
+    ),
     same(
         "no HTTP at all", lambda lab: lab.raw(fault_servers.garbage), unavailable("failed: ConnectionError")
     ),
