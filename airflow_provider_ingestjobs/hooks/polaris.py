@@ -36,6 +36,8 @@ READS_PER_PAGE = 20
 MAX_LOG_ENTRIES = 3
 #: The types of jobs that ingest nothing, so that they have no metrics.
 WITHOUT_ROWS = ("delete_data", "drop_table", "restore_data")
+#: The types of jobs that delete data (docs.imply.io/polaris/api-delete-data), which the API does not update.
+DELETIONS = ("delete_data", "drop_table")
 #: ``executionStatus`` of a job that goes on, and of one that does not.
 UNFINISHED = [("executionStatus", word) for word in ("pending", "running", "idle", "suspended", "unknown")]
 ENDED = [("executionStatus", word) for word in ("completed", "failed", "canceled")]
@@ -192,10 +194,8 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
 
     def to_job(self, record: Mapping[str, Any]) -> Job:
         state = self.words.state_of(record["executionStatus"])
-        if record.get("desiredExecutionStatus") == "canceled" and state in (
-            JobState.PENDING,
-            JobState.RUNNING,
-        ):
+        if record.get("desiredExecutionStatus") == "canceled" and not state.is_terminal:
+            # Whatever Polaris can tell of it now: it was asked to stop, and asking again would be no news.
             state = JobState.CANCELLING
         table_name = as_text(as_object(record.get("target")).get("tableName"))
         job_type = as_text(record.get("type"))
@@ -260,12 +260,16 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
     # ------------------------------------------------------------------ cancelling
 
     def send_cancel(self, job: Job) -> None:
-        if job.details.get("job_type") == "delete_data":
-            raise CancelRefused("Polaris cannot cancel data deletion jobs")
+        if job.details.get("job_type") in DELETIONS:
+            raise CancelRefused(f"It is a {job.details['job_type']} job")
         # Imply prefers the job's status to the job itself, but names it only for addresses with a project.
         method, path = ("POST", "/status") if self._project else ("PUT", "")
         body = {"desiredExecutionStatus": "canceled"}
         self.client.request(method, self._job_path(job.id) + path, json_body=body)
+
+    def why_refused(self, job: Job) -> str:
+        is_deletion = job.details.get("job_type") in DELETIONS
+        return "Polaris cannot cancel data deletion jobs. " if is_deletion else ""
 
     # ------------------------------------------------------------------ the connection
 

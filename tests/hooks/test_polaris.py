@@ -221,7 +221,7 @@ class TestJob:
         sandbox.add_fault(Fault(path="/progress$", status=status, times=None))
         assert hook.get_job(JOB_ID).state is JobState.RUNNING
 
-    @pytest.mark.parametrize("word", ["pending", "running", "idle", "suspended"])
+    @pytest.mark.parametrize("word", ["pending", "running", "idle", "suspended", "unknown"])
     def test_canceling_by_what_is_desired(self, hook: PolarisHook, sandbox: Sandbox, word: str) -> None:
         record = {**SAMPLE, "executionStatus": word, "desiredExecutionStatus": "canceled"}
         sandbox.add_fault(Fault(body=record))
@@ -385,8 +385,24 @@ class TestCancel:
         assert put.path == f"/v1/jobs/{JOB_ID}"
         assert json.loads(put.body) == {"desiredExecutionStatus": "canceled"}
 
-    def test_a_deletion_job_is_not_asked_to_stop(self, hook: PolarisHook, sandbox: Sandbox) -> None:
-        sandbox.add_job("polaris", JOB_ID, fields={"type": "delete_data"})
+    def test_a_job_of_which_polaris_cannot_tell_is_not_asked_again(
+        self, hook: PolarisHook, sandbox: Sandbox
+    ) -> None:
+        record = {**SAMPLE, "executionStatus": "unknown", "desiredExecutionStatus": "canceled"}
+        sandbox.add_fault(Fault(body=record))
+        assert hook.cancel_job(JOB_ID).state is JobState.CANCELLING
+        assert {request.method for request in sandbox.requests()} == {"GET"}
+
+    def test_one_that_restores_data_may_be_stopped(self, hook: PolarisHook, sandbox: Sandbox) -> None:
+        sandbox.cancel_delay = 0
+        sandbox.add_job("polaris", JOB_ID, fields={"type": "restore_data"})
+        assert hook.cancel_job(JOB_ID).state is JobState.CANCELLED
+
+    @pytest.mark.parametrize("job_type", ["delete_data", "drop_table"])
+    def test_a_deletion_job_is_not_asked_to_stop(
+        self, job_type: str, hook: PolarisHook, sandbox: Sandbox
+    ) -> None:
+        sandbox.add_job("polaris", JOB_ID, fields={"type": job_type})
         with pytest.raises(CancelRefused, match="Polaris cannot cancel data deletion jobs"):
             hook.cancel_job(JOB_ID)
         assert {request.method for request in sandbox.requests()} == {"GET"}
