@@ -64,6 +64,7 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
     }
 
     may_hide_jobs = True
+    stops_by_id = True
 
     def __init__(self, adverity_conn_id: str = "adverity_default") -> None:
         super().__init__(adverity_conn_id)

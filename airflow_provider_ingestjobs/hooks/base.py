@@ -61,6 +61,9 @@ class IngestJobHook(BaseHook):
     list_threshold: ClassVar[int] = 5
     #: Whether the vendor may answer 404 to the id of a job that one of its lists still has.
     may_hide_jobs: ClassVar[bool] = False
+    #: Whether ``send_cancel`` needs nothing of a job but its id. A killed task, which has seconds, then asks
+    #: without reading the job first.
+    stops_by_id: ClassVar[bool] = False
 
     def __init_subclass__(cls, vendor: Vendor | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -137,6 +140,17 @@ class IngestJobHook(BaseHook):
                 f"{self.vendor.name} documents no way to cancel job {job_id}: stop it in the vendor's own UI"
             )
         return cancelling.cancel_job(self, check_job_id(job_id))
+
+    def ask_to_stop(self, job_id: str) -> Job | None:
+        """Ask the vendor to stop a job with as few requests as that takes: for tasks that are being killed.
+
+        :param job_id: the vendor's id of it.
+        :returns: ``None`` if the vendor took the request; the job, if it has ended or is stopping anyway.
+        :raises JobNotFound: if the vendor does not know it.
+        :raises CancelRefused: if the vendor does not stop it (any more).
+        :raises VendorError: if the vendor cannot be reached.
+        """
+        return cancelling.ask_to_stop(self, check_job_id(job_id))
 
     def add_details(self, job: Job, needed: bool = False) -> Job:
         """Return a job with what takes a further request; without it, if that fails.
@@ -315,7 +329,7 @@ class IngestJobHook(BaseHook):
     def send_cancel(self, job: Job) -> None:
         """Ask the vendor to stop a job. Required where the vendor's row says that it ``cancels``.
 
-        :param job: the job, as it was read just before.
+        :param job: the job, as it was read just before; with ``stops_by_id`` nothing but its id may be known.
         :raises Unreadable: if the request was taken but its answer cannot be read; never for another request.
         """
         raise NotImplementedError

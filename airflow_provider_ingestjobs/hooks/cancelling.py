@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
@@ -17,10 +17,7 @@ from airflow_provider_ingestjobs.errors import (
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.hooks.reading import JobSource, find_job
-from airflow_provider_ingestjobs.job import JobState
-
-if TYPE_CHECKING:
-    from airflow_provider_ingestjobs.job import Job
+from airflow_provider_ingestjobs.job import Job, JobState
 
 #: A job in one of these need not be asked to stop.
 NOT_TO_BE_STOPPED = frozenset(state for state in JobState if state.is_terminal) | {JobState.CANCELLING}
@@ -28,6 +25,9 @@ NOT_TO_BE_STOPPED = frozenset(state for state in JobState if state.is_terminal) 
 
 class CancelSource(JobSource, Protocol):
     """What cancelling needs of a vendor's hook, which documents these."""
+
+    @property
+    def stops_by_id(self) -> bool: ...
 
     @property
     def log(self) -> Any: ...
@@ -67,6 +67,22 @@ def cancel_job(source: CancelSource, job_id: str) -> Job:
         # The request was taken, and asking again may be refused: whoever waits for the end goes on from here.
         source.log.warning("%s was asked to stop, but cannot be read now: %s", job, error)
         return job
+
+
+def ask_to_stop(source: CancelSource, job_id: str) -> Job | None:
+    """Ask the vendor to stop a job, without a look at what does not matter for that.
+
+    :param source: the vendor's hook.
+    :param job_id: the vendor's id of it.
+    :returns: ``None`` if the vendor took the request; the job, if it has ended or is stopping anyway.
+    :raises JobNotFound: if the vendor does not know it.
+    :raises CancelRefused: if the vendor does not stop it (any more).
+    :raises VendorError: if the vendor cannot be reached.
+    """
+    if source.stops_by_id:
+        return _send(source, Job(source.vendor.name, job_id, JobState.UNKNOWN, vendor_state=""))
+    job = find_job(source, job_id)
+    return job if job.state in NOT_TO_BE_STOPPED else _send(source, job)
 
 
 def _send(source: CancelSource, job: Job) -> Job | None:

@@ -64,6 +64,8 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         "canceled": JobState.CANCELLED,
     }
 
+    stops_by_id = True
+
     def __init__(
         self, imply_polaris_conn_id: str = "imply_polaris_default", project_id: str | None = None
     ) -> None:

@@ -45,6 +45,7 @@ from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
+from airflow_provider_ingestjobs.stopping import stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
@@ -226,9 +227,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def on_kill(self) -> None:
         """Cancel the jobs, where the task asks for that."""
         if self.cancel_on_kill:
-            for job_id in self._job_ids():
-                self.log.info("The task was killed, asking %s job %s to stop", self.vendor, job_id)
-                self.hook.cancel_job(job_id)
+            ended = {job_id for job_id, follow in self._follows.items() if follow.has_ended}
+            ended.update(job.id for job in self._ended)
+            stop_all(self, [job_id for job_id in self._job_ids() if job_id not in ended], self.log)
 
     # ------------------------------------------------------------------ what to wait for
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Stopping a killed task's jobs from its worker, which has seconds for it: side by side, each for itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+    from airflow_provider_ingestjobs.job import Job
+    from airflow_provider_ingestjobs.vendor_task import VendorTask
+
+    Answer = Job | Exception | None
+
+#: Requests that a killed task has under way at once.
+MAX_STOP_THREADS = 8
+#: How long it waits for the answers, in seconds. Airflow 3 ends its process after five, Airflow 2 by default
+#: after sixty; one that has reached its ``execution_timeout`` would wait for ever.
+MAX_STOP_TIME = 60.0
+
+
+def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
+    """Ask the vendor to stop a killed task's jobs, and say in the log what came of it.
+
+    Nothing is raised: Airflow calls this in a signal handler, whose error would be the task's.
+
+    :param task: the killed task.
+    :param job_ids: the vendor's ids of its jobs.
+    :param log: the task's log.
+    """
+    if not job_ids:
+        return
+    named = f"{task.vendor} job {', '.join(job_ids)}"
+    try:
+        hook = _hook_of_its_own(task)
+    except Exception as error:
+        log.warning("The task was killed, but %s goes on: %s", named, error, exc_info=_is_bug(error))
+        return
+    log.info("The task was killed, asking %s to stop", named)
+    unheard = set(job_ids)
+    for job_id, answer in _ask_all(hook, job_ids):
+        unheard.discard(job_id)
+        _tell(log, f"{task.vendor} job {job_id}", answer)
+    if unheard:
+        log.warning("Whether %s job %s stops is not known yet", task.vendor, ", ".join(sorted(unheard)))
+
+
+def _hook_of_its_own(task: VendorTask[Any]) -> IngestJobHook:
+    # The signal may have stopped the task's thread while it held a lock of its hook, such as the token's; and
+    # threads must not talk to Airflow's supervisor, which a hook with settings does not.
+    hook: IngestJobHook = task.hook_class(task.conn_id, **task.hook_params)
+    hook.connect(task.hook.settings)
+    return hook
+
+
+def _ask_all(hook: IngestJobHook, job_ids: Collection[str]) -> Iterator[tuple[str, Answer]]:
+    """Yield ids and the vendor's answers as they come, until all are there or the time is up."""
+    left: SimpleQueue[str] = SimpleQueue()
+    answers: SimpleQueue[tuple[str, Answer]] = SimpleQueue()
+    for job_id in job_ids:
+        left.put(job_id)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                job_id = left.get_nowait()
+                answers.put((job_id, _ask(hook, job_id)))
+
+    if not _start_threads(work, min(len(job_ids), MAX_STOP_THREADS)):
+        work()
+    deadline = time.monotonic() + MAX_STOP_TIME
+    with suppress(Empty):
+        for _ in job_ids:
+            yield answers.get(timeout=max(deadline - time.monotonic(), 0))
+
+
+def _start_threads(work: Callable[[], None], count: int) -> int:
+    """Start up to so many threads, and return how many could be started."""
+    for started in range(count):
+        try:
+            # As daemons: a vendor that hangs must not keep the process.
+            threading.Thread(
+                target=copy_context().run, args=(work,), name="ingestjobs-stop", daemon=True
+            ).start()
+        except RuntimeError:
+            return started
+    return count
+
+
+def _ask(hook: IngestJobHook, job_id: str) -> Answer:
+    try:
+        return hook.ask_to_stop(job_id)
+    except Exception as error:
+        return error
+
+
+def _tell(log: Any, name: str, answer: Answer) -> None:
+    if answer is None:
+        log.info("%s was asked to stop", name)
+    elif not isinstance(answer, Exception):
+        log.info("%s is not asked to stop, it is %s", answer, answer.describe())
+    else:
+        goes_on = "may go on" if isinstance(answer, VendorUnavailable) else "goes on"
+        log.warning("The task was killed, but %s %s: %s", name, goes_on, answer, exc_info=_is_bug(answer))
+
+
+def _is_bug(error: Exception) -> Exception | None:
+    return None if isinstance(error, IngestJobsError) else error
