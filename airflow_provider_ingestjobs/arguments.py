@@ -19,6 +19,8 @@ from airflow_provider_ingestjobs.job import JobState, normalise_word
 if TYPE_CHECKING:
     import pendulum
 
+    from airflow_provider_ingestjobs.vendors import Vendor
+
 #: The longest id of a job, in characters; vendors' own have about forty.
 MAX_JOB_ID_LENGTH = 256
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -208,6 +210,35 @@ def check_count(field_name: str, value: Any) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidInput(field_name, value, "give a number of one or more")
+    return value
+
+
+def check_cancel_on_kill(value: bool, vendor: Vendor, *, has_ids: bool, has_process: bool) -> bool:
+    """Return whether a killed task cancels its jobs.
+
+    :param value: ``cancel_on_kill``, as given.
+    :param vendor: the vendor's row.
+    :param has_ids: whether the jobs are given by their ids.
+    :param has_process: whether there is something to kill between two looks, in a worker or a triggerer.
+    :raises InvalidInput: where it would never cancel anything.
+    """
+    if not value:
+        return value
+    if not vendor.cancels:
+        raise InvalidInput(
+            "cancel_on_kill", value, f"leave it out: {vendor.name} documents no way to cancel a job"
+        )
+    if not has_ids:
+        raise InvalidInput(
+            "cancel_on_kill", value, "give job_id: jobs that are only selected are never cancelled"
+        )
+    if not has_process:
+        raise InvalidInput(
+            "cancel_on_kill",
+            value,
+            "a task in mode='reschedule' has no process to kill between two looks: "
+            "use deferrable=True, or mode='poke'",
+        )
     return value
 
 

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
+    check_cancel_on_kill,
     check_count,
     check_given_window,
     check_job_ids,
@@ -32,7 +33,7 @@ from airflow_provider_ingestjobs.arguments import (
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function, failed_check, failed_checks
-from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
     JobCheckFailed,
@@ -94,7 +95,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     :param failed_grace: how long after its end a job that has failed may still be resumed at the vendor; from
         the sensors of vendors that document such a thing.
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
-        or newer is needed for that.
+        or newer is needed for that. Not in ``reschedule`` mode, where there is mostly no process to kill.
     :param include_raw: keep the vendor's whole record in what is returned.
     :param kwargs: see Airflow's ``BaseSensorOperator``.
     :raises InvalidInput: for an argument that cannot be used.
@@ -145,16 +146,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         failed_grace = to_seconds("failed_grace", failed_grace)
         # A failure that is expected is a true end.
         self.failed_grace = 0.0 if JobState.FAILED in self.expected_states else failed_grace
-        self.cancel_on_kill = cancel_on_kill
+        has_process = deferrable or not self.reschedule
+        self.cancel_on_kill = check_cancel_on_kill(
+            cancel_on_kill, self.hook_class.vendor, has_ids=job_id is not None, has_process=has_process
+        )
         self.include_raw = include_raw
-        if cancel_on_kill and not self.hook_class.vendor.cancels:
-            raise InvalidInput(
-                "cancel_on_kill", True, f"leave it out: {self.vendor} documents no way to cancel a job"
-            )
-        if cancel_on_kill and job_id is None:
-            raise InvalidInput(
-                "cancel_on_kill", True, "give job_id: jobs that are only selected are never cancelled"
-            )
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None
         self._ended: Sequence[Job] = ()

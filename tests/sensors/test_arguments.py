@@ -152,6 +152,26 @@ class TestCancelOnKill:
         with pytest.raises(InvalidInput, match=r"cancel_on_kill=True.*Narrative documents no way to cancel"):
             NARRATIVE.sensor(task_id="wait", job_id="1", cancel_on_kill=True)
 
+    @pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
+    def test_between_two_looks_there_is_nothing_to_kill(self, case: VendorCase) -> None:
+        given = {"task_id": "wait", "job_id": "1", "cancel_on_kill": True, "mode": "reschedule"}
+        with pytest.raises(InvalidInput) as caught:
+            case.sensor(**given)
+        said = str(caught.value)
+        assert said.startswith("cancel_on_kill=True cannot be used: ")
+        assert "mode='reschedule'" in said
+        assert "use deferrable=True, or mode='poke'" in said
+
+    @pytest.mark.parametrize(
+        "given", [{"mode": "poke"}, {"mode": "reschedule", "deferrable": True}, {"deferrable": True}]
+    )
+    def test_otherwise_there_is(self, given: dict[str, Any]) -> None:
+        assert POLARIS.sensor(task_id="wait", job_id="1", cancel_on_kill=True, **given).cancel_on_kill
+        assert not POLARIS.sensor(task_id="plain", job_id="1", **given).cancel_on_kill
+
+    def test_a_plain_sensor_is_rescheduled(self) -> None:
+        assert POLARIS.sensor(task_id="wait", job_id="1", mode="reschedule").reschedule
+
 
 class TestDefaults:
     @each_vendor
