@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.vendor_task import VendorTask
@@ -52,6 +54,16 @@ def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
         _tell(log, f"{task.vendor} job {job_id}", answer)
     if unheard:
         log.warning("Whether %s job %s stops is not known yet", task.vendor, ", ".join(sorted(unheard)))
+
+
+def note_on_earlier_try(context: Context) -> str:
+    """Return what to add to a job's cancelled end: a clear kills a task, and its new try finds that job.
+
+    :param context: the context of a task that cancels its jobs when it is killed.
+    """
+    if (getattr(context["ti"], "try_number", None) or 1) < 2:
+        return ""
+    return ". An earlier try of this task may have cancelled it: start the job anew and clear again"
 
 
 def _hook_of_its_own(task: VendorTask[Any]) -> IngestJobHook:

@@ -46,7 +46,7 @@ from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
-from airflow_provider_ingestjobs.stopping import stop_all
+from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
@@ -352,8 +352,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self.log.info("%s is %s", job, job.describe())
         self.keep_page(context, jobs)
         if bad := [job for job in jobs if job.state not in self.expected_states]:
-            error = JobCancelled if all(job.state is JobState.CANCELLED for job in bad) else JobFailed
-            raise self._skip_instead(error("; ".join(job.describe_end() for job in bad), bad[0]))
+            end = "; ".join(job.describe_end() for job in bad)
+            if any(job.state is not JobState.CANCELLED for job in bad):
+                raise self._skip_instead(JobFailed(end, bad[0]))
+            note = note_on_earlier_try(context) if self.cancel_on_kill else ""
+            raise self._skip_instead(JobCancelled(end + note, bad[0]))
         if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failures(job)]:
             raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
         add_to_outlet_events(context, self.outlets, jobs)

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.exceptions import JobCancelled
+from airflow_provider_ingestjobs.exceptions import JobCancelled, JobEnded
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.fault_servers import JSON_HEAD, RawServer
-from support.task_runs import TaskInstance
+from support.task_runs import Outcome, TaskInstance, run_deferred, run_in_worker
 from support.vendors import ADVERITY, AMPERITY, CANCELLING_VENDORS, POLARIS, VendorCase
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from support.connections import Connections
     from support.logs import Logs
 
+blocking_and_deferred = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 each_vendor = pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
 
 
@@ -128,6 +130,56 @@ class TestWhatHasEnded:
         sensor_of(case, [job_id]).on_kill()
         assert f"{case.vendor} job {job_id} is not asked to stop, it is succeeded" in logs.text
         assert not [text for text in logs.warnings if "The task was killed" in text]
+
+
+class TestTheTryAfterIt:
+    SAYS = "An earlier try of this task may have cancelled it: start the job anew and clear again"
+
+    @pytest.fixture
+    def second_try(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(TaskInstance, "try_number", 2)
+
+    @pytest.fixture
+    def run(self, sandbox: Sandbox, connections: Connections, quick_watch: None) -> Callable[..., Outcome]:
+        connections.add("polaris")
+
+        def run_sensor(word: str, deferrable: bool, **arguments: Any) -> Outcome:
+            job_id = sandbox.add_job("polaris", timeline=[(0, word)])
+            given = {"cancel_on_kill": True, "deferrable": deferrable, "job_id": job_id, **arguments}
+            runner = run_deferred if deferrable else run_in_worker
+            return runner(lambda: POLARIS.sensor(task_id="wait", **given))
+
+        return run_sensor
+
+    @blocking_and_deferred
+    @pytest.mark.usefixtures("second_try")
+    def test_it_says_who_may_have_cancelled_the_job_and_what_to_do(
+        self, deferrable: bool, run: Callable[..., Outcome]
+    ) -> None:
+        outcome = run("canceled", deferrable)
+        assert type(outcome.error) is JobCancelled
+        assert self.SAYS in str(outcome.error)
+
+    @blocking_and_deferred
+    @pytest.mark.usefixtures("second_try")
+    def test_so_does_a_skip(self, deferrable: bool, run: Callable[..., Outcome]) -> None:
+        outcome = run("canceled", deferrable, soft_fail=True)
+        assert outcome.skipped
+        assert self.SAYS in str(outcome.error)
+
+    @blocking_and_deferred
+    def test_a_first_try_has_none_before_it(self, deferrable: bool, run: Callable[..., Outcome]) -> None:
+        assert self.SAYS not in str(run("canceled", deferrable).error)
+
+    @blocking_and_deferred
+    @pytest.mark.usefixtures("second_try")
+    @pytest.mark.parametrize(("word", "cancels"), [("canceled", False), ("failed", True)])
+    def test_nothing_is_said_where_it_cannot_be_so(
+        self, deferrable: bool, word: str, cancels: bool, run: Callable[..., Outcome]
+    ) -> None:
+        outcome = run(word, deferrable, cancel_on_kill=cancels)
+        assert isinstance(outcome.error, JobEnded)
+        assert self.SAYS not in str(outcome.error)
 
 
 class TestTheKilledTask:
