@@ -46,8 +46,7 @@ class Cancels:
         """
         self._under_way += 1
         try:
-            for job_id in job_ids:
-                await self._cancel(job_id, log)
+            await asyncio.gather(*(self._cancel(job_id, log) for job_id in job_ids))
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -75,6 +74,8 @@ class Cancels:
             job = await in_thread(partial(hook.cancel_job, job_id), self._threads)
         except IngestJobsError as error:
             log.warning("The task was killed, but job %s goes on: %s", job_id, error)
+        except Exception:
+            log.exception("The task was killed, but job %s goes on", job_id)
         else:
             log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
 

@@ -19,7 +19,7 @@ from airflow_provider_ingestjobs.triggers.cancels import MAX_CANCEL_THREADS
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 from support.task_runs import fire, in_time, until
-from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, VendorCase
+from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,25 @@ class TestMassKill:
         states = [polaris.hook().get_job(job_id).state for job_id in ids]
         assert JobState.RUNNING not in states[1:]
         assert states[0] is JobState.RUNNING
+
+    def test_nor_is_a_bug_in_cancelling_one(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        sandbox.cancel_delay = 0
+        first, *others = [sandbox.add_job("polaris") for _ in range(3)]
+        send_cancel = POLARIS.hook.send_cancel
+
+        def with_a_bug(hook: Any, job: Any) -> None:
+            if job.id == first:
+                raise ZeroDivisionError("a bug")
+            send_cancel(hook, job)
+
+        monkeypatch.setattr(POLARIS.hook, "send_cancel", with_a_bug)
+        in_time(trigger_of(POLARIS, first, job_ids=[first, *others], cancel_on_kill=True).on_kill())
+        assert {POLARIS.hook().get_job(job_id).state for job_id in others} == {JobState.CANCELLED}
+        assert "ZeroDivisionError" in logs.text
+        assert f"job {first} goes on" in logs.text
 
 
 @pytest.fixture
