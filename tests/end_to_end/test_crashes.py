@@ -260,6 +260,26 @@ def test_slow_cancels(airflow: AirflowInstance, sandbox: Sandbox) -> None:
     assert run.asked_to_cancel() == dict.fromkeys(jobs, 1)
 
 
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_user_actions_on_a_task_in_a_worker(airflow: AirflowInstance, sandbox: Sandbox, state: str) -> None:
+    """All jobs are asked to stop before the worker's process is ended, though the vendor is slow."""
+    jobs = {name: add_job(sandbox, "polaris") for name in ("first_job", "second_job")}
+    run_id = airflow.trigger("several_in_a_worker", jobs)
+    run = Run(airflow, sandbox, "several_in_a_worker", run_id, dict.fromkeys(jobs, "polaris"), jobs)
+
+    def has_looked() -> bool:
+        return any(jobs["second_job"] in request.path for request in sandbox.requests("polaris"))
+
+    airflow.wait_for(has_looked, 60, what="the task to wait")
+    sandbox.add_fault(Fault("polaris", path=f"/({'|'.join(jobs.values())})$", delay=4, times=None))
+    try:
+        airflow.set_task_state("several_in_a_worker", run_id, "wait", state)
+        airflow.wait_for(lambda: len(run.asked_to_cancel()) == 2, 30, what="both jobs to be asked to stop")
+    finally:
+        sandbox.clear_faults()
+    assert run.asked_to_cancel() == dict.fromkeys(jobs, 1)
+
+
 @pytest.fixture
 def second_triggerer(airflow: AirflowInstance) -> Iterator[str]:
     """A triggerer beside the usual one; afterwards, only the usual one runs."""

@@ -71,6 +71,16 @@ with DAG("several", schedule=None, catchup=False, params={}, default_args=WAITIN
         cancel_on_kill=True,
     )
 
+with DAG("several_in_a_worker", schedule=None, catchup=False, params={}) as several_in_a_worker:
+    PolarisJobSensor(
+        task_id="wait",
+        job_id=["{{ params.first_job }}", "{{ params.second_job }}"],
+        poke_interval=1,
+        timeout=300,
+        deferrable=False,
+        cancel_on_kill=True,
+    )
+
 with DAG("hanging", schedule=None, catchup=False, params={}) as hanging:
     NarrativeJobSensor(
         task_id="times_out", job_id="{{ params.times_out }}", poke_interval=1, timeout=15, deferrable=True
