@@ -77,6 +77,11 @@ class ReadState:
         if read.stopped_by:
             # What was not looked at may have changed.
             return
+        if read.changed_until is not None:
+            # The next list is read back to here only: it does not have the older changes of a job that was
+            # not looked at.
+            for job_id in self.jobs.keys() - read.jobs.keys() - read.unchanged:
+                del self.jobs[job_id]
         if read.changed_until not in (None, self.changed_until):
             self.changed_until, self.changed_at = read.changed_until, clock.monotonic()
         self.changes_complete = read.changes_complete

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
-from airflow_provider_ingestjobs.hooks import narrative
+from airflow_provider_ingestjobs.hooks import narrative, reading
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.reading import ReadState
 from airflow_provider_ingestjobs.job import JobState, RowCounts
@@ -392,6 +392,56 @@ class TestChanges:
         hook.read_jobs(job_ids, memory)
         sandbox.set_state("narrative", "599", "completed")
         assert hook.read_jobs(job_ids, memory).jobs["599"].state is JobState.SUCCEEDED
+
+    def test_a_full_scan_that_stops_early_hides_no_change_that_it_did_not_come_to(
+        self, hook: NarrativeHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(narrative, "OVERLAP", timedelta(0))
+        for module in (narrative, reading):
+            monkeypatch.setattr(module, "MAX_READS", 2)
+        monkeypatch.setattr(hook, "page_size", 1)
+        mine, others = [f"mine-{number}" for number in range(6)], [f"other-{n}" for n in range(20)]
+        for job_id in (*mine, *others):
+            sandbox.add_job("narrative", job_id)
+        memory = ReadState()
+        for _ in range(3):
+            hook.read_jobs(mine, memory)
+        assert memory.jobs.keys() == set(mine)
+        for job_id in (*mine, *others):
+            sandbox.set_state("narrative", job_id, "completed")
+        # There are more pages than jobs to find: some of these are read one by one, the others later.
+        with monkeypatch.context() as due:
+            due.setattr(narrative, "FULL_SCAN_EVERY", 0.0)
+            found = dict(hook.read_jobs(mine, memory).jobs)
+        assert len(found) == 2
+        for _ in range(2):
+            found |= hook.read_jobs(mine, memory).jobs
+        assert {job_id: job.state for job_id, job in found.items()} == dict.fromkeys(mine, JobState.SUCCEEDED)
+
+    def test_changes_of_a_list_that_breaks_off_are_found_by_the_next_read(
+        self, hook: NarrativeHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, one_try: None
+    ) -> None:
+        monkeypatch.setattr(narrative, "OVERLAP", timedelta(0))
+        for module in (narrative, reading):
+            monkeypatch.setattr(module, "MAX_READS", 2)
+        monkeypatch.setattr(hook, "page_size", 2)
+        mine = [f"mine-{number}" for number in range(9)]
+        for job_id in mine:
+            sandbox.add_job("narrative", job_id)
+        memory = ReadState()
+        hook.read_jobs(mine, memory)
+        for full_scan_every in (0.0, 3600.0):
+            monkeypatch.setattr(narrative, "FULL_SCAN_EVERY", full_scan_every)
+            word = "completed" if full_scan_every else "processing"
+            for job_id in mine:
+                sandbox.set_state("narrative", job_id, word)
+            sandbox.add_fault(Fault(path="/jobs$", status=500, skip=1))
+            found = dict(hook.read_jobs(mine, memory).jobs)
+            assert 2 <= len(found) < len(mine)
+            monkeypatch.setattr(narrative, "FULL_SCAN_EVERY", 3600.0)
+            for _ in range(3):
+                found |= hook.read_jobs(mine, memory).jobs
+            assert {job_id: job.vendor_state for job_id, job in found.items()} == dict.fromkeys(mine, word)
 
 
 def test_the_connection_test(hook: NarrativeHook, sandbox: Sandbox) -> None:

@@ -40,6 +40,15 @@ def test_a_job_that_could_not_be_read_is_not_known() -> None:
     assert memory.jobs.keys() == {"3"}
 
 
+def test_a_job_that_was_not_looked_at_is_not_known_behind_a_later_cut_off() -> None:
+    jobs = dict.fromkeys(("1", "2", "3"), JOB)
+    memory = ReadState(jobs=dict(jobs))
+    memory.keep(BulkRead(jobs={"1": JOB}))
+    assert memory.jobs == jobs
+    memory.keep(BulkRead(jobs={"1": JOB}, unchanged={"2"}, changed_until=NOW))
+    assert memory.jobs.keys() == {"1", "2"}
+
+
 def test_a_job_that_nobody_awaits_any_more_is_forgotten() -> None:
     memory = ReadState(
         jobs={"1": JOB, "2": JOB},
