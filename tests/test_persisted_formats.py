@@ -154,7 +154,9 @@ class TestTriggers:
                 "hook_params": {},
             },
         )
-        assert trigger._store_key == "ingestjobs.told?feed_id=df-1&states=failed"
+        kept_under = "ingestjobs.told?hook=amperity&conn_id=amperity_default&feed_id=df-1&states=failed"
+        assert trigger._store_key == kept_under
+        assert trigger._store_key_of_0_1_0 == "ingestjobs.told?feed_id=df-1&states=failed"
 
 
 class TestEvents:

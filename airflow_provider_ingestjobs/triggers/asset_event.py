@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The asset's state store keeps which jobs have fired under this key and the trigger's filters.
+#: The asset's state store keeps which jobs have fired under this key, the connection and the filters.
 STORE_KEY = "ingestjobs.told"
 #: So many seconds after firing, Airflow has stored the event: its triggerer gathers events for up to two.
 EVENT_STORED_AFTER = 4.0
@@ -206,6 +206,9 @@ class IngestJobEventTrigger(BaseEventTrigger):
             return None
         try:
             kept = await store.aget(self._store_key)
+            if kept is None:
+                # A watcher on another connection may have written there last; what it left out fires again.
+                kept = await store.aget(self._store_key_of_0_1_0)
         except ValueError as error:
             self.log.warning(
                 "The trigger serves several assets, so it cannot keep which jobs have fired: %s",
@@ -229,7 +232,17 @@ class IngestJobEventTrigger(BaseEventTrigger):
 
     @property
     def _store_key(self) -> str:
-        what = "&".join(f"{name}={value}" for name, value in freeze_filters(self.filters))
+        params = {f"hook.{name}": value for name, value in freeze_filters(self.hook_params)}
+        of_connection = {"hook": self._vendor.conn_type, "conn_id": self.conn_id, **params}
+        return self._key_of(*of_connection.items(), *freeze_filters(self.filters))
+
+    @property
+    def _store_key_of_0_1_0(self) -> str:
+        """The key that 0.1.0 used, which did not tell watchers of several connections apart."""
+        return self._key_of(*freeze_filters(self.filters))
+
+    def _key_of(self, *parts: tuple[str, Any]) -> str:
+        what = "&".join(f"{name}={value}" for name, value in parts)
         key = f"{STORE_KEY}?{what}&states={','.join(sorted(self.states))}"
         if len(key) <= MAX_KEY_LENGTH:
             return key

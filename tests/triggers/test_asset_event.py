@@ -21,6 +21,7 @@ from support.vendors import VENDORS
 if not hasattr(base, "BaseEventTrigger"):
     pytest.skip("asset watchers came with Airflow 3", allow_module_level=True)
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
@@ -119,6 +120,12 @@ async def polled(sandbox: Sandbox, times: int = 2, vendor: str = "amperity") -> 
 
 def ends(sandbox: Sandbox, word: str = "succeeded", **fields: Any) -> str:
     return sandbox.add_job("amperity", timeline=[(0, word)], fields=fields or FEED)
+
+
+def ended_now(job_id: str, **changes: Any) -> Job:
+    now = clock.now()
+    fields = {"created_at": now, "started_at": now, "ended_at": now, **changes}
+    return Job(vendor="Vendor", id=job_id, state=JobState.SUCCEEDED, vendor_state="done", **fields)
 
 
 class TestArguments:
@@ -460,6 +467,55 @@ class TestRestart:
             async with Watching(failures, store) as bad, Watching(successes, store) as good:
                 await polled(sandbox, 6)
                 assert bad.ids == good.ids == []
+
+        in_time(watch())
+
+    def test_watchers_of_one_asset_on_several_connections_keep_their_own(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        store = Store()
+        connections.add("amperity", conn_id="amperity_us")
+        connections.add("imply_polaris", conn_id="polaris_us")
+        ends(sandbox)
+        given = [
+            trigger(filters={}),
+            trigger(filters={}, conn_id="amperity_us"),
+            trigger(filters={}, hook=PolarisHook),
+            trigger(filters={}, hook=PolarisHook, hook_params={"project_id": "other"}),
+        ]
+
+        async def first_poll(one: IngestJobEventTrigger, jobs: list[str]) -> list[str]:
+            async def stream() -> AsyncIterator[Any]:
+                yield [ended_now(job_id) for job_id in jobs]
+
+            watching = Watching(one, store, stream())
+            async with watching:
+                await watching.task
+            return watching.ids
+
+        async def watch() -> None:
+            for turn in range(2):
+                for number, one in enumerate(given):
+                    assert await first_poll(one, [f"{number}-1", f"{number}-2"]) == [], (turn, number)
+            assert len(store.kept) == len(given)
+
+        in_time(watch())
+
+    def test_what_0_1_0_has_kept_is_carried_over(self, sandbox: Sandbox) -> None:
+        store = Store()
+        told, missed = ends(sandbox), ends(sandbox)
+        store.kept["ingestjobs.told?feed_id=df-1&states=succeeded"] = json.dumps([told])
+
+        async def watch() -> None:
+            async with Watching(trigger(), store) as one:
+                await until(lambda: store.writes)
+                await polled(sandbox)
+                assert one.ids == [missed]
+            # From here on the old key counts no more.
+            store.kept["ingestjobs.told?feed_id=df-1&states=succeeded"] = json.dumps([])
+            async with Watching(trigger(), store) as two:
+                await polled(sandbox, 3)
+                assert two.ids == []
 
         in_time(watch())
 
