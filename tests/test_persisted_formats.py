@@ -158,6 +158,22 @@ class TestTriggers:
         assert trigger._store_key == kept_under
         assert trigger._store_key_of_0_1_0 == "ingestjobs.told?feed_id=df-1&states=failed"
 
+    def test_what_a_watcher_has_told(self) -> None:
+        from airflow_provider_ingestjobs.triggers.told import Told
+
+        told = Told(since=START.timestamp(), jobs={"isj-1": START.timestamp()}, looked_from=1772251374.5)
+        kept = {"since": 1772337774.433, "looked_from": 1772251374.5, "jobs": {"isj-1": 1772337774}}
+        assert told.to_dict() == kept
+        assert Told.from_kept({**kept, "by": "a newer release"}, START) == Told(
+            1772337774.433, {"isj-1": 1772337774.0}, 1772251374.5
+        )
+        # 0.1.0 kept ids alone.
+        assert Told.from_kept(["isj-1", "isj-2"], START) == Told(
+            None, dict.fromkeys(["isj-1", "isj-2"], START.timestamp())
+        )
+        for odd in (None, "isj-1", 5, {}, {"since": "x", "jobs": {}}, {"since": 5, "jobs": ["isj-1"]}):
+            assert Told.from_kept(odd, START) is None
+
 
 class TestEvents:
     def test_jobs(self) -> None:

@@ -9,7 +9,8 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.base import own_error
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
+from airflow_provider_ingestjobs.triggers.told import Told
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.vendors import Vendor
@@ -36,10 +38,20 @@ log = logging.getLogger(__name__)
 STORE_KEY = "ingestjobs.told"
 #: So many seconds after firing, Airflow has stored the event: its triggerer gathers events for up to two.
 EVENT_STORED_AFTER = 4.0
-#: The fewest ids of jobs that have fired to remember.
-MIN_KEPT = 100
 #: The longest key that the store takes.
 MAX_KEY_LENGTH = 512
+
+
+@dataclass(slots=True)
+class Listing:
+    """What one poll has found.
+
+    :param jobs: the ended jobs.
+    :param began: when the poll began: a job that has ended since may still be listed as running.
+    """
+
+    jobs: list[Job]
+    began: datetime
 
 
 class IngestJobEventTrigger(BaseEventTrigger):
@@ -70,7 +82,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
     :param filters: filters and their values, as the vendor's sensor takes them.
     :param states: in which states a job fires.
     :param poll_interval: how long between two polls, in seconds or as a timedelta.
-    :param look_back: how long before its end a job may have started, in seconds or as a timedelta.
+    :param look_back: how long before a poll a job may have started (with some vendors: may have been
+        created) to fire, in seconds or as a timedelta.
     :param hook_params: further arguments of the hook, such as a Polaris project.
     :raises InvalidInput: for a filter that the vendor does not have, or another unusable argument.
     """
@@ -120,7 +133,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        """Poll for ever, and yield the ended jobs of each poll, or the error it met.
+        """Poll for ever, and yield the ended jobs of each poll as a :class:`Listing`, or the error it met.
 
         An error is an item, not an exception: that would end all watchers that share the poll.
 
@@ -135,11 +148,11 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 fresh = await open_hook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
                 if hook is None or hook.settings != fresh.settings:
                     hook = fresh
-                end = clock.now() + CLOCK_SKEW
-                start = end - timedelta(seconds=trigger.look_back)
+                began = clock.now()
+                start, end = trigger._looks_from(began), began + CLOCK_SKEW
                 jobs = await in_thread(partial(hook.jobs_between, start, end, shared), poll_threads())
                 failures = 0
-                item: Any = [job for job in jobs if job.state.is_terminal]
+                item: Any = Listing([job for job in jobs if job.state.is_terminal], began)
                 pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
             except Exception as error:
                 failures += 1
@@ -164,20 +177,21 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 trouble = True
                 continue
             trouble = False
-            mine = [job for job in item if self._wants(job)]
-            if told is None:
-                told = [job.id for job in mine]
-                await self._store(told)
-                continue
-            new = sorted((job for job in mine if job.id not in told), key=lambda job: str(job.ended_at))
-            for job in new:
+            # A subclass may yield bare lists.
+            listing = item if isinstance(item, Listing) else Listing(item, clock.now())
+            mine = self._mine(listing)
+            is_first = told is None
+            told = told or Told(since=listing.began.timestamp(), jobs=mine)
+            new = [job for job in listing.jobs if job.id in mine and not told.has(job, mine[job.id])]
+            for job in sorted(new, key=lambda job: str(job.ended_at)):
                 self.log.info("%s is %s", job, job.describe())
                 yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+            told.add(mine)
+            told.forget_before(self._looks_from(listing.began))
             if new:
-                # More ids than the poll has: a job that one poll misses must not fire again later.
-                told = [*told, *(job.id for job in new)][-max(2 * len(mine), MIN_KEPT) :]
                 # If the triggerer dies before Airflow has stored the events, the jobs fire twice, not never.
                 await asyncio.sleep(EVENT_STORED_AFTER)
+            if new or is_first:
                 await self._store(told)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -185,11 +199,26 @@ class IngestJobEventTrigger(BaseEventTrigger):
         async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
             yield event
 
+    def _mine(self, listing: Listing) -> dict[str, float]:
+        """Return when each of a poll's jobs that are this trigger's started; lists may have older ones."""
+        moments = {job.id: self._moment_of(job, listing) for job in listing.jobs if self._wants(job)}
+        earliest = self._looks_from(listing.began).timestamp()
+        return {job_id: moment for job_id, moment in moments.items() if moment >= earliest}
+
     def _wants(self, job: Job) -> bool:
         keys = self._vendor.filters
         return job.state in self.states and all(
             matches(job, keys[name], value) for name, value in freeze_filters(self.filters)
         )
+
+    def _looks_from(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self.look_back)
+
+    def _moment_of(self, job: Job, listing: Listing) -> float:
+        """Return when a job started or was created, as a UNIX time."""
+        moments = [moment for name in self._vendor.window if (moment := getattr(job, name))]
+        # Jobs that never ran may have no such time.
+        return max(moments, default=job.ended_at or job.updated_at or listing.began).timestamp()
 
     @property
     def _vendor(self) -> Vendor:
@@ -200,29 +229,32 @@ class IngestJobEventTrigger(BaseEventTrigger):
         """The filters that only the vendor can judge: they need a list of their own."""
         return {name: value for name, value in self.filters.items() if self._vendor.filters[name] is None}
 
-    async def _load(self) -> list[str] | None:
+    async def _load(self) -> Told | None:
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return None
         try:
             kept = await store.aget(self._store_key)
-            if kept is None:
-                # A watcher on another connection may have written there last; what it left out fires again.
-                kept = await store.aget(self._store_key_of_0_1_0)
+            if kept is not None:
+                return Told.from_kept(kept, clock.now())
+            # A watcher on another connection may have written there last; what it left out fires again.
+            told = Told.from_kept(await store.aget(self._store_key_of_0_1_0), clock.now())
         except ValueError as error:
             self.log.warning(
                 "The trigger serves several assets, so it cannot keep which jobs have fired: %s",
                 error,
             )
             return None
-        return kept if isinstance(kept, list) else None
+        if told is not None:
+            await self._store(told)
+        return told
 
-    async def _store(self, told: list[str]) -> None:
+    async def _store(self, told: Told) -> None:
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return
         try:
-            await store.aset(self._store_key, told)
+            await store.aset(self._store_key, told.to_dict())
         except ValueError:
             return
         except Exception as error:

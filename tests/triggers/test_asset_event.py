@@ -8,8 +8,8 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -269,6 +269,23 @@ class TestEvents:
 
         in_time(watch())
 
+    def test_a_page_more_of_narrative_s_list_tells_nothing_of_the_past(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(NarrativeHook, "page_size", 5)
+        for hours in range(60, 0, -3):
+            sandbox.add_job("narrative", timeline=[(-3600 * hours, "completed")])
+
+        async def watch() -> None:
+            async with Watching(trigger(hook=NarrativeHook, filters={})) as watching:
+                await polled(sandbox, 6, "narrative")
+                for _ in range(8):
+                    sandbox.add_job("narrative", timeline=[(0, "running")])
+                await polled(sandbox, 10, "narrative")
+                assert watching.ids == []
+
+        in_time(watch())
+
 
 class TestTrouble:
     @pytest.fixture(autouse=True)
@@ -325,7 +342,7 @@ class TestTrouble:
             stream = IngestJobEventTrigger.open_shared_stream(trigger(conn_id="later").serialize()[1])
             assert isinstance(await anext(stream), IngestJobsError)
             connections.add("amperity", conn_id="later")
-            assert await anext(stream) == []
+            assert (await anext(stream)).jobs == []
 
         in_time(watch())
 
@@ -415,25 +432,48 @@ class TestRestart:
 
         in_time(watch())
 
-    def test_what_is_kept_does_not_grow_for_ever(
-        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.MIN_KEPT", 2)
+    def test_what_is_kept_is_the_look_back_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         store = Store()
+        began = clock.now()
 
-        def has_written(times: int) -> bool:
-            return store.writes == times
+        async def polls() -> AsyncIterator[Any]:
+            old = {"created_at": began - timedelta(days=400), "started_at": None}
+            unwanted = [ended_now(f"old-{number}", **old) for number in range(1000)]
+            for hour in range(6):
+                now = began + timedelta(hours=hour)
+                monkeypatch.setattr(clock, "now", lambda now=now: now)
+                yield [*unwanted, ended_now(f"hour-{hour}")]
+
+        async def watch() -> list[str]:
+            waiting = trigger(hook=PolarisHook, filters={}, look_back=2.5 * 3600)
+            async with Watching(waiting, store, polls()) as watching:
+                await watching.task
+            return watching.ids
+
+        assert in_time(watch()) == [f"hour-{hour}" for hour in range(1, 6)]
+        (kept,) = map(json.loads, store.kept.values())
+        assert list(kept["jobs"]) == ["hour-3", "hour-4", "hour-5"]
+        assert kept["since"] == began.timestamp()
+
+    def test_a_longer_look_back_does_not_bring_back_what_was_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, began = Store(), clock.now()
+
+        async def polls(hours: range) -> AsyncIterator[Any]:
+            for hour in hours:
+                now = began + timedelta(hours=hour)
+                monkeypatch.setattr(clock, "now", lambda now=now: now)
+                jobs = [ended_now(f"hour-{n}", ended_at=began + timedelta(hours=n)) for n in range(hour + 1)]
+                yield [replace(job, created_at=job.ended_at, started_at=job.ended_at) for job in jobs]
 
         async def watch() -> None:
-            async with Watching(trigger(look_back=3600), store) as watching:
-                await until(lambda: store.writes)
-                told = []
-                for count in (1, 2, 3):
-                    told.append(ends(sandbox))
-                    await until(partial(has_written, count + 1))
-                    sandbox.remove_job("amperity", told[-1])
-                assert watching.ids == told
-                assert [json.loads(kept) for kept in store.kept.values()] == [told[-2:]]
+            async with Watching(trigger(filters={}, look_back=3600), store, polls(range(5))) as watching:
+                await watching.task
+                assert watching.ids == [f"hour-{hour}" for hour in range(1, 5)]
+            async with Watching(trigger(filters={}), store, polls(range(5, 7))) as again:
+                await again.task
+                assert again.ids == ["hour-5", "hour-6"]
 
         in_time(watch())
 
@@ -451,6 +491,71 @@ class TestRestart:
                 sandbox.add_job("amperity", left_out, timeline=[(0, "succeeded")], fields=FEED)
                 await polled(sandbox, 3)
                 assert watching.ids == [left_out, other]
+
+        in_time(watch())
+
+    def test_jobs_that_many_polls_leave_out_are_not_told_again(self) -> None:
+        jobs = [ended_now(f"job-{number}") for number in range(300)]
+        store = Store()
+
+        async def polls(*listed: list[Job]) -> AsyncIterator[Any]:
+            for one in listed:
+                yield one
+
+        async def watch() -> None:
+            # A page is missing from some of the lists, also after a restart.
+            whole, part = jobs, jobs[:100]
+            before = polls([], whole, part, part, [*part, ended_now("more")], whole)
+            async with Watching(trigger(filters={}), store, before) as watching:
+                await watching.task
+                assert sorted(watching.ids) == sorted([*(job.id for job in jobs), "more"])
+            async with Watching(trigger(filters={}), store, polls(part, whole)) as again:
+                await again.task
+                assert again.ids == []
+
+        in_time(watch())
+
+    @pytest.mark.parametrize("ended", ["ended_at", "updated_at"])
+    def test_a_job_that_the_first_list_lacked_fires_only_if_it_has_ended_since(self, ended: str) -> None:
+        now = clock.now()
+        times: dict[str, Any] = {"created_at": now - timedelta(hours=3), "ended_at": None}
+        before = ended_now("before", **times | {ended: now - timedelta(hours=2)})
+        since = ended_now("since", **times | {ended: now + timedelta(seconds=5)})
+        # By a clock that is a little behind.
+        behind = ended_now("behind", **times | {ended: now - timedelta(seconds=30)})
+
+        async def watch() -> list[str]:
+            async def polls() -> AsyncIterator[Any]:
+                yield []
+                yield [before, since, behind]
+
+            async with Watching(trigger(filters={}), stream=polls()) as watching:
+                await watching.task
+            return sorted(watching.ids)
+
+        assert in_time(watch()) == ["behind", "since"]
+
+    def test_a_job_that_ends_while_a_slow_first_poll_reads_its_lists_fires(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job_id = sandbox.add_job("amperity", timeline=[(0, "running")], fields=FEED)
+        jobs_between = AmperityHook.jobs_between
+
+        def slow(hook: AmperityHook, *arguments: Any) -> list[Job]:
+            jobs = jobs_between(hook, *arguments)
+            if jobs and not jobs[0].state.is_terminal:
+                sandbox.set_state("amperity", job_id, "succeeded")
+                # The list took an hour.
+                later = clock.time() + 3600
+                monkeypatch.setattr(clock, "time", lambda: later)
+            return jobs
+
+        monkeypatch.setattr(AmperityHook, "jobs_between", slow)
+
+        async def watch() -> None:
+            async with Watching(trigger()) as watching:
+                await until(lambda: watching.events)
+                assert watching.ids == [job_id]
 
         in_time(watch())
 
