@@ -9,7 +9,6 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,32 +25,24 @@ from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.base import own_error
+from airflow_provider_ingestjobs.triggers.listing import Listing
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 from airflow_provider_ingestjobs.triggers.told import Told
 
 if TYPE_CHECKING:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
     from airflow_provider_ingestjobs.vendors import Vendor
 
 log = logging.getLogger(__name__)
 
 #: The asset's state store keeps which jobs have fired under this key, the connection and the filters.
 STORE_KEY = "ingestjobs.told"
-#: So many seconds after firing, Airflow has stored the event: its triggerer gathers events for up to two.
+#: So many seconds after firing, Airflow has stored the event, where it does not tell: its triggerer gathers
+#: events for up to two.
 EVENT_STORED_AFTER = 4.0
 #: The longest key that the store takes.
 MAX_KEY_LENGTH = 512
-
-
-@dataclass(slots=True)
-class Listing:
-    """What one poll has found.
-
-    :param jobs: the ended jobs.
-    :param began: when the poll began: a job that has ended since may still be listed as running.
-    """
-
-    jobs: list[Job]
-    began: datetime
 
 
 class IngestJobEventTrigger(BaseEventTrigger):
@@ -73,9 +64,10 @@ class IngestJobEventTrigger(BaseEventTrigger):
 
     Jobs that had ended before the watcher first ran fire nothing. From Airflow 3.3 on, all watchers with
     equal connection, ``poll_interval`` and ``look_back`` share one poll, and the asset's state store keeps
-    which jobs have fired: a job that ends while no triggerer runs fires when the next one starts, and fires
-    twice only if a triggerer dies in the seconds between firing and noting it. On Airflow 3.0 to 3.2 each
-    watcher polls for itself and starts anew with the triggerer: jobs that end while it is down fire nothing.
+    which jobs have fired, once Airflow has stored their events: a job that ends while no triggerer runs fires
+    when the next one starts, and fires twice only if a triggerer dies in the seconds before that is kept. On
+    Airflow 3.0 to 3.2 each watcher polls for itself and starts anew with the triggerer: jobs that end while
+    it is down fire nothing.
 
     :param hook: the vendor's hook, or its class path.
     :param conn_id: the Airflow connection; the vendor's default one if left out.
@@ -132,6 +124,17 @@ class IngestJobEventTrigger(BaseEventTrigger):
         )
 
     @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """Return the shared poll; Airflow tells it when events are stored (Airflow 3.3 and newer).
+
+        :param kwargs: the arguments of one of the triggers that share the poll.
+        """
+        # Older versions of Airflow have no such module and never call this.
+        from airflow_provider_ingestjobs.triggers.shared_poll import SharedPoll
+
+        return SharedPoll(partial(cls.open_shared_stream, kwargs))
+
+    @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
         """Poll for ever, and yield the ended jobs of each poll as a :class:`Listing`, or the error it met.
 
@@ -177,8 +180,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
                 trouble = True
                 continue
             trouble = False
-            # A subclass may yield bare lists.
-            listing = item if isinstance(item, Listing) else Listing(item, clock.now())
+            listing = Listing.of(item)
             mine = self._mine(listing)
             is_first = told is None
             told = told or Told(since=listing.began.timestamp(), jobs=mine)
@@ -189,10 +191,9 @@ class IngestJobEventTrigger(BaseEventTrigger):
             told.add(mine)
             told.forget_before(self._looks_from(listing.began))
             if new:
-                # If the triggerer dies before Airflow has stored the events, the jobs fire twice, not never.
-                await asyncio.sleep(EVENT_STORED_AFTER)
-            if new or is_first:
-                await self._store(told)
+                await self._store_after_events(told, listing)
+            elif is_first:
+                await self._store(told.to_dict())
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for this trigger alone, where Airflow shares no streams."""
@@ -246,15 +247,23 @@ class IngestJobEventTrigger(BaseEventTrigger):
             )
             return None
         if told is not None:
-            await self._store(told)
+            await self._store(told.to_dict())
         return told
 
-    async def _store(self, told: Told) -> None:
+    async def _store_after_events(self, told: Told, listing: Listing) -> None:
+        # If the triggerer dies before Airflow has stored the events, the jobs fire twice, not never.
+        if listing.once_stored is not None:
+            listing.once_stored.append(partial(self._store, told.to_dict()))
+        elif getattr(self, "asset_state_store", None) is not None:
+            await asyncio.sleep(EVENT_STORED_AFTER)
+            await self._store(told.to_dict())
+
+    async def _store(self, told: dict[str, Any]) -> None:
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return
         try:
-            await store.aset(self._store_key, told.to_dict())
+            await store.aset(self._store_key, told)
         except ValueError:
             return
         except Exception as error:

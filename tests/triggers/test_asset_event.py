@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +34,7 @@ from airflow_provider_ingestjobs.triggers.asset_event import MAX_KEY_LENGTH
 from airflow_provider_ingestjobs.triggers.event import IngestJobEventTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from support.connections import Connections
     from support.logs import Logs
@@ -84,8 +85,10 @@ class Watching:
         trigger: IngestJobEventTrigger,
         store: Store | None = None,
         stream: AsyncIterator[Any] | None = None,
+        fired: Callable[[], None] | None = None,
     ) -> None:
         self.trigger = revived(trigger)
+        self._fired = fired
         if store is not None:
             self.trigger.asset_state_store = store
         self.events: list[dict[str, Any]] = []
@@ -97,6 +100,8 @@ class Watching:
             self.trigger.run() if shared is None else self.trigger.filter_shared_stream(shared)
         ):
             self.events.append(json.loads(json.dumps(event.payload)))
+            if self._fired:
+                self._fired()
 
     async def __aenter__(self) -> Watching:
         self.task = asyncio.create_task(self._collect())
@@ -820,3 +825,109 @@ def test_a_job_is_told_once_though_its_vendor_lists_it_as_running_and_as_ended(s
             assert datetime.now(UTC) - now < timedelta(seconds=15)
 
     in_time(watch())
+
+
+class Triggerer:
+    """What Airflow's triggerer does with watchers that share a poll, from 3.3 on.
+
+    :param manager: Airflow's own.
+    """
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        self.not_stored: list[int] = []
+
+    @asynccontextmanager
+    async def watching(
+        self, number: int, given: IngestJobEventTrigger, store: Store | None = None
+    ) -> AsyncIterator[Watching]:
+        key = given.shared_stream_key()
+        stream = self.manager.subscribe(trigger_id=number, trigger=given, key=key)
+        watching = Watching(given, store, stream, partial(self._fired, number, key))
+        async with watching:
+            yield watching
+        await self.manager.unsubscribe(number, key)
+
+    def _fired(self, number: int, key: Any) -> None:
+        sequence_number = self.manager.bind_pending_event(trigger_id=number, key=key)
+        if sequence_number is not None:
+            self.not_stored.append(sequence_number)
+
+    def store_events(self) -> None:
+        self.manager.confirm_persisted(self.not_stored)
+        self.not_stored = []
+
+
+class TestEventsThatAirflowStores:
+    """From Airflow 3.3 on, a job has fired once Airflow has stored its event."""
+
+    @pytest.fixture
+    def triggerer(self, monkeypatch: pytest.MonkeyPatch) -> Triggerer:
+        shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.3")
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.EVENT_STORED_AFTER", 3600.0)
+        return Triggerer(shared_stream.SharedStreamManager())
+
+    def test_they_are_noted_then_and_not_before(self, sandbox: Sandbox, triggerer: Triggerer) -> None:
+        store = Store()
+
+        async def watch() -> None:
+            async with triggerer.watching(1, trigger(), store) as watching:
+                await until(lambda: store.writes)
+                first = ends(sandbox)
+                await until(lambda: watching.events)
+                await polled(sandbox, 4)
+                assert store.writes == 1
+                second = ends(sandbox)
+                await until(lambda: len(watching.events) == 2)
+                await polled(sandbox)
+                assert store.writes == 1
+                triggerer.store_events()
+                await until(lambda: store.writes == 3)
+                assert watching.ids == [first, second]
+            async with triggerer.watching(2, trigger(), store) as again:
+                await polled(sandbox, 3)
+                assert again.ids == []
+
+        in_time(watch())
+
+    def test_a_job_whose_event_was_not_stored_fires_again(
+        self, sandbox: Sandbox, triggerer: Triggerer
+    ) -> None:
+        store = Store()
+
+        async def watch() -> None:
+            async with triggerer.watching(1, trigger(), store) as watching:
+                await until(lambda: store.writes)
+                job_id = ends(sandbox)
+                await until(lambda: watching.events)
+                await polled(sandbox)
+            async with triggerer.watching(2, trigger(), store) as again:
+                await until(lambda: again.events)
+                assert again.ids == [job_id]
+
+        in_time(watch())
+
+    def test_a_store_that_refuses_ends_no_watcher(self, sandbox: Sandbox, triggerer: Triggerer) -> None:
+        broken, sound = Store(), Store()
+
+        def have_fired(watchers: list[Watching], times: int) -> bool:
+            return all(len(watching.events) == times for watching in watchers)
+
+        def has_written(store: Store, times: int) -> bool:
+            return store.writes == times
+
+        async def watch() -> None:
+            async with (
+                triggerer.watching(1, trigger(), broken) as one,
+                triggerer.watching(2, trigger(), sound) as two,
+            ):
+                await until(lambda: broken.writes and sound.writes)
+                broken.refuses = RuntimeError("API_SERVER_ERROR")
+                for count in (1, 2):
+                    ends(sandbox)
+                    await until(partial(have_fired, [one, two], count))
+                    triggerer.store_events()
+                    await until(partial(has_written, sound, count + 1))
+                assert len(one.ids) == len(set(one.ids)) == 2
+
+        in_time(watch())
