@@ -17,7 +17,6 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
-from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from, open_hook
 from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
@@ -174,7 +173,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
         told = await self._load()
         trouble = False
         async for item in shared_stream:
-            if isinstance(item, IngestJobsError):
+            if isinstance(item, Exception):
                 if not trouble:
                     self.log.warning("Jobs on connection %r cannot be read now: %s", self.conn_id, item)
                 trouble = True

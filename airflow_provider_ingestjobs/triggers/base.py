@@ -238,7 +238,12 @@ def own_error(error: Exception) -> IngestJobsError:
     if isinstance(error, IngestJobsError):
         # Each raise of a shared error would lengthen its traceback.
         return error.with_traceback(None)
-    wrapped = UnexpectedError(f"{type(error).__name__}: {error}")
+    try:
+        text = f": {error}"
+    except Exception:
+        # An error that cannot be shown must not take the place of the one to be told.
+        text = ", which has no text"
+    wrapped = UnexpectedError(f"{type(error).__name__}{text}")
     wrapped.__cause__ = error
     return wrapped
 

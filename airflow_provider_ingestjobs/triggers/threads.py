@@ -36,6 +36,8 @@ async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = Non
     :param limit: how many such threads there may be; a thread keeps its place until it ends, also when nobody
         awaits it any more.
     :raises VendorUnavailable: if no thread can be started now, which passes.
+    :raises RuntimeError: if the call raises ``StopIteration``, which no future takes, or what ends a program
+        or cancels a task.
     """
     if limit is not None:
         await limit.acquire()
@@ -43,7 +45,7 @@ async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = Non
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
+    def settle(result: T | None, error: Exception | None) -> None:
         if limit is not None:
             limit.release()
         if future.cancelled():
@@ -58,7 +60,7 @@ async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = Non
         try:
             result = context.run(call)
         except BaseException as caught:
-            error = caught
+            error = _as_error(caught)
         with suppress(RuntimeError):  # the loop has closed
             loop.call_soon_threadsafe(settle, result, error)
 
@@ -69,3 +71,11 @@ async def in_thread(call: Callable[[], T], limit: asyncio.Semaphore | None = Non
             limit.release()
         raise VendorUnavailable(f"no further thread can be started now: {error}") from error
     return await future
+
+
+def _as_error(caught: BaseException) -> Exception:
+    if isinstance(caught, Exception) and not isinstance(caught, StopIteration):
+        return caught
+    error = RuntimeError(f"a thread raised {type(caught).__name__}: {caught}")
+    error.__cause__ = caught
+    return error

@@ -133,6 +133,11 @@ def ended_now(job_id: str, **changes: Any) -> Job:
     return Job(vendor="Vendor", id=job_id, state=JobState.SUCCEEDED, vendor_state="done", **fields)
 
 
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("a bug in a bug")
+
+
 class TestArguments:
     def test_it_survives_the_way_into_airflow_s_database(self) -> None:
         given = trigger(
@@ -362,6 +367,49 @@ class TestTrouble:
             return time.monotonic() - began
 
         assert 0.9 <= in_time(watch()) < 4
+
+    @pytest.mark.parametrize(
+        "bug",
+        [
+            ZeroDivisionError("a bug"),
+            StopIteration("next() of nothing"),
+            asyncio.CancelledError("in a thread"),
+            SystemExit("a vendor's library that exits"),
+            KeyError(None),
+            Unprintable(),
+        ],
+        ids=lambda bug: type(bug).__name__,
+    )
+    def test_a_bug_in_a_hook_ends_no_watcher(
+        self, bug: BaseException, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.3")
+        jobs_between = AmperityHook.jobs_between
+        bugs: list[BaseException] = []
+
+        def buggy(hook: AmperityHook, *arguments: Any) -> list[Job]:
+            if bugs:
+                raise bugs.pop()
+            return jobs_between(hook, *arguments)
+
+        monkeypatch.setattr(AmperityHook, "jobs_between", buggy)
+
+        async def watch() -> None:
+            triggerer = Triggerer(shared_stream.SharedStreamManager())
+            async with (
+                triggerer.watching(1, trigger()) as one,
+                triggerer.watching(2, trigger(filters={})) as two,
+            ):
+                await polled(sandbox)
+                bugs.append(bug)
+                await until(lambda: not bugs)
+                job_id = ends(sandbox)
+                await until(lambda: one.events and two.events)
+                assert one.ids == two.ids == [job_id]
+                assert not one.task.done()
+                assert not two.task.done()
+
+        in_time(watch())
 
     def test_days_of_trouble_do_not_end_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("airflow_provider_ingestjobs.triggers.backoff.MAX_BACKOFF", 0.0)
