@@ -18,7 +18,7 @@ from airflow_provider_ingestjobs.errors import (
     NotSupported,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.hooks import cancelling, reading
+from airflow_provider_ingestjobs.hooks import cancelling, reading, selecting
 from airflow_provider_ingestjobs.hooks.class_check import check_is_complete
 from airflow_provider_ingestjobs.hooks.client import Client, Credentials, TokenRequest
 from airflow_provider_ingestjobs.hooks.connection import (
@@ -187,12 +187,12 @@ class IngestJobHook(BaseHook):
     def select_jobs(
         self, selections: Collection[Selection], seen: Mapping[Selection, Collection[Job]] | None = None
     ) -> dict[Selection, Picked]:
-        """Read what selections pick, see :func:`~airflow_provider_ingestjobs.hooks.reading.select_jobs`."""
-        return reading.select_jobs(self, selections, seen)
+        """Read what selections pick, see :func:`~airflow_provider_ingestjobs.hooks.selecting.select_jobs`."""
+        return selecting.select_jobs(self, selections, seen)
 
     def jobs_between(self, start: datetime, end: datetime, common_filters: Mapping[str, Any]) -> list[Job]:
-        """Read a window, see :func:`~airflow_provider_ingestjobs.hooks.reading.jobs_between`."""
-        return reading.jobs_between(self, start, end, common_filters)
+        """Read a window, see :func:`~airflow_provider_ingestjobs.hooks.selecting.jobs_between`."""
+        return selecting.jobs_between(self, start, end, common_filters)
 
     def connect(self, settings: Settings) -> None:
         """Use these settings, where no connection may be looked up: in a trigger's threads.

@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,12 +21,10 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound
-from airflow_provider_ingestjobs.selection import Picked, merge_windows, pick_all
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.records import Records
     from airflow_provider_ingestjobs.job import Job
-    from airflow_provider_ingestjobs.selection import Selection
     from airflow_provider_ingestjobs.vendors import Vendor
 
 log = logging.getLogger(__name__)
@@ -37,8 +33,6 @@ log = logging.getLogger(__name__)
 MAX_READS = 100
 #: The most of them that may fail on the vendor's side before the vendor itself counts as in trouble.
 MAX_FAILURES = 3
-#: How far the vendor's clock may be ahead of ours.
-CLOCK_SKEW = timedelta(minutes=1)
 
 
 @dataclass
@@ -207,9 +201,9 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
         rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
-    _read_one_by_one(source, rest, read, state)
+    read_one_by_one(source, rest, read, state)
     if read.missing and source.may_hide_jobs:
-        _look_for_hidden(source, read)
+        look_for_hidden(source, read)
     if read.stopped_by and not read.jobs:
         raise read.stopped_by
     if not (read.jobs or read.missing or read.unchanged):
@@ -223,77 +217,6 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     return read
 
 
-def select_jobs(
-    source: JobSource,
-    selections: Collection[Selection],
-    seen: Mapping[Selection, Collection[Job]] | None = None,
-) -> dict[Selection, Picked]:
-    """Read the jobs that each of many selections picks; equal and overlapping windows are listed once.
-
-    A list may lack a job for a while: pages shift, a replica lags, a job that has ended is not among the past
-    ones yet. So jobs that were seen, had not ended, and are in no list now are read by their ids.
-
-    :param source: the vendor's hook.
-    :param selections: what to pick.
-    :param seen: what each has picked before.
-    :raises VendorError: if the vendor refuses, or cannot be reached.
-    """
-    seen = seen or {}
-    keys = source.vendor.filters
-    groups: dict[Any, list[Selection]] = defaultdict(list)
-    for selection in selections:
-        # What only the vendor can judge takes a list of its own.
-        groups[tuple(one for one in selection.filters if keys.get(one[0]) is None)].append(selection)
-    latest = clock.now() + CLOCK_SKEW
-    listed: list[tuple[list[Selection], dict[str, Job]]] = []
-    for group in groups.values():
-        common_filters = dict(set.intersection(*(set(selection.filters) for selection in group)))
-        ranges = [
-            source.list_range(s.started_from, min(s.started_to, latest), common_filters)
-            for s in group
-            if s.started_from < latest
-        ]
-        # Merged after they were widened: distant windows may lie in one range.
-        jobs = [job for one in merge_windows(ranges) for job in source.list_window(*one, common_filters)]
-        listed.append((group, {job.id: job for job in jobs}))
-    absent = {
-        job.id
-        for group, by_id in listed
-        for selection in group
-        for job in seen.get(selection, ())
-        if job.id not in by_id and not job.state.is_terminal
-    }
-    read = BulkRead(has_answered=True)
-    # At random, so that those that stay absent do not keep the others from their turn.
-    _read_one_by_one(source, random.sample(sorted(absent), min(len(absent), MAX_READS)), read, None)
-    if read.missing and source.may_hide_jobs:
-        _look_for_hidden(source, read)
-    picked: dict[Selection, Picked] = {}
-    for group, by_id in listed:
-        as_read = {
-            selection: [read.jobs.get(job.id, job) for job in seen.get(selection, ())] for selection in group
-        }
-        for selection, jobs in pick_all(group, by_id, source.vendor, as_read).items():
-            picked[selection] = _as_picked(jobs, absent - by_id.keys(), read)
-    return picked
-
-
-def jobs_between(
-    source: JobSource, start: datetime, end: datetime, common_filters: Mapping[str, Any]
-) -> list[Job]:
-    """Read the jobs that started (or were created) in a window, and whatever else their lists have.
-
-    :param source: the vendor's hook.
-    :param start: the window's start, inclusive.
-    :param end: its end, exclusive.
-    :param common_filters: filters that all jobs must match. They may be sent to the vendor; those that only
-        the vendor can judge must be.
-    :raises VendorError: if the vendor refuses, or cannot be reached.
-    """
-    listed = source.list_window(*source.list_range(start, end, common_filters), common_filters)
-    return list({job.id: job for job in listed}.values())
-
-
 def must_pause(error: VendorError, has_answered: bool) -> bool:
     """Whether to send nothing else for now; a vendor that has just answered is only silent over this list.
 
@@ -304,13 +227,6 @@ def must_pause(error: VendorError, has_answered: bool) -> bool:
         return False
     is_asked_for = isinstance(error, Throttled) or error.retry_after is not None
     return is_asked_for or (error.wants_pause and not has_answered)
-
-
-def _as_picked(jobs: list[Job], absent: Collection[str], read: BulkRead) -> Picked:
-    gone = [job.id for job in jobs if job.id in absent and job.id not in read.jobs]
-    missing = frozenset(job_id for job_id in gone if job_id in read.missing)
-    errors = (read.errors.get(job_id, read.stopped_by) for job_id in gone if job_id not in missing)
-    return Picked(tuple(jobs), missing, next((error for error in errors if error is not None), None))
 
 
 def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> None:
@@ -329,10 +245,16 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
         read.has_answered = True
 
 
-def _read_one_by_one(
+def read_one_by_one(
     source: JobSource, job_ids: Iterable[str], read: BulkRead, state: ReadState | None
 ) -> None:
-    """Add jobs to ``read``, until the vendor is in trouble."""
+    """Add jobs to ``read``, until the vendor is in trouble.
+
+    :param source: the vendor's hook.
+    :param job_ids: the jobs to read.
+    :param read: takes in what is found.
+    :param state: notes when each was asked for.
+    """
     failures = 0
     for job_id in job_ids:
         if state is not None:
@@ -379,7 +301,12 @@ def _read_into(source: JobSource, job_id: str, read: BulkRead) -> None:
         read.errors[job_id] = error
 
 
-def _look_for_hidden(source: JobSource, read: BulkRead) -> None:
+def look_for_hidden(source: JobSource, read: BulkRead) -> None:
+    """Look for the jobs that ``read`` has as missing wherever else the vendor shows them.
+
+    :param source: the vendor's hook.
+    :param read: takes in what is found.
+    """
     missing, read.missing = read.missing, set()
     if read.stopped_by:
         # What has not been looked for is not missing.

@@ -19,7 +19,7 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from, open_hook
-from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
+from airflow_provider_ingestjobs.hooks.selecting import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.hooks.reading import CLOCK_SKEW
+from airflow_provider_ingestjobs.hooks.selecting import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
