@@ -17,13 +17,15 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
+from airflow_provider_ingestjobs.errors import VendorError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
-from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from, open_hook
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from
 from airflow_provider_ingestjobs.hooks.selecting import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.base import own_error
+from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.listing import Listing
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 from airflow_provider_ingestjobs.triggers.told import Told
@@ -143,21 +145,20 @@ class IngestJobEventTrigger(BaseEventTrigger):
         """
         trigger = cls(**kwargs)
         shared = dict(freeze_filters(trigger._for_the_vendor_alone))
-        hook: IngestJobHook | None = None
-        failures = 0
+        hooks = CurrentHook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
+        failures, is_refused = 0, False
         while True:
             try:
-                fresh = await open_hook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
-                if hook is None or hook.settings != fresh.settings:
-                    hook = fresh
+                hook = await hooks.get(is_refused)
                 began = clock.now()
                 start, end = trigger._looks_from(began), began + CLOCK_SKEW
                 jobs = await in_thread(partial(hook.jobs_between, start, end, shared), poll_threads())
-                failures = 0
+                failures, is_refused = 0, False
                 item: Any = Listing([job for job in jobs if job.state.is_terminal], began)
                 pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
             except Exception as error:
                 failures += 1
+                is_refused = isinstance(error, VendorError) and error.rejects_credentials
                 pause = backoff(failures, trigger.poll_interval, error)
                 item = own_error(error)
                 if item is not error:

@@ -417,7 +417,7 @@ class TestTrouble:
         async def no_connection(*arguments: Any) -> Any:
             raise IngestJobsError("a thousand of Airflow's own look-ups would take too long here")
 
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.asset_event.open_hook", no_connection)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.current_hook.open_hook", no_connection)
 
         async def watch() -> None:
             waiting = trigger(poll_interval=1e-6)
