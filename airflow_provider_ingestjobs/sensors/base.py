@@ -32,20 +32,15 @@ from airflow_provider_ingestjobs.arguments import (
     to_utc,
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
-from airflow_provider_ingestjobs.checks import check_checks, check_function, failed_check, failed_checks
+from airflow_provider_ingestjobs.checks import check_checks, check_function
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
-from airflow_provider_ingestjobs.exceptions import (
-    JobCancelled,
-    JobCheckFailed,
-    JobFailed,
-    JobNotFound,
-    WaitTimeout,
-)
+from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
+from airflow_provider_ingestjobs.sensors.verdict import Wanted
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
@@ -351,21 +346,15 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         for job in jobs:
             self.log.info("%s is %s", job, job.describe())
         self.keep_page(context, jobs)
-        if bad := [job for job in jobs if job.state not in self.expected_states]:
-            end = "; ".join(job.describe_end() for job in bad)
-            if any(job.state is not JobState.CANCELLED for job in bad):
-                raise self._skip_instead(JobFailed(end, bad[0]))
-            note = note_on_earlier_try(context) if self.cancel_on_kill else ""
-            raise self._skip_instead(JobCancelled(end + note, bad[0]))
-        if wrong := [f"{job}: {failure}" for job in jobs for failure in self._failures(job)]:
-            raise self._skip_instead(JobCheckFailed("; ".join(wrong), jobs[0]))
+        note = note_on_earlier_try(context) if self.cancel_on_kill else ""
+        if error := self._wanted().what_is_wrong(jobs, note):
+            raise self._skip_instead(error)
         add_to_outlet_events(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
         return found[0] if isinstance(self.job_id, str | int) else found
 
-    def _failures(self, job: Job) -> list[str]:
-        failures = failed_checks(job, self.checks, self.hook_class.vendor)
-        return [*failures, *failed_check(job, self.check)] if self.check else failures
+    def _wanted(self) -> Wanted:
+        return Wanted(self.hook_class.vendor, self.expected_states, self.checks, self.check)
 
     def _in_full(self, job: Job) -> Job:
         # Passing trouble in reading a job's numbers must not fail its check for good.
