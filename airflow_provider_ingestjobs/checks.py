@@ -85,6 +85,25 @@ def failed_checks(job: Job, checks: Mapping[str, float | str], vendor: Vendor) -
     return [sentence for sentence in found if sentence]
 
 
+def lacks_numbers(job: Job, checks: Mapping[str, float | str], vendor: Vendor) -> bool:
+    """Whether a job as it is leaves out what one of the checks looks at.
+
+    :param job: the ended job.
+    :param checks: the limits, as :func:`check_checks` returns them.
+    :param vendor: the job's vendor.
+    """
+    possible = checks_of(vendor)
+    for name, limit in checks.items():
+        if isinstance(limit, str):
+            if job.details.get(vendor.levels[name].key) not in vendor.levels[name].words:
+                return True
+            continue
+        numbers = filter(None, (possible[name].number, possible[name].of))
+        if any(_count(job, number) is None for number in numbers):
+            return True
+    return False
+
+
 def check_function(check: Any) -> Any:
     """Return a task's own check, if it can be one.
 

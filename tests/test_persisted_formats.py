@@ -179,6 +179,10 @@ class TestEvents:
     def test_jobs(self) -> None:
         event = event_of_jobs([JOB])
         assert event == {"status": "ended", "jobs": [JOB_AS_KEPT]}
+        assert event_of_jobs([JOB], "2026-07-01T10:00:00+00:00") == {
+            **event,
+            "deadline": "2026-07-01T10:00:00+00:00",
+        }
         assert jobs_from_event(json.loads(json.dumps(event))) == [JOB]
 
     def test_counts_and_fields_of_a_newer_release_fail_no_task(self) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_ingestjobs.arguments import check_job_id
 from airflow_provider_ingestjobs.errors import (
@@ -30,6 +30,7 @@ from airflow_provider_ingestjobs.hooks.connection import (
 from airflow_provider_ingestjobs.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
 from airflow_provider_ingestjobs.hooks.records import Records, StateWords
+from airflow_provider_ingestjobs.hooks.token_mask import TokenMask
 from airflow_provider_ingestjobs.job import Job, JobState
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class IngestJobHook(BaseHook):
         self._settings: Settings | None = None
         self._client: Client | None = None
         # Masking a token talks to Airflow's supervisor, which threads of the triggerer must not do.
-        self._masks_tokens = True
+        self.token_mask: TokenMask | None = TokenMask()
 
     # ------------------------------------------------------------------ for users
 
@@ -156,13 +157,13 @@ class IngestJobHook(BaseHook):
         """Return a job with what takes a further request; without it, if that fails.
 
         :param job: the job.
-        :param needed: raise passing trouble instead of leaving the details out.
-        :raises VendorUnavailable: only if the details are needed.
+        :param needed: raise what keeps the details away instead of leaving them out.
+        :raises IngestJobsError: only if the details are needed.
         """
         try:
             return self.records.clean(self.fetch_details(job))
         except IngestJobsError as error:
-            if needed and isinstance(error, VendorUnavailable):
+            if needed:
                 raise
             self.log.warning("The details of %s cannot be read: %s", job, error)
             return job
@@ -200,7 +201,7 @@ class IngestJobHook(BaseHook):
         :param settings: what :meth:`read_settings` returns.
         """
         self._settings = settings
-        self._masks_tokens = False
+        self.token_mask = None
         # Made here, once: the threads that share this hook share its token, too.
         self._client = self._make_client(settings)
 
@@ -247,7 +248,7 @@ class IngestJobHook(BaseHook):
             token_request=self.token_request() if has_login else None,
             headers=self.headers(),
         )
-        return Client(self.vendor, settings, credentials, mask_secret if self._masks_tokens else None)
+        return Client(self.vendor, settings, credentials, self.token_mask)
 
     @cached_property
     def records(self) -> Records:

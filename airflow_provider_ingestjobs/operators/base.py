@@ -20,6 +20,7 @@ from airflow_provider_ingestjobs.arguments import (
     check_rendered,
     to_seconds,
 )
+from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
@@ -102,13 +103,14 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+        from airflow_provider_ingestjobs.triggers.base import deadline_from_event, jobs_from_event
 
         try:
-            # The shared poll reads only states; the details are read here, as they are in a blocking wait.
-            return self._report(self.hook.add_details(jobs_from_event(event)[0]))
+            job = jobs_from_event(event)[0]
         except WaitTimeout as error:
             raise CancelNotConfirmed(f"{error} It was asked to stop.") from error
+        # The shared poll reads only states; the details are read here, as they are in a blocking wait.
+        return self._report(self._in_full(job, deadline_from_event(event) or clock.now()))
 
     def _wait(self, job: Job, began: datetime) -> Job:
         follow = FollowJob(
@@ -128,7 +130,17 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
                 raise CancelNotConfirmed(f"{follow.report(clock.now())} It was asked to stop.")
             time.sleep(min(max(self.poll_interval, MIN_INTERVAL), left))
             self.look_at({self.job_id: follow})
-        return self.hook.add_details(follow.job or job)
+        return self._in_full(follow.job or job, deadline)
+
+    def _in_full(self, job: Job, deadline: datetime) -> Job:
+        reader = DetailReader(
+            self.hook,
+            deadline=deadline,
+            interval=self.poll_interval,
+            grace=self.missing_grace,
+            log=self.log,
+        )
+        return reader.wait([job])[0]
 
     def _report(self, job: Job) -> dict[str, Any]:
         if job.state is JobState.CANCELLED:

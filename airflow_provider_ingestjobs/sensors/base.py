@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -33,6 +32,7 @@ from airflow_provider_ingestjobs.arguments import (
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
+from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedNumbers
 
 H = TypeVar("H", bound="IngestJobHook")
+J = TypeVar("J", bound="list[Job] | None")
 
 
 class IngestJobSensor(VendorTask[H], BaseSensorOperator):
@@ -148,6 +149,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.include_raw = include_raw
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None
+        self._began: datetime | None = None
+        self._details: DetailReader | None = None
         self._ended: Sequence[Job] = ()
         self._lineage_host = ""
 
@@ -165,6 +168,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look at the jobs once."""
+        self._began = self._began or first_look(context, self.reschedule)
         target = self._target(context)
         if isinstance(target, Selection):
             jobs = self._look_for(target, context)
@@ -174,15 +178,14 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             for follow in self._all_follows():
                 follow.say_that_it_waits(clock.now())
             return False
-        try:
-            return PokeReturnValue(is_done=True, xcom_value=self._judge(jobs, context))
-        except VendorUnavailable as error:
-            self.log.warning("The details of how it ended cannot be read now, the wait goes on: %s", error)
-            return False
+        if self._details is None:
+            self._details = self._detail_reader(self._began + timedelta(seconds=self.timeout))
+        jobs = self._in_full(self._details.look, jobs)
+        return PokeReturnValue(True, self._judge(jobs, context)) if jobs is not None else False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.base import jobs_from_event
+        from airflow_provider_ingestjobs.triggers.base import deadline_from_event, jobs_from_event
 
         try:
             jobs = jobs_from_event(event)
@@ -193,6 +196,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             if getattr(self, "never_fail", False):
                 raise AirflowSkipException(str(error)) from error
             raise
+        # An event of another release may lack its deadline; Airflow keeps the start of a deferred task.
+        deadline = deadline_from_event(event) or context["ti"].start_date + timedelta(seconds=self.timeout)
+        jobs = self._in_full(self._detail_reader(deadline).wait, jobs)
         return self._judge(jobs, context)
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
@@ -329,6 +335,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         }
 
     def _report_timeout(self) -> str:
+        if self._details and (unread := self._details.report()):
+            return unread
         return " ".join(follow.report(clock.now()) for follow in self._all_follows())
 
     def _all_follows(self) -> list[Follow]:
@@ -338,8 +346,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     # ------------------------------------------------------------------ the end
 
     def _judge(self, jobs: Sequence[Job], context: Context) -> Any:
-        # The shared poll reads the states of all jobs; what takes a request per job is read here.
-        self._ended = jobs = [self._in_full(job) for job in jobs]
+        self._ended = jobs
         if find_spec("airflow.providers.openlineage"):
             # OpenLineage asks from a process of its own, which cannot look up a connection.
             self._lineage_host = self.hook.settings.base_url.partition("://")[2]
@@ -356,18 +363,24 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def _wanted(self) -> Wanted:
         return Wanted(self.hook_class.vendor, self.expected_states, self.checks, self.check)
 
-    def _in_full(self, job: Job) -> Job:
-        # Passing trouble in reading a job's numbers must not fail its check for good.
-        needed = bool(self.checks or self.check) and job.state in self.expected_states
-        if not self.include_raw:
-            return self.hook.add_details(job, needed)
+    def _detail_reader(self, deadline: datetime) -> DetailReader:
+        return DetailReader(
+            self.hook,
+            deadline=deadline,
+            interval=self.poke_interval,
+            grace=self.missing_grace,
+            log=self.log,
+            include_raw=self.include_raw,
+            is_kept=self.deferrable or not self.reschedule,
+        )
+
+    def _in_full(self, read: Callable[[Sequence[Job], Set[str]], J], jobs: Sequence[Job]) -> J:
+        # The wait reads the states of all jobs; what takes a request per job is read here.
         try:
-            whole = self.hook.get_job(job.id)
-        except (VendorUnavailable, JobNotFound) as error:
-            # The end is known; only the extra record is missing.
-            self.log.warning("The whole record of %s cannot be read: %s", job, error)
-            return self.hook.add_details(job, needed)
-        return whole if whole.state is job.state else replace(job, raw=whole.raw)
+            return read(jobs, self._wanted().needs_details_of(jobs))
+        except WaitTimeout as error:
+            self._skip_instead(error)
+            raise
 
     def _skip_instead(self, error: Exception) -> Exception:
         """Return the error; where the task skips because of it, raise the skip instead.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_ingestjobs.checks import failed_check, failed_checks
+from airflow_provider_ingestjobs.checks import failed_check, failed_checks, lacks_numbers
 from airflow_provider_ingestjobs.exceptions import JobCancelled, JobCheckFailed, JobEnded, JobFailed
 from airflow_provider_ingestjobs.job import Job, JobState
 
@@ -30,6 +30,16 @@ class Wanted:
     states: Collection[JobState]
     checks: Mapping[str, float | str]
     check: Callable[[Job], bool | str] | None = None
+
+    def needs_details_of(self, jobs: Sequence[Job]) -> set[str]:
+        """Return the ids of the jobs that cannot be judged without what takes another request.
+
+        :param jobs: the ended jobs, as the wait has read them.
+        """
+        if not all(job.state in self.states for job in jobs):
+            # Numbers do not matter any more.
+            return set()
+        return {job.id for job in jobs if self.check or lacks_numbers(job, self.checks, self.vendor)}
 
     def what_is_wrong(self, jobs: Sequence[Job], note: str = "") -> JobEnded | None:
         """Return the error of jobs that are not what is wanted; ``None`` if all are.

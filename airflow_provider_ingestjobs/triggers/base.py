@@ -107,7 +107,7 @@ class VendorTrigger(BaseTrigger):
         if self._unknown:
             self.log.warning("Arguments that another release wrote are ignored: %s", self._unknown)
         try:
-            payload = event_of_jobs(await self._wait())
+            payload = event_of_jobs(await self._wait(), self.deadline)
         except Exception as error:
             ours = own_error(error)
             if isinstance(ours, UnexpectedError):
@@ -178,12 +178,14 @@ class VendorTrigger(BaseTrigger):
             raise WaitTimeout(follow.report(clock.now(), wait.read_at, wait.trouble))
 
 
-def event_of_jobs(jobs: Sequence[Job]) -> dict[str, Any]:
+def event_of_jobs(jobs: Sequence[Job], deadline: str | None = None) -> dict[str, Any]:
     """Return the event of a wait that saw its jobs end.
 
     :param jobs: the ended jobs.
+    :param deadline: until when the task may ask about them; ISO 8601 with an offset.
     """
-    return {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
+    event = {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
+    return event if deadline is None else {**event, "deadline": deadline}
 
 
 def event_of_error(error: IngestJobsError) -> dict[str, Any]:
@@ -228,6 +230,18 @@ def jobs_from_event(event: Any) -> list[Job]:
     if not jobs or not all(job.state.is_terminal for job in jobs):
         raise IngestJobsError(f"The trigger sent an event that does not say how the job ended: {event!r}")
     return jobs
+
+
+def deadline_from_event(event: Any) -> datetime | None:
+    """Return when the wait that has fired an event ends; ``None`` if another release has not written that.
+
+    :param event: the event's payload.
+    """
+    try:
+        moment = datetime.fromisoformat(event["deadline"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def own_error(error: Exception) -> IngestJobsError:

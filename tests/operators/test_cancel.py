@@ -287,6 +287,20 @@ class TestNotStopping:
         assert any("was asked to stop, but cannot be read now" in text for text in logs.warnings)
 
     @each_mode
+    def test_details_that_do_not_come_in_time_are_left_out(
+        self, mode: str, run: RunOperator, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris", extra={"read_timeout": 2})
+        sandbox.cancel_delay = 0.12
+        sandbox.add_job("polaris", POLARIS.job_id)
+        sandbox.add_fault(Fault(path="/metrics$", delay=3, times=None))
+        outcome = run(POLARIS, mode, timeout=1)
+        assert outcome.error is None
+        assert outcome.value["state"] == "cancelled"
+        without = f"The task goes on without the details of Imply Polaris job {POLARIS.job_id}"
+        assert any(without in text for text in logs.warnings)
+
+    @each_mode
     def test_a_job_that_is_gone_for_good_after_the_request(
         self,
         mode: str,
