@@ -16,7 +16,6 @@ from airflow_provider_ingestjobs.errors import (
     IngestJobsError,
     InvalidInput,
     NotSupported,
-    VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks import cancelling, reading, selecting
 from airflow_provider_ingestjobs.hooks.class_check import check_is_complete
