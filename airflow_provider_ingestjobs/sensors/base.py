@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -33,13 +34,14 @@ from airflow_provider_ingestjobs.arguments import (
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
 from airflow_provider_ingestjobs.details import DetailReader
-from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
+from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
+from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
 from airflow_provider_ingestjobs.sensors.verdict import Wanted
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
@@ -63,7 +65,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     ``soft_fail`` skips the task where a job ended otherwise than expected, failed a check, was never found,
     or had not ended when the timeout was up. It does not where the wait itself is at fault, such as refused
-    credentials: that fails the task, in every mode.
+    credentials or a bug: that fails the task, in every mode.
 
     :param job_id: the vendor's id of the job, or several (templated).
     :param filters: the selection's filters and their values, from the vendor's sensor (templated).
@@ -165,6 +167,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             return super().execute(context)
         except AirflowSensorTimeout as error:
             raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
+        except AirflowSkipException as skip:
+            outcome = hidden_error(skip) if self.soft_fail else skip
+            # Without its own cause, it would be its own context's cause.
+            raise outcome from outcome.__cause__
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look at the jobs once."""
@@ -192,25 +198,26 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         except (JobNotFound, WaitTimeout) as error:
             self._skip_instead(error)
             raise
-        except IngestJobsError as error:
-            if getattr(self, "never_fail", False):
-                raise AirflowSkipException(str(error)) from error
-            raise
         # An event of another release may lack its deadline; Airflow keeps the start of a deferred task.
         deadline = deadline_from_event(event) or context["ti"].start_date + timedelta(seconds=self.timeout)
         jobs = self._in_full(self._detail_reader(deadline).wait, jobs)
         return self._judge(jobs, context)
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Go on with the deferred task; a skip says why, as it does in the other modes."""
+        """Go on with the deferred task; it is skipped over what it would be in the other modes."""
         try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSkipException as skip:
-            ours = skip.__cause__
-            if not isinstance(ours, AirflowSkipException):
-                raise
-        # Airflow replaces our reason with "soft_fail is set". Raised in the handler, ours would cause itself.
-        raise AirflowSkipException(str(ours)) from ours.__cause__
+            check_deferral_timeout(self.vendor, next_method, next_kwargs)
+            # Not that of Airflow's sensors, which skips over every AirflowException.
+            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException:
+            raise
+        except (WaitTimeout, AirflowTaskTimeout) as error:
+            self._skip_instead(error)
+            raise
+        except Exception as error:
+            if getattr(self, "never_fail", False):
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage what the jobs read and wrote; its provider calls this where it is installed."""
@@ -382,7 +389,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self._skip_instead(error)
             raise
 
-    def _skip_instead(self, error: Exception) -> Exception:
+    def _skip_instead(self, error: BaseException) -> BaseException:
         """Return the error; where the task skips because of it, raise the skip instead.
 
         :param error: how a job ended, or that it was not found, or not in time.
