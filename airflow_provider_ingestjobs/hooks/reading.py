@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: The most reads by id in one poll of many jobs; the others have their turn in the next polls.
 MAX_READS = 100
+#: How long lists that did not answer in time are left alone, in seconds: each would hold up the jobs' reads.
+SILENT_LIST_REST = 60.0
 #: The most of them that may fail on the vendor's side before the vendor itself counts as in trouble.
 MAX_FAILURES = 3
 
@@ -47,6 +49,7 @@ class ReadState:
     :param changed_at: when it was first shown, by the monotonic clock.
     :param changes_complete: whether lists that must show every change up to then have been read.
     :param full_scan_at: when the lists were last read in full, by the monotonic clock.
+    :param lists_rest_until: until when the lists are left alone, by the monotonic clock.
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class ReadState:
     changed_at: float | None = None
     changes_complete: bool = False
     full_scan_at: float | None = None
+    lists_rest_until: float = 0.0
 
     def keep(self, read: BulkRead) -> None:
         """Take in what a whole read found.
@@ -196,12 +200,16 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     """
     wanted = set(job_ids)
     read = BulkRead()
-    if len(wanted) >= source.list_threshold:
-        _find_in_lists(source, wanted, read, state)
+    lists_rest = state is not None and clock.monotonic() < state.lists_rest_until
+    is_silent = False
+    if len(wanted) >= source.list_threshold and not lists_rest:
+        is_silent = _find_in_lists(source, wanted, read, state)
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
         rest = sorted(rest, key=lambda job_id: state.asked_at.get(job_id, 0.0))[:MAX_READS]
     read_one_by_one(source, rest, read, state)
+    if state is not None and is_silent and (read.jobs or read.missing):
+        state.lists_rest_until = clock.monotonic() + SILENT_LIST_REST
     if read.missing and source.may_hide_jobs:
         look_for_hidden(source, read)
     if read.stopped_by and not read.jobs:
@@ -229,20 +237,22 @@ def must_pause(error: VendorError, has_answered: bool) -> bool:
     return is_asked_for or (error.wants_pause and not has_answered)
 
 
-def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> None:
-    """Add to ``read`` what the vendor's lists have.
+def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: ReadState | None) -> bool:
+    """Add to ``read`` what the vendor's lists have, and return whether one of them did not answer in time.
 
     A list saves requests and is not needed: a vendor that refuses it may still tell of each job.
     """
     try:
         source.find_in_lists(wanted, read, state or ReadState())
     except VendorError as error:
-        if error.rejects_credentials or must_pause(error, read.has_answered):
+        # A vendor that is silent over its list may answer for single jobs; the first of them shows whether.
+        if error.rejects_credentials or must_pause(error, has_answered=True):
             raise
         left = len(wanted - read.jobs.keys() - read.unchanged)
         log.warning("A list of jobs cannot be read, so %d are read one by one: %s", left, error)
-    else:
-        read.has_answered = True
+        return error.wants_pause
+    read.has_answered = True
+    return False
 
 
 def read_one_by_one(

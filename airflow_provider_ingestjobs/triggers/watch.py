@@ -281,7 +281,7 @@ class Watch:
         hook = await self._take_hook()
         known = {job_id: self._state.jobs.get(job_id) for job_id in job_ids}
         # A look at new jobs alone must not count as having seen the others' changes.
-        state = self._state if full else ReadState()
+        state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
         try:
             found = await self._poll_in_thread(hook, job_ids, selections, state)
         except PermissionDenied:
@@ -289,10 +289,11 @@ class Watch:
         except AuthenticationFailed:
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._take_hook(is_refused=True)
-            state = self._state if full else ReadState()
+            state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
             found = await self._poll_in_thread(hook, job_ids, selections, state)
         if not full:
             self._state.jobs.update(found.read.jobs)
+            self._state.lists_rest_until = state.lists_rest_until
             self._state.seen_at.update(state.seen_at)
             self._state.listed.update(state.listed)
         found.known, found.known_picks = known, dict(self._picked)

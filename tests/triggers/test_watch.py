@@ -337,6 +337,28 @@ class TestItsLife:
 
         in_time(scenario())
 
+    def test_a_list_that_does_not_answer_in_time_holds_up_no_job(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.http.RETRIES", 0)
+        connections.add("polaris", extra={"read_timeout": 0.3})
+        job_ids = [sandbox.add_job("polaris") for _ in range(6)]
+        method, path = POLARIS.requests["list"]
+        sandbox.add_fault(Fault("polaris", method, path, delay=1.0, times=None))
+
+        async def scenario() -> None:
+            async with waiting(the_watch(POLARIS), job_ids, 0.1) as waits:
+                for wait in waits:
+                    assert (await wait.next_update()).job is not None
+                for job_id in job_ids:
+                    sandbox.set_state("polaris", job_id, "completed")
+                for wait in waits:
+                    assert (await end_of(wait)).state is JobState.SUCCEEDED
+
+        in_time(scenario())
+        # It is left alone for a while, rather than waited for in each poll.
+        assert sum(request.path.endswith("/jobs") for request in sandbox.requests()) <= 1
+
     def test_a_hanging_vendor_holds_up_no_other(self, sandbox: Sandbox, connections: Connections) -> None:
         for number in range(40):
             connections.add("narrative", conn_id=f"slow_{number}", extra={"read_timeout": 1.5})
