@@ -189,7 +189,7 @@ class DetailReader:
             raise error
         now = clock.now()
         # Where nothing is kept between two looks, the time runs since the end.
-        since = now if self._is_kept else min(job.ended_at or job.updated_at or now, now)
+        since = now if self._is_kept else min(job.ended_at or now, now)
         missing = (now - self._missing_since.setdefault(job.id, since)).total_seconds()
         if missing >= self._grace:
             self._log.error("The vendor has had no details of %s for %s", job, duration_in_words(missing))

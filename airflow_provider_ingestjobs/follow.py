@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_ingestjobs.errors import InvalidInput, VendorError
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.failed_grace import FailedGrace
 from airflow_provider_ingestjobs.job import Job, JobState, duration_in_words, normalise_word
@@ -79,7 +79,10 @@ class Follow:
         """Note that the vendor could not be read; logged once, until it can be read again.
 
         :param error: why.
+        :raises VendorError: the error itself, if waiting will not mend it.
         """
+        if not isinstance(error, VendorUnavailable):
+            raise error.with_traceback(None)
         if self._trouble is None:
             self._log.warning("%s cannot be read now, the wait goes on: %s", self.name, error)
         self._trouble = error
@@ -239,15 +242,22 @@ class FollowSelection(Follow):
         #: The jobs as they were last seen.
         self.jobs: Sequence[Job] = ()
         #: When each job was first seen to have ended.
-        self._ends_seen: dict[str, datetime] = {}
+        self._ends_seen: dict[tuple[str, datetime | None], datetime] = {}
         self._missing_since: dict[str, datetime] = {}
 
-    def see(self, jobs: Sequence[Job], now: datetime, missing: Collection[str] = ()) -> bool:
+    def see(
+        self,
+        jobs: Sequence[Job],
+        now: datetime,
+        missing: Collection[str] = (),
+        unread: Collection[str] = (),
+    ) -> bool:
         """Note the jobs that the selection picks, and return whether that is all.
 
         :param jobs: what the selection picks.
         :param now: when they were read.
         :param missing: ids of those of them that the vendor does not know any more.
+        :param unread: ids of those that could not be looked at.
         :raises InvalidInput: if they are too many.
         :raises JobNotFound: if too few have appeared, and no more can; or if one has been missing for longer
             than the grace.
@@ -260,7 +270,7 @@ class FollowSelection(Follow):
                 f"they select {len(jobs):,} jobs, and at most {MAX_SELECTED:,} can be waited for in one "
                 "task: narrow the window (started_from, started_to), add a filter, or use latest_only",
             )
-        gives_up_at = self._miss(missing, now)
+        gives_up_at = self._miss(missing, unread, now)
         borne = {job.id: until for job in jobs if (until := self._bear(job, now))}
         self._borne_until = max(borne.values(), default=None)
         states = {job.id: job.state for job in self.jobs}
@@ -281,7 +291,7 @@ class FollowSelection(Follow):
         self.next_look = min((moment for moment in (next_look, gives_up_at) if moment), default=None)
         return False
 
-    def _miss(self, missing: Collection[str], now: datetime) -> datetime | None:
+    def _miss(self, missing: Collection[str], unread: Collection[str], now: datetime) -> datetime | None:
         """Note the jobs that are missing, and return when to give up."""
         news = [job_id for job_id in missing if job_id not in self._missing_since]
         for job_id in news:
@@ -291,7 +301,9 @@ class FollowSelection(Follow):
                 job_id,
                 duration_in_words(self._grace),
             )
-        self._missing_since = {job_id: self._missing_since.get(job_id, now) for job_id in missing}
+        # Who is not looked at is not back.
+        still = {job_id: since for job_id, since in self._missing_since.items() if job_id in unread}
+        self._missing_since = still | {job_id: self._missing_since.get(job_id, now) for job_id in missing}
         if not self._missing_since:
             return None
         job_id, since = min(self._missing_since.items(), key=lambda item: (item[1], item[0]))
@@ -307,7 +319,8 @@ class FollowSelection(Follow):
     def _with_end(self, job: Job, now: datetime) -> Job:
         if not (self._is_kept and job.state.is_terminal):
             return job
-        seen_at = self._ends_seen.setdefault(job.id, now)
+        # By its end, too: it may have failed, been resumed and ended again.
+        seen_at = self._ends_seen.setdefault((job.id, job.ended_at), now)
         # A vendor's clock may be ahead.
         return replace(job, ended_at=min(job.ended_at or seen_at, seen_at))
 

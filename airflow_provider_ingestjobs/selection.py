@@ -7,13 +7,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.errors import VendorError
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.vendors import Vendor
+
+
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Selection:
         :param seen: ids of jobs that were picked before. They stay selected, whatever has changed about them.
         """
         picked = [job for job in jobs if job.id in seen or self._takes(job, vendor)]
-        picked.sort(key=lambda job: (_start(job), job.id))
+        # A record may have lost its times since it was picked.
+        picked.sort(key=lambda job: (_start(job) or _LATEST, job.id))
         if self.latest_only:
             # Jobs without a target share none.
             latest = {job.target: job for job in picked}
@@ -130,7 +134,7 @@ class Selection:
     def _done_at(self, picked: Sequence[Job], now: datetime, borne_until: datetime | None) -> datetime:
         # Jobs that never ran may end without a time, and before their planned start. A vendor's clock may be
         # ahead: who is told to have ended has not ended later than now.
-        ends = (min(job.ended_at or job.updated_at or _start(job), now) for job in picked)
+        ends = (min(job.ended_at or job.updated_at or _start(job) or now, now) for job in picked)
         settled = max(ends, default=now) + timedelta(seconds=self.settle)
         return settled if borne_until is None else max(settled, borne_until)
 
@@ -147,11 +151,13 @@ class Picked:
 
     :param jobs: the jobs that it picks, by their start; as last seen, where the vendor's lists lack them now.
     :param missing: ids of those that had not ended, and that the vendor does not know any more.
-    :param trouble: why another of them could not be read.
+    :param unread: ids of those that had not ended, and that could not be looked at now.
+    :param trouble: why not, if anything was in the way.
     """
 
     jobs: tuple[Job, ...]
     missing: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
     trouble: VendorError | None = None
 
 
@@ -240,5 +246,5 @@ def _values(job: Job, key: str) -> list[str]:
     return [str(value) for value in (has if isinstance(has, list) else [has]) if value is not None]
 
 
-def _start(job: Job) -> Any:
+def _start(job: Job) -> datetime | None:
     return job.started_at or job.created_at

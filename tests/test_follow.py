@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -179,6 +179,23 @@ class TestSelection:
             JobNotFound, match=r"'n-1' had not ended.* for 5 minutes now.*n-1 running.*'conn'"
         ):
             follow.see([JOB], NOON + 5 * MINUTE, {JOB.id})
+
+    def test_one_that_is_not_looked_at_is_not_back(self, follow: FollowSelection) -> None:
+        follow.see([JOB], NOON, {JOB.id})
+        follow.see([JOB], NOON + 2 * MINUTE, unread={JOB.id})
+        with pytest.raises(JobNotFound, match="for 5 minutes now"):
+            follow.see([JOB], NOON + 5 * MINUTE, {JOB.id})
+
+    def test_one_that_is_resumed_settles_from_its_second_end(self, log: Log) -> None:
+        selection = Selection((("dataset_id", "7"),), NOON, NOON + 60 * MINUTE, settle=600)
+        follow = FollowSelection("Narrative", selection, conn_id="conn", began=NOON, grace=300, log=log)
+        assert not follow.see([replace(ENDED, ended_at=NOON)], NOON)
+        assert not follow.see([replace(ENDED, ended_at=NOON + 30 * MINUTE)], NOON + 31 * MINUTE)
+        assert follow.see([replace(ENDED, ended_at=NOON + 30 * MINUTE)], NOON + 40 * MINUTE)
+
+    def test_trouble_that_waiting_does_not_mend_ends_it(self, follow: FollowSelection) -> None:
+        with pytest.raises(VendorError, match="410"):
+            follow.note_trouble(VendorError("410: gone", status=410))
 
     def test_one_that_is_back_starts_anew(self, follow: FollowSelection) -> None:
         follow.see([JOB], NOON, {JOB.id})

@@ -95,6 +95,13 @@ class TestPick:
         assert selection().pick([moved], VENDOR) == []
         assert selection().pick([moved], VENDOR, {moved.id}) == [moved]
 
+    def test_one_whose_record_has_lost_its_times_stays_too(self) -> None:
+        lost = job("a", started=None, created_at=None, state=JobState.RUNNING, ended_at=None)
+        picked = selection().pick([lost, job("b")], VENDOR, {"a"})
+        assert [one.id for one in picked] == ["b", "a"]
+        assert not selection().is_done(picked, END)
+        assert selection().is_done([replace(lost, state=JobState.FAILED)], END)
+
     def test_one_that_is_superseded_does_not(self) -> None:
         first, rerun = job("a", target="T"), job("b", START + SECOND, target="T")
         assert selection(latest_only=True).pick([first, rerun], VENDOR, {"a"}) == [rerun]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks.reading import (
     MAX_READS,
     BulkRead,
@@ -100,7 +101,11 @@ def jobs_between(
 
 
 def _as_picked(jobs: list[Job], absent: Collection[str], read: BulkRead) -> Picked:
-    gone = [job.id for job in jobs if job.id in absent and job.id not in read.jobs]
-    missing = frozenset(job_id for job_id in gone if job_id in read.missing)
-    errors = (read.errors.get(job_id, read.stopped_by) for job_id in gone if job_id not in missing)
-    return Picked(tuple(jobs), missing, next((error for error in errors if error is not None), None))
+    gone = {job.id for job in jobs if job.id in absent and job.id not in read.jobs}
+    missing = frozenset(gone & read.missing)
+    unread = frozenset(gone - read.missing)
+    errors = [read.errors[job_id] for job_id in unread if job_id in read.errors]
+    # What is refused for good says more than what may pass.
+    errors.sort(key=lambda error: isinstance(error, VendorUnavailable))
+    trouble = next(iter(errors), read.stopped_by if unread else None)
+    return Picked(tuple(jobs), missing, unread, trouble)

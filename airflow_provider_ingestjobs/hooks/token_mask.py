@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from collections import deque
 
 from airflow.providers.common.compat.sdk import mask_secret
 
@@ -19,21 +19,18 @@ class TokenMask:
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self._new: SimpleQueue[str] = SimpleQueue()
+        self._new: deque[str] = deque()
 
     def __call__(self, token: str) -> None:
         """Mask a token, now or when the thread that may do it catches up.
 
         :param token: the token.
         """
-        self._new.put(token)
+        self._new.append(token)
         if threading.get_ident() == self._thread:
             self.catch_up()
 
     def catch_up(self) -> None:
         """Mask what other threads have handed in."""
-        while True:
-            try:
-                mask_secret(self._new.get_nowait())
-            except Empty:
-                return
+        while self._new:
+            mask_secret(self._new.popleft())

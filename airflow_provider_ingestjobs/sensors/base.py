@@ -322,7 +322,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         now = clock.now()
         jobs = [self.with_reason(job, self._follow_selection, now) for job in found.jobs]
         try:
-            if self._follow_selection.see(jobs, now, found.missing):
+            if self._follow_selection.see(jobs, now, found.missing, found.unread):
                 return jobs
         except JobNotFound as error:
             self._skip_instead(error)

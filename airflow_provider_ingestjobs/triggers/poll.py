@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
-    PermissionDenied,
     VendorError,
     VendorUnavailable,
 )
@@ -70,7 +69,8 @@ class Poll:
     @property
     def has_answers(self) -> bool:
         """Whether the vendor has answered anything."""
-        return bool(self.read.jobs or self.read.unchanged or self.read.missing or self.picked)
+        refused = any(not isinstance(error, VendorUnavailable) for error in self.read.errors.values())
+        return bool(self.read.jobs or self.read.unchanged or self.read.missing or self.picked or refused)
 
     @property
     def jobs_seen(self) -> int:
@@ -123,12 +123,10 @@ def poll(
     """
     found = Poll(hook.read_jobs(job_ids, state))
     found.stopped_by = found.read.stopped_by
-    if not selections or found.stopped_by:
+    if not selections or (found.stopped_by and must_pause(found.stopped_by, found.has_answers)):
         return found
     try:
         _select_into(found, hook, list(selections), seen)
-    except PermissionDenied as error:
-        found.refused = dict.fromkeys(selections, error)
     except (AuthenticationFailed, VendorUnavailable) as error:
         # Raised, it would lose the jobs that were read, which the next poll would take for known.
         if not found.has_answers:
@@ -136,6 +134,11 @@ def poll(
         found.stopped_by = VendorUnavailable(str(error), retry_after=error.retry_after)
     if found.troubles and not found.has_answers:
         raise next(iter(found.troubles.values()))
+    troubles = (picked.trouble for picked in found.picked.values())
+    asked_for = (
+        error for error in troubles if isinstance(error, VendorUnavailable) and must_pause(error, True)
+    )
+    found.stopped_by = found.stopped_by or next(asked_for, None)
     return found
 
 
@@ -148,10 +151,8 @@ def _select_into(
     """Read selections; one that is refused or in trouble is found by halving, as it is no other's."""
     try:
         found.picked |= hook.select_jobs(selections, seen)
-    except AuthenticationFailed:
-        raise
     except VendorError as error:
-        if must_pause(error, found.has_answers):
+        if error.rejects_credentials or must_pause(error, found.has_answers):
             raise
         if isinstance(error, VendorUnavailable) and (
             len(selections) == 1 or (len(found.troubles) >= MAX_FAILURES and not found.picked)

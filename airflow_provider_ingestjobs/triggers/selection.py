@@ -52,7 +52,7 @@ async def _take(follow: FollowSelection, update: Update, wait: Subscription) -> 
         news = [job for job in update.picked.jobs if follow.begins_to_bear(job, now)]
         detailed = {job.id: job for job in await asyncio.gather(*map(wait.add_details, news))}
         jobs = [detailed.get(job.id, job) for job in update.picked.jobs]
-        if follow.see(jobs, now, update.picked.missing):
+        if follow.see(jobs, now, update.picked.missing, update.picked.unread):
             return jobs
         if update.picked.trouble is not None:
             follow.note_trouble(update.picked.trouble)

@@ -316,7 +316,8 @@ class Watch:
         hook = await self._current_hook.get(is_refused)
         if hook is not self._hook:
             # With another host or state map, what was read before means nothing.
-            self._hook, self._state, self._picked = hook, ReadState(), {}
+            self._hook, self._state = hook, ReadState()
+            self._picked, self._picked_at, self._rests = {}, {}, Rests()
         return hook
 
     async def _back_off(self, error: VendorUnavailable) -> float:

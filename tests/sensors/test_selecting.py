@@ -16,7 +16,7 @@ import pytest
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
-from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput, PermissionDenied
 from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
@@ -713,13 +713,20 @@ class TestListsThatLackJobs:
         assert isinstance(outcome.error, JobNotFound)
         assert f"job '{job_id}' had not ended, and the vendor does not know it any more" in str(outcome.error)
 
-    def test_one_that_may_not_be_read_is_waited_for(
+    def test_one_that_cannot_be_read_is_waited_for(
         self, sandbox: Sandbox, case: VendorCase, wait: Wait
     ) -> None:
         job_id = self.add_job(sandbox, case)
-        sandbox.add_fault(Fault(case.name, "GET", case.job_path, status=403, times=None))
+        sandbox.add_fault(Fault(case.name, "GET", case.job_path, status=500, times=None))
         outcome = wait(case, timeout=1, **SELECTED[case.name][0])
         assert isinstance(outcome.error, WaitTimeout)
         assert f"{job_id} running" in str(outcome.error)
         assert "The last trouble: " in str(outcome.error)
-        assert "403" in str(outcome.error)
+
+    def test_one_that_may_not_be_read_ends_the_wait_and_is_no_skip(
+        self, sandbox: Sandbox, case: VendorCase, wait: Wait
+    ) -> None:
+        self.add_job(sandbox, case)
+        sandbox.add_fault(Fault(case.name, "GET", case.job_path, status=403, times=None))
+        outcome = wait(case, soft_fail=True, **SELECTED[case.name][0])
+        assert isinstance(outcome.error, PermissionDenied)
