@@ -262,8 +262,13 @@ def test_passing_trouble_of_a_list_leaves_no_job_out(lab: Any) -> None:
     row = next(row for row in MATRIX if row.name == "connection closed mid-body")
     for case in VENDORS:
         here = lab(case, "list", row)
-        with pytest.raises(VendorUnavailable):
-            case.hook(here.connect()).get_jobs([here.job_id, "1", "2", "3", "4", "5"])
+        hook, asked = case.hook(here.connect()), [here.job_id, "1", "2", "3", "4", "5"]
+        if case.hook.may_hide_jobs:
+            # Only the list could tell that the others do not exist.
+            with pytest.raises(VendorUnavailable):
+                hook.get_jobs(asked)
+        else:
+            assert [*hook.get_jobs(asked)] == [here.job_id]
         here.sandbox.reset()
 
 
