@@ -204,7 +204,8 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
             state=state,
             vendor_state=words,
             name=", ".join(feed_ids) or None,
-            target=", ".join(table_names) or None,
+            # The answer's order may change, and two runs with the same tables have the same target.
+            target=", ".join(sorted(table_names)) or None,
             started_at=min(starts, default=None),
             ended_at=max(ends, default=None) if state.is_terminal else None,
             rows=_rows(tables),

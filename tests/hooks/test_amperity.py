@@ -181,7 +181,7 @@ class TestJob:
         assert job.duration == 3600
         # A sum of which a part is not known would look like all of it.
         assert job.rows == RowCounts(read=2000, inserted=800, updated=400, rejected=400, errors=None)
-        assert job.target == "B, A"
+        assert job.target == "A, B"
 
     def test_only_failures_take_another_request(self, hook: AmperityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("amperity", "isj-1", [(0, "succeeded")])
