@@ -168,7 +168,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         except AirflowSensorTimeout as error:
             raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
         except AirflowSkipException as skip:
-            outcome = hidden_error(skip) if self.soft_fail else skip
+            outcome = hidden_error(skip, self._report_timeout) if self.soft_fail else skip
             # Without its own cause, it would be its own context's cause.
             raise outcome from outcome.__cause__
 

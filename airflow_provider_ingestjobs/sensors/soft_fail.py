@@ -8,7 +8,7 @@ every ``AirflowException``, also the one that says that the trigger is broken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -20,6 +20,8 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 
+#: How Airflow's own text begins when the time of a sensor is up.
+TIMED_OUT = "Sensor has timed out"
 #: What Airflow resumes a task by whose trigger has failed.
 FAIL_METHOD = "__fail__"
 #: What it says if the time of the deferral is up: since Airflow 3, and before that.
@@ -39,11 +41,14 @@ def check_deferral_timeout(vendor: str, next_method: str, next_kwargs: Mapping[s
         raise WaitTimeout(f"The jobs of {vendor} had not ended when Airflow ended the deferral: {reason}")
 
 
-def hidden_error(skip: AirflowSkipException) -> BaseException:
+def hidden_error(skip: AirflowSkipException, report: Callable[[], str]) -> BaseException:
     """Return the error that Airflow has made a skip, if none of this package's was; else the skip.
 
     :param skip: what Airflow's sensor has raised.
+    :param report: returns what to say when the time is up.
     """
+    if skip.__cause__ is None and str(skip).startswith(TIMED_OUT):
+        return AirflowSkipException(report() or str(skip))
     error = skip.__cause__
     if isinstance(error, AirflowFailException | AirflowSensorTimeout) and not isinstance(
         error, IngestJobsError

@@ -58,6 +58,17 @@ def raising(error: BaseException) -> Callable[[Job], bool]:
     return check
 
 
+@each_mode
+def test_a_skip_as_time_is_up_says_how_it_stood(
+    mode: str, run: Callable[..., Outcome], sandbox: Sandbox
+) -> None:
+    running = sandbox.add_job("narrative")
+    outcome = run(mode, job_id=running, timeout=0.3)
+    assert outcome.skipped
+    assert f"Narrative job {running} had not ended" in str(outcome.error)
+    assert "It was running" in str(outcome.error)
+
+
 class TestBugs:
     @each_mode
     @each_bug
