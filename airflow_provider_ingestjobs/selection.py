@@ -201,7 +201,6 @@ def pick_all(
     :param vendor: the vendor.
     :param seen: what each has picked before. Of those that the list lacks, the job as it was seen counts.
     """
-    listed = list(jobs.values())
     indexes: dict[str, dict[str, list[Job]]] = {}
     picked = {}
     for selection in selections:
@@ -212,7 +211,7 @@ def pick_all(
             picked[selection] = selection.pick((jobs | before).values(), vendor, before)
             continue
         if key not in indexes:
-            indexes[key] = _index(listed, key)
+            indexes[key] = _index(jobs.values(), key)
         values = value if isinstance(value, tuple) else (value,)
         candidates = before | {job.id: job for one in values for job in indexes[key].get(one, ())}
         picked[selection] = selection.pick(candidates.values(), vendor, before)
@@ -233,7 +232,7 @@ def merge_windows(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[da
     return merged
 
 
-def _index(jobs: list[Job], key: str) -> dict[str, list[Job]]:
+def _index(jobs: Iterable[Job], key: str) -> dict[str, list[Job]]:
     index: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         for value in _values(job, key):

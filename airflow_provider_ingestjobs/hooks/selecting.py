@@ -76,11 +76,12 @@ def select_jobs(
         look_for_hidden(source, read)
     picked: dict[Selection, Picked] = {}
     for group, by_id in listed:
+        not_found = absent - by_id.keys() - read.jobs.keys()
         as_read = {
             selection: [read.jobs.get(job.id, job) for job in seen.get(selection, ())] for selection in group
         }
         for selection, jobs in pick_all(group, by_id, source.vendor, as_read).items():
-            picked[selection] = _as_picked(jobs, absent - by_id.keys(), read)
+            picked[selection] = _as_picked(jobs, not_found, read)
     return picked
 
 
@@ -100,8 +101,8 @@ def jobs_between(
     return list({job.id: job for job in listed}.values())
 
 
-def _as_picked(jobs: list[Job], absent: Collection[str], read: BulkRead) -> Picked:
-    gone = {job.id for job in jobs if job.id in absent and job.id not in read.jobs}
+def _as_picked(jobs: list[Job], not_found: Collection[str], read: BulkRead) -> Picked:
+    gone = {job.id for job in jobs if job.id in not_found}
     missing = frozenset(gone & read.missing)
     unread = frozenset(gone - read.missing)
     errors = [read.errors[job_id] for job_id in unread if job_id in read.errors]
