@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ H = TypeVar("H", bound=IngestJobHook)
 
 #: How Airflow's name for a DAG file's module begins; other processes cannot import such a module.
 DAG_FILE_MODULE = "unusual_prefix_"
+
+#: The event loop itself keeps no task alive.
+_READING: set[asyncio.Future[Any]] = set()
 
 
 def class_path(hook_class: type[IngestJobHook]) -> str:
@@ -61,6 +65,14 @@ async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str,
     :raises InvalidInput: for a connection that is missing or cannot be used.
     :raises VendorUnavailable: if Airflow cannot tell right now.
     """
+    # In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
+    reading = asyncio.ensure_future(_open_hook(hook_class, conn_id, hook_params))
+    _READING.add(reading)
+    reading.add_done_callback(_READING.discard)
+    return await asyncio.shield(reading)
+
+
+async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
     try:
         connection = await _get_connection(hook_class, conn_id)
         extra = await get_async_extra_dejson(connection)

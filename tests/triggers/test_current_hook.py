@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_ingestjobs.errors import AuthenticationFailed, InvalidInput, VendorUnavailable
+from airflow_provider_ingestjobs.hooks import for_triggers
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
@@ -137,3 +140,30 @@ def test_refused_credentials_still_end_a_wait(sandbox: Sandbox, connections: Con
 
     with pytest.raises(AuthenticationFailed):
         in_time(scenario())
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_wait_that_is_cancelled_while_its_connection_is_read_lets_that_end(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Airflow 3.0 and 3.1, the triggerer ends if an answer to one of its questions stays unread."""
+    answers: list[Any] = []
+    asked = asyncio.Event()
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        asked.set()
+        await asyncio.sleep(0.05)
+        answers.append(await get_async_connection(*args, **kwargs))
+        return answers[-1]
+
+    monkeypatch.setattr(for_triggers, "get_async_connection", slowly)
+
+    async def scenario() -> None:
+        looking = asyncio.create_task(CurrentHook(NarrativeHook, "narrative_default", {}).get())
+        await asked.wait()
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        await until(lambda: answers)
+
+    in_time(scenario())
