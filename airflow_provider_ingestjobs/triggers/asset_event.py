@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -44,6 +44,13 @@ STORE_KEY = "ingestjobs.told"
 EVENT_STORED_AFTER = 4.0
 #: The longest key that the store takes.
 MAX_KEY_LENGTH = 512
+
+#: How often a watcher that cannot be used says so, in seconds.
+UNUSABLE_EVERY = 3600.0
+ROLL_FIRST = (
+    "If a newer release has stored it, update the triggerer, too; else let the DAG processor parse its DAG "
+    "again, which says what is wrong"
+)
 
 
 class IngestJobEventTrigger(BaseEventTrigger):
@@ -78,7 +85,10 @@ class IngestJobEventTrigger(BaseEventTrigger):
     :param look_back: how long before a poll a job may have started (with some vendors: may have been
         created) to fire, in seconds or as a timedelta.
     :param hook_params: further arguments of the hook, such as a Polaris project.
-    :raises InvalidInput: for a filter that the vendor does not have, or another unusable argument.
+    :param unknown: what a newer release has stored.
+    :raises InvalidInput: for a filter that the vendor does not have, or another unusable argument. One that
+        is stored already raises nothing, which would end the triggerer: it says so in the log, again and
+        again, and fires nothing.
     """
 
     def __init__(
@@ -91,18 +101,29 @@ class IngestJobEventTrigger(BaseEventTrigger):
         poll_interval: timedelta | float = 60.0,
         look_back: timedelta | float = 86_400.0,
         hook_params: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
-        self.hook_class = hook_class_from(hook) if isinstance(hook, str) else hook
-        self.conn_id = conn_id or self.hook_class.default_conn_name
-        self.filters = check_filters(filters or {}, self._vendor.filters, prefix="filters ")
-        self.states = to_end_states("states", states)
-        self.poll_interval = to_seconds("poll_interval", poll_interval, above_zero=True)
-        self.look_back = to_seconds("look_back", look_back, above_zero=True)
-        self.hook_params = dict(hook_params or {})
+        self._unusable: Exception | None = None
+        try:
+            self.hook_class = hook_class_from(hook) if isinstance(hook, str) else hook
+            self.conn_id = conn_id or self.hook_class.default_conn_name
+            self.filters = check_filters(filters or {}, self._vendor.filters, prefix="filters ")
+            self.states = to_end_states("states", states)
+            self.poll_interval = to_seconds("poll_interval", poll_interval, above_zero=True)
+            self.look_back = to_seconds("look_back", look_back, above_zero=True)
+            self.hook_params = dict(hook_params or {})
+            if unknown:
+                raise TypeError(f"{type(self).__name__} has no argument {', '.join(unknown)}")
+        except Exception as error:
+            if not _is_in_event_loop():
+                raise
+            self._unusable = error
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, as Airflow keeps them."""
+        if self._unusable is not None:
+            raise self._unusable
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "hook": class_path(self.hook_class),
             "conn_id": self.conn_id,
@@ -115,6 +136,8 @@ class IngestJobEventTrigger(BaseEventTrigger):
 
     def shared_stream_key(self) -> Hashable | None:
         """Return what watchers that share a poll have in common (Airflow 3.3 and newer)."""
+        if self._unusable is not None:
+            return None
         return (
             class_path(self.hook_class),
             self.conn_id,
@@ -197,6 +220,10 @@ class IngestJobEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for this trigger alone, where Airflow shares no streams."""
+        while self._unusable is not None:
+            # An end would make the triggerer start it anew each second.
+            self.log.error("This watcher fires nothing: %s. %s", self._unusable, ROLL_FIRST)
+            await asyncio.sleep(UNUSABLE_EVERY)
         async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
             yield event
 
@@ -288,3 +315,12 @@ class IngestJobEventTrigger(BaseEventTrigger):
         if len(key) <= MAX_KEY_LENGTH:
             return key
         return f"{STORE_KEY}?{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _is_in_event_loop() -> bool:
+    """Whether a trigger is being made by a triggerer, out of its database, and not where a DAG is parsed."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -980,3 +980,69 @@ class TestEventsThatAirflowStores:
                 assert len(one.ids) == len(set(one.ids)) == 2
 
         in_time(watch())
+
+
+STORED = {
+    "hook": AmperityHook.vendor.hook,
+    "conn_id": "amperity_default",
+    "filters": {"feed_id": "df-1"},
+    "states": ["succeeded"],
+    "poll_interval": 0.05,
+    "look_back": 3600.0,
+    "hook_params": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"filters": {"workspace_id": "7"}}, "workspace_id"),
+        ({"states": ["stranded"]}, "stranded"),
+        ({"hook": "airflow_provider_ingestjobs.hooks.newer.NewerHook"}, "NewerHook"),
+        ({"poll_interval": None}, "poll_interval"),
+        ({"filters": 7}, "int"),
+        ({"settle": 60}, "no argument settle"),
+    ],
+)
+class TestStoredByAnotherRelease:
+    """A triggerer that gets an exception from a trigger's constructor ends, with all that it runs."""
+
+    def test_it_says_so_and_harms_no_other(
+        self, sandbox: Sandbox, logs: Logs, changes: dict[str, Any], said: str
+    ) -> None:
+        async def watch() -> None:
+            stored = IngestJobEventTrigger(**{**STORED, **changes})
+            assert stored.shared_stream_key() is None
+            fired: list[Any] = []
+
+            async def collect() -> None:
+                fired.extend([event async for event in stored.run()])
+
+            unusable = asyncio.create_task(collect())
+            async with Watching(trigger()) as watching:
+                await polled(sandbox)
+                job_id = ends(sandbox)
+                await until(lambda: watching.ids == [job_id])
+            assert not unusable.done()
+            unusable.cancel()
+            with suppress(asyncio.CancelledError):
+                await unusable
+            assert fired == []
+
+        in_time(watch())
+        (told,) = [record for record in logs.records if "fires nothing" in record.getMessage()]
+        assert told.levelname == "ERROR"
+        assert said in told.getMessage()
+
+    def test_a_notebook_has_an_event_loop_too_and_is_told_as_the_dag_is_stored(
+        self, changes: dict[str, Any], said: str
+    ) -> None:
+        async def cell() -> None:
+            IngestJobEventTrigger(**{**STORED, **changes}).serialize()
+
+        with pytest.raises((InvalidInput, AttributeError, TypeError), match=said):
+            in_time(cell())
+
+    def test_in_a_dag_it_is_an_error(self, changes: dict[str, Any], said: str) -> None:
+        with pytest.raises((InvalidInput, AttributeError, TypeError), match=said):
+            IngestJobEventTrigger(**{**STORED, **changes})

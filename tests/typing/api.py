@@ -397,7 +397,7 @@ def event_triggers() -> None:
     IngestJobEventTrigger(hook=PolarisHook, hook_params={"project_id": "p-1"})
     IngestJobEventTrigger(hook="airflow_provider_ingestjobs.hooks.amperity.AmperityHook")
     IngestJobEventTrigger(hook=AmperityHook())  # type: ignore[arg-type]  # the class
-    IngestJobEventTrigger(hook=AmperityHook, feed_id="df-1")  # type: ignore[call-arg]  # goes into filters
+    IngestJobEventTrigger(hook=AmperityHook, feed_id="df-1")  # type: ignore[arg-type]  # goes into filters
 
 
 def in_a_test() -> None:
