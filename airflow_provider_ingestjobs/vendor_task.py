@@ -17,9 +17,10 @@ from airflow_provider_ingestjobs.links import XCOM_KEY
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_ingestjobs.follow import Follow, FollowJob
+    from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.job import Job
+    from airflow_provider_ingestjobs.selection import Selection
 
 H = TypeVar("H", bound="IngestJobHook")
 
@@ -109,6 +110,27 @@ class VendorTask(Generic[H]):
             follows[job_id].see(self.with_reason(job, follows[job_id], now), now)
         for job_id in read.missing:
             follows[job_id].miss(now)
+
+    def look_for(self, selection: Selection, follow: FollowSelection) -> list[Job] | None:
+        """Look once for the jobs of a selection, and return them if they are all there and have ended.
+
+        :param selection: the selection.
+        :param follow: what follows it.
+        :raises JobNotFound: if too few have appeared, and no more can; or if one has been missing too long.
+        :raises VendorError: if the vendor refuses.
+        """
+        try:
+            found = self.hook.select_jobs([selection], {selection: follow.jobs})[selection]
+        except VendorUnavailable as error:
+            follow.note_trouble(error)
+            return None
+        now = clock.now()
+        jobs = [self.with_reason(job, follow, now) for job in found.jobs]
+        if follow.see(jobs, now, found.missing, found.unread):
+            return jobs
+        if found.trouble is not None:
+            follow.note_trouble(found.trouble)
+        return None
 
     def with_reason(self, job: Job, follow: Follow, now: datetime) -> Job:
         """Return a job that has failed with the reason, where it is about to be told and takes a request.

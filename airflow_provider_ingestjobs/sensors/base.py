@@ -34,7 +34,6 @@ from airflow_provider_ingestjobs.arguments import (
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
 from airflow_provider_ingestjobs.details import DetailReader
-from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -315,21 +314,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             arguments = self._follow_arguments(began)
             self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
         try:
-            found = self.hook.select_jobs([selection], {selection: self._follow_selection.jobs})[selection]
-        except VendorUnavailable as error:
-            self._follow_selection.note_trouble(error)
-            return None
-        now = clock.now()
-        jobs = [self.with_reason(job, self._follow_selection, now) for job in found.jobs]
-        try:
-            if self._follow_selection.see(jobs, now, found.missing, found.unread):
-                return jobs
+            return self.look_for(selection, self._follow_selection)
         except JobNotFound as error:
             self._skip_instead(error)
             raise
-        if found.trouble is not None:
-            self._follow_selection.note_trouble(found.trouble)
-        return None
 
     def _follow_arguments(self, began: datetime) -> dict[str, Any]:
         return {
