@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.errors import VendorUnavailable
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path
 from airflow_provider_ingestjobs.links import XCOM_KEY
+from airflow_provider_ingestjobs.triggers.backoff import MAX_RETRY_AFTER
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -37,6 +38,10 @@ class VendorTask(Generic[H]):
     """
 
     hook_class: type[H]
+    #: Until when the vendor has asked to be left alone.
+    _rests_until: datetime | None = None
+    #: Whether an earlier process of this task has looked already.
+    _is_resumed = False
 
     @property
     def conn_id(self) -> str:
@@ -95,17 +100,16 @@ class VendorTask(Generic[H]):
         :raises VendorError: if the vendor refuses.
         """
         left = [job_id for job_id, follow in follows.items() if not follow.has_ended]
+        if not self._may_look(follows.values()):
+            return
         try:
             read = self.hook.read_jobs(left)
         except VendorUnavailable as error:
-            for job_id in left:
-                follows[job_id].note_trouble(error)
+            self._note_trouble([follows[job_id] for job_id in left], error)
             return
         now = clock.now()
         for job_id, trouble in read.errors.items():
-            if not isinstance(trouble, VendorUnavailable):
-                raise trouble
-            follows[job_id].note_trouble(trouble)
+            self._note_trouble([follows[job_id]], trouble)
         for job_id, job in read.jobs.items():
             follows[job_id].see(self.with_reason(job, follows[job_id], now), now)
         for job_id in read.missing:
@@ -119,17 +123,19 @@ class VendorTask(Generic[H]):
         :raises JobNotFound: if too few have appeared, and no more can; or if one has been missing too long.
         :raises VendorError: if the vendor refuses.
         """
+        if not self._may_look([follow]):
+            return None
         try:
             found = self.hook.select_jobs([selection], {selection: follow.jobs})[selection]
         except VendorUnavailable as error:
-            follow.note_trouble(error)
+            self._note_trouble([follow], error)
             return None
         now = clock.now()
         jobs = [self.with_reason(job, follow, now) for job in found.jobs]
         if follow.see(jobs, now, found.missing, found.unread):
             return jobs
         if found.trouble is not None:
-            follow.note_trouble(found.trouble)
+            self._note_trouble([follow], found.trouble)
         return None
 
     def with_reason(self, job: Job, follow: Follow, now: datetime) -> Job:
@@ -141,13 +147,40 @@ class VendorTask(Generic[H]):
         """
         return self.hook.add_details(job) if follow.begins_to_bear(job, now) else job
 
+    def _may_look(self, follows: Collection[Follow]) -> bool:
+        """Whether the vendor may be asked again by now, and the connection can be read."""
+        if self._rests_until is not None and clock.now() < self._rests_until:
+            return False
+        try:
+            _ = self.hook.settings
+        except InvalidInput as error:
+            if not self._is_resumed:
+                raise
+            # An earlier look could read it: a secrets backend may have stumbled since, or somebody has saved
+            # a typo.
+            self._note_trouble(follows, VendorUnavailable(str(error)))
+            return False
+        return True
+
+    def _note_trouble(self, follows: Iterable[Follow], error: VendorError) -> None:
+        for follow in follows:
+            follow.note_trouble(error)
+        if error.retry_after is not None:
+            pause = timedelta(seconds=min(error.retry_after, MAX_RETRY_AFTER))
+            self._rests_until = clock.now() + pause
+
     def keep_link(self, context: Context, job_id: str) -> None:
         """Store the job's address, so that the task's extra link works while it waits.
 
         :param context: the task's context.
         :param job_id: the vendor's id of the job.
         """
-        if url := self.hook.job_url(job_id):
+        try:
+            url = self.hook.job_url(job_id)
+        except InvalidInput:
+            # The first request will say so, if it still cannot be read then.
+            return
+        if url:
             context["ti"].xcom_push(key=XCOM_KEY, value=url)
 
     def keep_page(self, context: Context, jobs: Sequence[Job]) -> None:

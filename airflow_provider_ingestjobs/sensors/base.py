@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -39,7 +40,7 @@ from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelectio
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from airflow_provider_ingestjobs.sensors.run_times import default_window, first_look
+from airflow_provider_ingestjobs.sensors.run_times import default_window, earlier_look, first_look
 from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
 from airflow_provider_ingestjobs.sensors.verdict import Wanted
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
@@ -166,6 +167,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             return super().execute(context)
         except AirflowSensorTimeout as error:
             raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
+        except AirflowRescheduleException as again:
+            # The task's next process would not know of the pause.
+            pause_ends = min(self._rests_until or again.reschedule_date, self._deadline)
+            again.reschedule_date = max(again.reschedule_date, pause_ends)
+            raise
         except AirflowSkipException as skip:
             outcome = hidden_error(skip, self._report_timeout) if self.soft_fail else skip
             # Without its own cause, it would be its own context's cause.
@@ -173,7 +179,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look at the jobs once."""
-        self._began = self._began or first_look(context, self.reschedule)
+        self._began = self._began or first_look(context, self)
+        self._is_resumed = earlier_look(context, self) is not None
         target = self._target(context)
         if isinstance(target, Selection):
             jobs = self._look_for(target, context)
@@ -184,7 +191,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
                 follow.say_that_it_waits(clock.now())
             return False
         if self._details is None:
-            self._details = self._detail_reader(self._began + timedelta(seconds=self.timeout))
+            self._details = self._detail_reader(self._deadline)
         jobs = self._in_full(self._details.look, jobs)
         return PokeReturnValue(True, self._judge(jobs, context)) if jobs is not None else False
 
@@ -293,7 +300,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def _look_at_all(self, job_ids: list[str], context: Context) -> list[Job] | None:
         if not self._follows:
-            arguments = self._follow_arguments(first_look(context, self.reschedule))
+            arguments = self._follow_arguments(first_look(context, self))
             self._follows = {
                 job_id: FollowJob(self.vendor, job_id, logs_end=len(job_ids) > 1, **arguments)
                 for job_id in job_ids
@@ -328,6 +335,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             "failed_grace": self.failed_grace,
             "is_kept": not self.reschedule,
         }
+
+    @property
+    def _deadline(self) -> datetime:
+        return (self._began or clock.now()) + timedelta(seconds=self.timeout)
 
     def _report_timeout(self) -> str:
         if self._details and (unread := self._details.report()):

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ingestjobs import clock
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
 
 
 #: How long after a run without a data interval jobs may start.
@@ -35,16 +37,30 @@ def default_window(context: Context, look_back: float) -> tuple[datetime, dateti
     return moment - timedelta(seconds=look_back), moment + LOOK_AHEAD
 
 
-def first_look(context: Context, is_rescheduled: bool) -> datetime:
-    """Return when a task's first look was, which in reschedule mode was in another process.
+def first_look(context: Context, sensor: BaseSensorOperator) -> datetime:
+    """Return when a sensor's first look was, which in reschedule mode was in another process.
 
     :param context: the task's context.
-    :param is_rescheduled: whether the task waits in that mode.
+    :param sensor: the sensor.
     """
-    now, ti = clock.now(), context["ti"]
-    if not is_rescheduled:
-        return now
-    # Airflow 3 has to be asked; Airflow 2 keeps the first start of a task that it reschedules.
-    ask = getattr(ti, "get_first_reschedule_date", None)
-    first: datetime | None = ask(context) if ask else ti.start_date
-    return min(first or now, now)
+    now = clock.now()
+    return min(earlier_look(context, sensor) or now, now)
+
+
+def earlier_look(context: Context, sensor: BaseSensorOperator) -> datetime | None:
+    """Return when an earlier process of this sensor looked first; ``None`` if there was none.
+
+    :param context: the task's context.
+    :param sensor: the sensor.
+    """
+    if not sensor.reschedule:
+        return None
+    ti: Any = context["ti"]
+    if AIRFLOW_V_3_0_PLUS:
+        return cast("datetime | None", ti.get_first_reschedule_date(context))
+    # There, a task's start is that of its present look. Airflow's own timeout of sensors asks this way, too.
+    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]  # not in Airflow 3
+
+    run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    first_try = ti.max_tries - sensor.retries + 1
+    return cast("datetime | None", _orig_start_date(**run, try_number=first_try))

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobN
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.task_runs import PATIENCE, Outcome, run_deferred, run_in_worker, run_rescheduled
-from support.vendors import ADVERITY, AMPERITY, VENDORS, VendorCase
+from support.vendors import ADVERITY, AMPERITY, NARRATIVE, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -300,6 +300,18 @@ class TestTrouble:
             outcome = run_deferred(lambda: case.sensor(task_id="wait", **given))
         assert isinstance(outcome.error, IngestJobsError)
         assert f"{case.conn_type}_conn_id='nowhere' cannot be used" in str(outcome.error)
+
+    @each_mode
+    @pytest.mark.usefixtures("one_try")
+    def test_a_pause_that_the_vendor_asks_for_is_kept(
+        self, mode: str, run: RunSensor, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id, [(0, "completed")])
+        sandbox.add_fault(Fault(status=429, headers={"Retry-After": "2"}))
+        assert run(NARRATIVE, mode).value["state"] == "succeeded"
+        refused, answered = sandbox.requests("narrative")[:2]
+        assert answered.at - refused.at >= 1.9
 
     @each_vendor
     @pytest.mark.usefixtures("one_try")
