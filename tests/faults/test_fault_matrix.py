@@ -200,6 +200,9 @@ def look_in_worker(lab: Lab, row: Trouble, outcome: Outcome) -> None:
     lab.sandbox.set_state(lab.case.name, lab.job_id, lab.case.words[JobState.SUCCEEDED])
     # The connection was mended in Airflow: a new try of the task reads it.
     del sensor.hook
+    if "Retry-After" in row.name:
+        # The sensor would keep a pause that no test can wait for; a new try has none.
+        sensor = make_sensor(lab, missing_grace=300)
     # On a busy machine an answer may still be later than the short timeouts of some rows.
     looks = (sensor.poke(context) for _ in range(5))
     ended = next(look for look in looks if look)
