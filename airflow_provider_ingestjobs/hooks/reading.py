@@ -273,13 +273,17 @@ def read_one_by_one(
         try:
             _read_into(source, job_id, read)
         except VendorUnavailable as error:
-            vendor_answers = read.has_answered or read.jobs or read.missing
-            if error.wants_pause or failures == MAX_FAILURES or not vendor_answers:
+            vendor_answers = bool(read.has_answered or read.jobs or read.missing)
+            if must_pause(error, vendor_answers) or failures == MAX_FAILURES or not vendor_answers:
                 read.stopped_by = error
                 return
             # The vendor answers for other jobs: only this one is in trouble.
             read.errors[job_id] = error
             failures += 1
+            if error.wants_pause and state is not None:
+                # Each further silence would hold up all waits as long again. Who is left is first in line at
+                # the next look.
+                return
         if not (read.has_answered or read.jobs or read.missing) and len(read.errors) > MAX_FAILURES:
             # What fails over each of so many jobs, and answers for none, is in trouble itself.
             read.stopped_by = _passing(read.errors.values())

@@ -454,6 +454,30 @@ class TestTrouble:
         first, second = sandbox.requests()[:2]
         assert second.at - first.at >= 1
 
+    @pytest.mark.usefixtures("one_try")
+    def test_a_job_whose_own_address_is_silent_slows_no_other(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("narrative", extra={"read_timeout": 0.2})
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_job("narrative", NARRATIVE.other_id)
+        sandbox.add_fault(Fault(path=NARRATIVE.other_id, delay=1.0, times=None))
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with (
+                watch.join(NARRATIVE.job_id, 0.05) as wait,
+                watch.join(NARRATIVE.other_id, 0.05) as mute,
+            ):
+                for _ in range(5):
+                    assert "no answer within" in str((await mute.next_update()).trouble)
+                sandbox.set_state("narrative", NARRATIVE.job_id, "completed")
+                while (job := (await wait.next_update()).job) is None or not job.state.is_terminal:
+                    pass
+
+        in_time(scenario())
+        assert "failed (2 in a row)" not in logs.text
+
     def test_a_wait_knows_of_the_last_trouble_also_one_that_joins_in_it(
         self, sandbox: Sandbox, connections: Connections
     ) -> None:
