@@ -111,6 +111,8 @@ def poll(
     selections: Collection[Selection],
     state: ReadState,
     seen: Mapping[Selection, Collection[Job]],
+    *,
+    is_whole: bool = True,
 ) -> Poll:
     """Read jobs and selections; trouble with the selections does not undo what was read of the jobs.
 
@@ -119,6 +121,8 @@ def poll(
     :param selections: the selections to read.
     :param state: what is kept of the jobs between two looks.
     :param seen: the jobs that each selection has picked before.
+    :param is_whole: whether this is all that anybody waits for on the connection. If it is not, selections
+        that cannot be read say nothing of the others.
     :raises VendorError: if the vendor refuses, or cannot be reached.
     """
     found = Poll(hook.read_jobs(job_ids, state))
@@ -132,7 +136,7 @@ def poll(
         if not found.has_answers:
             raise
         found.stopped_by = VendorUnavailable(str(error), retry_after=error.retry_after)
-    if found.troubles and not found.has_answers:
+    if is_whole and found.troubles and not found.has_answers:
         raise next(iter(found.troubles.values()))
     troubles = (picked.trouble for picked in found.picked.values())
     asked_for = (

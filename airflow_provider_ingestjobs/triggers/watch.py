@@ -283,14 +283,14 @@ class Watch:
         # A look at new jobs alone must not count as having seen the others' changes.
         state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
         try:
-            found = await self._poll_in_thread(hook, job_ids, selections, state)
+            found = await self._poll_in_thread(hook, job_ids, selections, state, full)
         except PermissionDenied:
             raise
         except AuthenticationFailed:
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._take_hook(is_refused=True)
             state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
-            found = await self._poll_in_thread(hook, job_ids, selections, state)
+            found = await self._poll_in_thread(hook, job_ids, selections, state, full)
         if not full:
             self._state.jobs.update(found.read.jobs)
             self._state.lists_rest_until = state.lists_rest_until
@@ -300,10 +300,12 @@ class Watch:
         return found
 
     async def _poll_in_thread(
-        self, hook: IngestJobHook, job_ids: set[str], selections: set[Selection], state: ReadState
+        self, hook: IngestJobHook, job_ids: set[str], selections: set[Selection], state: ReadState, full: bool
     ) -> Poll:
         seen = {selection: picked.jobs for selection, picked in self._picked.items()}
-        return await in_thread(partial(poll, hook, job_ids, selections, state, seen), self._threads)
+        return await in_thread(
+            partial(poll, hook, job_ids, selections, state, seen, is_whole=full), self._threads
+        )
 
     def _forget_what_nobody_waits_for(self) -> None:
         awaited = self._subscriptions

@@ -213,6 +213,25 @@ class TestTrouble:
 
         in_time(scenario())
 
+    @pytest.mark.usefixtures("one_try")
+    def test_a_new_one_that_cannot_be_read_is_no_trouble_of_the_others(
+        self, sandbox: Sandbox, logs: Logs
+    ) -> None:
+        job_id = sandbox.add_job("narrative")
+        sandbox.add_fault(Fault("narrative", "GET", "^/jobs$", status=500, times=None))
+
+        async def scenario() -> None:
+            old = asyncio.ensure_future(first(job_trigger(job_id, hook=NarrativeHook, poll_interval=3600)))
+            await until(sandbox.requests)
+            new = asyncio.ensure_future(first(trigger({"dataset_id": "7"}, hook=NarrativeHook)))
+            await until(lambda: "cannot be read now, the wait goes on" in logs.text)
+            old.cancel()
+            new.cancel()
+
+        in_time(scenario())
+        assert f"job {job_id} cannot be read" not in logs.text
+        assert "poll failed" not in logs.text
+
     def test_refused_credentials_end_all(self, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("amperity", password="wrong")
 
