@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path
 from airflow_provider_ingestjobs.links import XCOM_KEY
@@ -38,6 +39,8 @@ class VendorTask(Generic[H]):
     """
 
     hook_class: type[H]
+    missing_grace: float
+    log: Any
     #: Until when the vendor has asked to be left alone.
     _rests_until: datetime | None = None
     #: Whether an earlier process of this task has looked already.
@@ -137,6 +140,26 @@ class VendorTask(Generic[H]):
         if found.trouble is not None:
             self._note_trouble([follow], found.trouble)
         return None
+
+    def detail_reader(
+        self, deadline: datetime, interval: float, include_raw: bool = False, is_kept: bool = True
+    ) -> DetailReader:
+        """Return what reads the details of this task's ended jobs.
+
+        :param deadline: when the wait for the jobs ends.
+        :param interval: seconds between two looks.
+        :param include_raw: whether the jobs' whole records are wanted, too.
+        :param is_kept: whether it is kept between two looks, as it is not in reschedule mode.
+        """
+        return DetailReader(
+            self.hook,
+            deadline=deadline,
+            interval=interval,
+            grace=self.missing_grace,
+            log=self.log,
+            include_raw=include_raw,
+            is_kept=is_kept,
+        )
 
     def with_reason(self, job: Job, follow: Follow, now: datetime) -> Job:
         """Return a job that has failed with the reason, where it is about to be told and takes a request.

@@ -20,7 +20,6 @@ from airflow_provider_ingestjobs.arguments import (
     check_rendered,
     to_seconds,
 )
-from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
@@ -133,13 +132,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         return self._in_full(follow.job or job, deadline)
 
     def _in_full(self, job: Job, deadline: datetime) -> Job:
-        reader = DetailReader(
-            self.hook,
-            deadline=deadline,
-            interval=self.poll_interval,
-            grace=self.missing_grace,
-            log=self.log,
-        )
+        reader = self.detail_reader(deadline, self.poll_interval)
         return reader.wait([job])[0]
 
     def _report(self, job: Job) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from airflow_provider_ingestjobs.arguments import (
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
-from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_ingestjobs.details import DetailReader
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedNumbers
 
@@ -370,15 +370,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         return Wanted(self.hook_class.vendor, self.expected_states, self.checks, self.check)
 
     def _detail_reader(self, deadline: datetime) -> DetailReader:
-        return DetailReader(
-            self.hook,
-            deadline=deadline,
-            interval=self.poke_interval,
-            grace=self.missing_grace,
-            log=self.log,
-            include_raw=self.include_raw,
-            is_kept=self.deferrable or not self.reschedule,
-        )
+        is_kept = self.deferrable or not self.reschedule
+        return self.detail_reader(deadline, self.poke_interval, self.include_raw, is_kept)
 
     def _in_full(self, read: Callable[[Sequence[Job], Set[str]], J], jobs: Sequence[Job]) -> J:
         # The wait reads the states of all jobs; what takes a request per job is read here.
