@@ -8,8 +8,9 @@ Each check takes the argument's name first, so that its error names it, and retu
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The longest id of a job, in characters; vendors' own have about forty.
 MAX_JOB_ID_LENGTH = 256
+#: American English spells it so, as do some vendors.
+OTHER_SPELLINGS = {"canceled": "cancelled"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 NOT_IN_JOB_IDS = frozenset(" /\\?#%&")
 
@@ -116,6 +119,41 @@ def check_job_ids(given: Any) -> list[str]:
     return [check_job_id(job_id) for job_id in given]
 
 
+def check_selection_arguments(job_id: Any, given: Mapping[str, Any], sensor: type) -> None:
+    """Check that what is said of selected jobs is not said of given ones, where it would do nothing.
+
+    :param job_id: the wait's ``job_id``.
+    :param given: the arguments that are about a selection, as given.
+    :param sensor: the class that has their defaults.
+    :raises InvalidInput: for the first that is not the default, where there is a ``job_id``.
+    """
+    if job_id is None:
+        return
+    parameters = signature(sensor).parameters
+    for name, value in given.items():
+        if value != parameters[name].default:
+            raise InvalidInput(
+                name, value, "leave it out beside job_id: it is about jobs that filters select"
+            )
+
+
+def one_interval(name: str, value: Any, default: Any, other: str, other_value: Any) -> Any:
+    """Return the longest time between two looks, which may be given by another class's name of it.
+
+    :param name: what it is called here.
+    :param value: what was given by that name.
+    :param default: what that is if nothing was given.
+    :param other: the other name.
+    :param other_value: what was given by that one; ``None`` for nothing.
+    :raises InvalidInput: for both.
+    """
+    if other_value is None:
+        return value
+    if value != default:
+        raise InvalidInput(other, other_value, f"it is the same as {name}={value!r}: give one of them")
+    return other_value
+
+
 def check_path_part(field_name: str, value: object) -> str:
     """Return an id percent-encoded, as one part of a vendor's address.
 
@@ -163,13 +201,7 @@ def to_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[Jo
     :param states: states or their names, in any case.
     :raises InvalidInput: for a name that is not a state, or if none is given.
     """
-    names = [states] if isinstance(states, str) else list(states)
-    if not names:
-        raise InvalidInput(field_name, states, f"name at least one of {', '.join(JobState)}")
-    try:
-        return frozenset(JobState(normalise_word(str(name))) for name in names)
-    except ValueError:
-        raise InvalidInput(field_name, states, f"use one or more of {', '.join(JobState)}") from None
+    return _to_states(field_name, states, list(JobState))
 
 
 def to_end_states(field_name: str, states: Iterable[JobState | str]) -> frozenset[JobState]:
@@ -179,10 +211,22 @@ def to_end_states(field_name: str, states: Iterable[JobState | str]) -> frozense
     :param states: states or their names, in any case.
     :raises InvalidInput: as :func:`to_states` does, and for a state that no job ends in.
     """
-    found = to_states(field_name, states)
+    ends = [state for state in JobState if state.is_terminal]
+    found = _to_states(field_name, states, ends)
     if not all(state.is_terminal for state in found):
-        raise InvalidInput(field_name, states, "name states that a job ends in")
+        raise InvalidInput(field_name, states, f"name states that a job ends in: {', '.join(ends)}")
     return found
+
+
+def _to_states(field_name: str, states: Any, known: Sequence[JobState]) -> frozenset[JobState]:
+    names = [states] if isinstance(states, str) or not isinstance(states, Iterable) else list(states)
+    if not names:
+        raise InvalidInput(field_name, states, f"name at least one of {', '.join(known)}")
+    words = [normalise_word(str(name)) for name in names]
+    try:
+        return frozenset(JobState(OTHER_SPELLINGS.get(word, word)) for word in words)
+    except ValueError:
+        raise InvalidInput(field_name, states, f"use one or more of {', '.join(known)}") from None
 
 
 def to_seconds(field_name: str, value: timedelta | float, above_zero: bool = False) -> float:

@@ -121,6 +121,7 @@ class WaitArguments(SensorArguments, total=False):
     missing_grace: timedelta | float
     cancel_on_kill: bool
     include_raw: bool
+    poll_interval: timedelta | float | None
 
 
 class CancelArguments(TaskArguments, total=False):
@@ -132,6 +133,7 @@ class CancelArguments(TaskArguments, total=False):
     poll_interval: timedelta | float
     timeout: timedelta | float
     missing_grace: timedelta | float
+    poke_interval: timedelta | float | None
 
 
 class ListArguments(TaskArguments, total=False):

@@ -84,6 +84,8 @@ def test_every_templated_argument_takes_an_upstream_task_s_result(task_class: ty
         upstream = BaseOperator(task_id="upstream")
         for name in task_class.template_fields:
             arguments: dict[str, Any] = {"task_id": f"wait_by_{name}", name: upstream.output}
-            if name not in selecting and not issubclass(task_class, ListJobsOperator):
-                arguments["job_id"] = "1"
+            if issubclass(task_class, CancelJobOperator):
+                arguments.setdefault("job_id", "1")
+            elif issubclass(task_class, IngestJobSensor) and name not in selecting:
+                arguments[next(iter(task_class.hook_class.vendor.filters))] = "1"
             assert task_class(**arguments).upstream_task_ids == {"upstream"}

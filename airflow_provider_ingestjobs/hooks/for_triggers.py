@@ -38,22 +38,26 @@ def class_path(hook_class: type[IngestJobHook]) -> str:
     return f"{module}.{name}"
 
 
-def hook_class_from(path: str) -> type[IngestJobHook]:
+def hook_class_from(hook: object) -> type[IngestJobHook]:
     """Return the hook at a class path.
 
-    :param path: what :func:`class_path` returned.
+    :param hook: what :func:`class_path` returned, or the class itself.
     :raises InvalidInput: if there is no subclass of IngestJobHook.
     """
+    found = _at(hook) if isinstance(hook, str) else hook
+    if not (isinstance(found, type) and issubclass(found, IngestJobHook)):
+        raise InvalidInput("hook", hook, "give the class of an IngestJobHook, or its class path")
+    return found
+
+
+def _at(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidInput(
             "hook", path, f"name the class path of an IngestJobHook; importing this one: {error}"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, IngestJobHook)):
-        raise InvalidInput("hook", path, "name the class path of an IngestJobHook")
-    return found
 
 
 async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:

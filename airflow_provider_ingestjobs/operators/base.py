@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.arguments import (
     check_given_job_id,
     check_job_id,
     check_rendered,
+    one_interval,
     to_seconds,
 )
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -50,6 +51,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         taken the request.
     :param deferrable: wait in the triggerer.
     :param poll_interval: the longest time between two looks at the job, in seconds.
+    :param poke_interval: what sensors call ``poll_interval``; give one of them.
     :param timeout: how long to wait for the end at most; the task can be retried after that.
     :param missing_grace: how long the vendor may not know the job after it has taken the request.
     :param kwargs: see Airflow's ``BaseOperator``.
@@ -68,13 +70,15 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         poll_interval: timedelta | float = 30.0,
         timeout: timedelta | float = timedelta(hours=1),
         missing_grace: timedelta | float = MISSING_GRACE,
+        poke_interval: timedelta | float | None = None,
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.job_id = check_given_job_id(job_id)
         self.wait_for_termination = wait_for_termination
         self.deferrable = deferrable
-        self.poll_interval = to_seconds("poll_interval", poll_interval)
+        interval = one_interval("poll_interval", poll_interval, 30.0, "poke_interval", poke_interval)
+        self.poll_interval = to_seconds("poll_interval", interval)
         self.timeout = to_seconds("timeout", timeout)
         self.missing_grace = to_seconds("missing_grace", missing_grace)
 

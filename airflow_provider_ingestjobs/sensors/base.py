@@ -26,8 +26,10 @@ from airflow_provider_ingestjobs.arguments import (
     check_given_window,
     check_job_ids,
     check_rendered,
+    check_selection_arguments,
     check_target,
     check_window,
+    one_interval,
     to_end_states,
     to_seconds,
     to_utc,
@@ -82,6 +84,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         in ``mode`` ``poke`` or ``reschedule``.
     :param poke_interval: the longest time between two looks at the job. ``exponential_backoff`` lets it grow
         up to ``max_wait`` while nothing changes, in every mode.
+    :param poll_interval: what operators call ``poke_interval``; give one of them.
     :param timeout: how long to wait at most.
     :param expected_states: the states that count as success, such as ``("succeeded", "skipped")``.
     :param checks: limits for the jobs' counts, such as ``{"max_error_ratio": 0.01, "min_rows": 1}``; see
@@ -122,15 +125,23 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         failed_grace: timedelta | float = 0.0,
         cancel_on_kill: bool = False,
         include_raw: bool = False,
+        poll_interval: timedelta | float | None = None,
         **kwargs: Unpack[SensorArguments],
     ) -> None:
+        if poll_interval is not None:
+            given = kwargs.get("poke_interval")
+            kwargs["poke_interval"] = one_interval(
+                "poke_interval", given, None, "poll_interval", poll_interval
+            )
         super().__init__(**kwargs)
         self.filters = dict(filters or {})
         self.job_id = check_target(job_id, self.filters, self.hook_class.vendor.filters)
+        moments = {"started_from": started_from, "started_to": started_to}
+        counts = {"look_back": look_back, "min_jobs": min_jobs, "settle": settle, "latest_only": latest_only}
+        check_selection_arguments(job_id, {**moments, **counts}, IngestJobSensor)
         check_given_window(started_from, started_to)
         self.started_from = started_from
         self.started_to = started_to
-        moments = {"started_from": started_from, "started_to": started_to}
         self._given_moments = [name for name, value in moments.items() if value is not None]
         self.look_back = to_seconds("look_back", look_back)
         self.min_jobs = check_count("min_jobs", min_jobs)
@@ -140,6 +151,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.expected_states = to_end_states("expected_states", expected_states)
         self.checks = check_checks(checks or {}, self.hook_class.vendor)
         self.check = check_function(check)
+        self._wanted = Wanted(self.hook_class.vendor, self.expected_states, self.checks, self.check)
         self.missing_grace = to_seconds("missing_grace", missing_grace)
         failed_grace = to_seconds("failed_grace", failed_grace)
         # A failure that is expected is a true end.
@@ -239,20 +251,21 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if self.cancel_on_kill:
             ended = {job_id for job_id, follow in self._follows.items() if follow.has_ended}
             ended.update(job.id for job in self._ended)
-            stop_all(self, [job_id for job_id in self._job_ids() if job_id not in ended], self.log)
+            stop_all(self, [job_id for job_id in check_job_ids(self.job_id) if job_id not in ended], self.log)
 
     # ------------------------------------------------------------------ what to wait for
 
     def _target(self, context: Context) -> list[str] | Selection:
         if self.job_id is not None:
-            return self._job_ids()
+            return check_job_ids(self.job_id)
         # As rendered: a filter that the author set must not have become empty, which would match any job.
         given = [name for name, value in self.filters.items() if value is not None]
         filters = {name: check_rendered(name, getattr(self, name)) for name in given}
         if not filters:
             check_rendered("job_id", None)
-        start, end = default_window(context, self.look_back)
-        window = {"started_from": start, "started_to": end}
+        window = dict(
+            zip(("started_from", "started_to"), default_window(context, self.look_back), strict=True)
+        )
         for name in self._given_moments:
             window[name] = to_utc(name, check_rendered(name, getattr(self, name)))
         start, end = check_window(**window)
@@ -264,9 +277,6 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             settle=self.settle,
             latest_only=self.latest_only,
         )
-
-    def _job_ids(self) -> list[str]:
-        return check_job_ids(self.job_id)
 
     def _name(self, target: list[str] | Selection) -> str:
         if isinstance(target, Selection):
@@ -360,14 +370,11 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self.log.info("%s is %s", job, job.describe())
         self.keep_page(context, jobs)
         note = note_on_earlier_try(context) if self.cancel_on_kill else ""
-        if error := self._wanted().what_is_wrong(jobs, note):
+        if error := self._wanted.what_is_wrong(jobs, note):
             raise self._skip_instead(error)
         add_to_outlet_events(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
         return found[0] if isinstance(self.job_id, str | int) else found
-
-    def _wanted(self) -> Wanted:
-        return Wanted(self.hook_class.vendor, self.expected_states, self.checks, self.check)
 
     def _detail_reader(self, deadline: datetime) -> DetailReader:
         is_kept = self.deferrable or not self.reschedule
@@ -376,7 +383,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def _in_full(self, read: Callable[[Sequence[Job], Set[str]], J], jobs: Sequence[Job]) -> J:
         # The wait reads the states of all jobs; what takes a request per job is read here.
         try:
-            return read(jobs, self._wanted().needs_details_of(jobs))
+            return read(jobs, self._wanted.needs_details_of(jobs))
         except WaitTimeout as error:
             self._skip_instead(error)
             raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Never
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_filters, to_end_states, to_seconds
+from airflow_provider_ingestjobs.arguments import check_filters, one_interval, to_end_states, to_seconds
 from airflow_provider_ingestjobs.errors import VendorError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from
@@ -85,6 +85,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
     :param look_back: how long before a poll a job may have started (with some vendors: may have been
         created) to fire, in seconds or as a timedelta.
     :param hook_params: further arguments of the hook, such as a Polaris project.
+    :param poke_interval: what sensors call ``poll_interval``; give one of them.
     :param unknown: what a newer release has stored.
     :raises InvalidInput: for a filter that the vendor does not have, or another unusable argument. One that
         is stored already raises nothing, which would end the triggerer: it says so in the log, again and
@@ -101,16 +102,18 @@ class IngestJobEventTrigger(BaseEventTrigger):
         poll_interval: timedelta | float = 60.0,
         look_back: timedelta | float = 86_400.0,
         hook_params: Mapping[str, Any] | None = None,
+        poke_interval: timedelta | float | None = None,
         **unknown: Never,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self._unusable: Exception | None = None
         try:
-            self.hook_class = hook_class_from(hook) if isinstance(hook, str) else hook
+            self.hook_class = hook_class_from(hook)
             self.conn_id = conn_id or self.hook_class.default_conn_name
             self.filters = check_filters(filters or {}, self._vendor.filters, prefix="filters ")
             self.states = to_end_states("states", states)
-            self.poll_interval = to_seconds("poll_interval", poll_interval, above_zero=True)
+            interval = one_interval("poll_interval", poll_interval, 60.0, "poke_interval", poke_interval)
+            self.poll_interval = to_seconds("poll_interval", interval, above_zero=True)
             self.look_back = to_seconds("look_back", look_back, above_zero=True)
             self.hook_params = dict(hook_params or {})
             if unknown:

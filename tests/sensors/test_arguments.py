@@ -187,3 +187,60 @@ class TestDefaults:
         sensor = case.sensor(task_id="wait", job_id="1", **{f"{case.conn_type}_conn_id": "nowhere"})
         assert sensor.hook.conn_id == "nowhere"
         assert sandbox.requests() == []
+
+
+class TestWhatIsAboutASelection:
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"started_from": "2026-01-01"},
+            {"started_to": "{{ data_interval_end }}"},
+            {"min_jobs": 2},
+            {"settle": timedelta(minutes=5)},
+            {"latest_only": True},
+            {"look_back": 3600},
+        ],
+        ids=str,
+    )
+    def test_is_refused_beside_job_id(self, given: dict[str, Any]) -> None:
+        with pytest.raises(InvalidInput, match=f"^{next(iter(given))}=.*leave it out beside job_id"):
+            AMPERITY.sensor(task_id="wait", job_id="isj-1", **given)
+
+    def test_its_defaults_are_not(self) -> None:
+        given = {"min_jobs": 1, "settle": 0, "latest_only": False, "look_back": timedelta(days=1)}
+        assert AMPERITY.sensor(task_id="wait", job_id="isj-1", started_from=None, **given).job_id == "isj-1"
+
+
+class TestInterval:
+    """Airflow's sensors have a ``poke_interval``, operators and triggers a ``poll_interval``."""
+
+    def test_a_sensor_takes_the_other_name(self) -> None:
+        sensor = AMPERITY.sensor(task_id="wait", job_id="isj-1", poll_interval=timedelta(seconds=7))
+        assert sensor.poke_interval == 7
+
+    def test_a_cancel_operator_does(self) -> None:
+        assert AMPERITY.cancel_operator(task_id="stop", job_id="isj-1", poke_interval=7).poll_interval == 7
+
+    def test_both_are_refused(self) -> None:
+        said = r"poll_interval=7 cannot be used: it is the same as poke_interval=5: give one"
+        with pytest.raises(InvalidInput, match=said):
+            AMPERITY.sensor(task_id="wait", job_id="isj-1", poll_interval=7, poke_interval=5)
+        with pytest.raises(InvalidInput, match=r"poke_interval=5.*the same as poll_interval=7"):
+            AMPERITY.cancel_operator(task_id="stop", job_id="isj-1", poll_interval=7, poke_interval=5)
+
+
+class TestExpectedStates:
+    @pytest.mark.parametrize("given", [None, 7, "suceeded", ["succeeded", "sucess"], [None]], ids=str)
+    def test_a_typo_is_told_the_states_that_it_may_be(self, given: Any) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            AMPERITY.sensor(task_id="wait", job_id="isj-1", expected_states=given)
+        said = str(caught.value)
+        assert said.endswith("use one or more of succeeded, failed, cancelled, skipped")
+
+    def test_a_state_that_no_job_ends_in(self) -> None:
+        with pytest.raises(InvalidInput, match="ends in: succeeded, failed, cancelled, skipped"):
+            AMPERITY.sensor(task_id="wait", job_id="isj-1", expected_states=["running"])
+
+    def test_american_spelling(self) -> None:
+        sensor = AMPERITY.sensor(task_id="wait", job_id="isj-1", expected_states=["canceled"])
+        assert sensor.expected_states == {JobState.CANCELLED}
