@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from airflow_provider_ingestjobs.hooks.narrative import FULL_SCAN_EVERY
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers.backoff import MAX_BACKOFF
-from support.simulated_vendors import SimulatedJob, SimulatedVendor, World
+from support.simulated_vendors import ListTrouble, SimulatedJob, SimulatedVendor, World
 from support.vendors import BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from airflow_provider_ingestjobs.triggers.base import VendorTrigger
     from airflow_provider_ingestjobs.triggers.watch import Watch
 
 VENDORS = tuple(BY_NAME)
@@ -40,12 +43,17 @@ simulated = settings(
 
 @dataclass(frozen=True)
 class PlannedWait:
-    """One task: what it waits for, and when it comes and perhaps goes again."""
+    """One task: what it waits for, and when it comes and perhaps goes again.
 
-    job: int
+    :param job: the number of the job; ``None``: a selection of all that are to be selected.
+    :param conn_id: another connection than the vendor's default one.
+    """
+
+    job: int | None
     joins: float
     interval: float
     leaves: float | None
+    conn_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Plan:
     faults: dict[int, str]
     latency: float
     page_size: int = 7
+    list_troubles: Sequence[ListTrouble] = ()
+    silent: Collection[str] = ()
 
 
 @st.composite
@@ -113,11 +123,24 @@ class Outcome:
 def simulate(vendor_name: str, plan: Plan) -> tuple[SimulatedVendor, list[Outcome]]:
     """Run a plan until every wait is over, and check that nothing is left of them."""
     world = World()
-    vendor = SimulatedVendor(vendor_name, world, plan.jobs, plan.latency, dict(plan.faults), plan.page_size)
+    vendor = SimulatedVendor(
+        vendor_name,
+        world,
+        plan.jobs,
+        plan.latency,
+        dict(plan.faults),
+        plan.page_size,
+        plan.list_troubles,
+        plan.silent,
+    )
     outcomes = [Outcome([]) for _ in plan.waits]
 
     async def wait(planned: PlannedWait, outcome: Outcome) -> None:
-        async for event in vendor.trigger(plan.jobs[planned.job], planned.interval).run():
+        if planned.job is None:
+            trigger: VendorTrigger = vendor.selection_trigger(planned.interval)
+        else:
+            trigger = vendor.trigger(plan.jobs[planned.job], planned.interval, planned.conn_id)
+        async for event in trigger.run():
             outcome.events.append((world.now, event.payload))
 
     async def live(planned: PlannedWait, outcome: Outcome) -> None:
@@ -131,10 +154,11 @@ def simulate(vendor_name: str, plan: Plan) -> tuple[SimulatedVendor, list[Outcom
             task.result()
 
     async def main() -> None:
-        watch = vendor.watch()
+        all_watches = [vendor.watch(conn_id) for conn_id in {planned.conn_id for planned in plan.waits}]
         await asyncio.gather(*map(live, plan.waits, outcomes))
         await asyncio.sleep(1000)
-        check_nothing_is_left(watch)
+        for watch in all_watches:
+            check_nothing_is_left(watch)
 
     with vendor.in_place():
         world.run(main())
@@ -147,16 +171,23 @@ def check_nothing_is_left(watch: Watch) -> None:
 
 def check_ends(plan: Plan, outcomes: list[Outcome]) -> None:
     for planned, outcome in zip(plan.waits, outcomes, strict=True):
-        job = plan.jobs[planned.job]
-        ended_at, state = job.end
+        jobs = awaited_by(planned, plan)
         assert len(outcome.events) == (0 if outcome.cancelled else 1)
         for at, event in outcome.events:
             assert event["status"] == "ended", event
-            assert [job["state"] for job in event["jobs"]] == [state.value]
-            assert at >= ended_at
+            ended = sorted(job["state"] for job in event["jobs"])
+            assert ended == sorted(job.end[1].value for job in jobs)
+            assert at >= max(job.end[0] for job in jobs)
             # At the latest a sweep has shown it, or the one after that, if the first one was disturbed.
-            seen_from = max(ended_at, planned.joins, job.known_from) + job.list_lag
+            seen_from = max(max(job.end[0], planned.joins, job.known_from) + job.list_lag for job in jobs)
             assert at <= seen_from + 2 * FULL_SCAN_EVERY + 4 * MAX_BACKOFF
+
+
+def awaited_by(planned: PlannedWait, plan: Plan) -> list[SimulatedJob]:
+    """Return the jobs that a wait is about."""
+    if planned.job is not None:
+        return [plan.jobs[planned.job]]
+    return [job for job in plan.jobs if job.is_selected]
 
 
 def long_jobs(count: int, end: float) -> list[SimulatedJob]:

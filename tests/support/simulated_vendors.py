@@ -20,9 +20,9 @@ import selectors
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -33,20 +33,32 @@ from airflow_provider_ingestjobs.hooks import for_triggers, http, narrative, pol
 from airflow_provider_ingestjobs.hooks.response import Response
 from airflow_provider_ingestjobs.job import JobState, normalise_word
 from airflow_provider_ingestjobs.sandbox import VENDORS, Fault, Sandbox
+from airflow_provider_ingestjobs.selection import Selection, freeze_filters
 from airflow_provider_ingestjobs.triggers import job as job_trigger
 from airflow_provider_ingestjobs.triggers import threads
 from airflow_provider_ingestjobs.triggers import watch as watches
+from airflow_provider_ingestjobs.triggers.base import VendorTrigger
+from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from support.vendors import BY_NAME, VendorCase
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, MutableSequence, Sequence
+    from collections.abc import Collection, Coroutine, Iterator, Mapping, MutableSequence, Sequence
 
     from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
     from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
+T = TypeVar("T", bound=VendorTrigger)
+
 #: The moment at which every simulation starts, as a UNIX time.
 START = 1_793_000_000.0
 HOST = "https://acme.example"
+#: What the simulated selection of each vendor is about, and the fields of a job that this selects.
+SELECTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "amperity": ({"feed_id": "df-1"}, {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}),
+    "adverity": ({"datastream_id": 42}, {"datastream_id": 42}),
+    "polaris": ({"table_name": "Events"}, {"target": {"type": "table", "tableName": "Events"}}),
+    "narrative": ({"dataset_id": 10674}, {"dataset_id": 10674}),
+}
 #: The troubles that the sandbox has by itself; the others are done to its answers.
 FAULTS = {
     **{str(status): Fault(status=status) for status in (401, 500, 503)},
@@ -123,6 +135,7 @@ class SimulatedJob:
     :param skews: what the vendor's clock was ahead by when it stamped each step.
     :param word: what the vendor calls its end, if not the usual word.
     :param broken: the status that reading it by its id is answered with.
+    :param is_selected: whether the simulated selection is about it.
     """
 
     id: int
@@ -132,10 +145,26 @@ class SimulatedJob:
     skews: Sequence[float] = ()
     word: str | None = None
     broken: int | None = None
+    is_selected: bool = False
 
     @property
     def end(self) -> tuple[float, JobState]:
         return self.steps[-1]
+
+
+@dataclass(frozen=True)
+class ListTrouble:
+    """A time in which the vendor's lists are not what they should be, while each job can be read by its id.
+
+    :param begins: when.
+    :param ends: when it is over.
+    :param kind: a status that refuses them; ``"late"``: no answer within the read timeout; ``"shrunk"``: each
+        page lacks a record.
+    """
+
+    begins: float
+    ends: float
+    kind: int | str
 
 
 @dataclass
@@ -148,6 +177,8 @@ class SimulatedVendor:
     :param latency: seconds that a request takes.
     :param faults: what goes wrong with which request, counted from 0.
     :param page_size: the most records of one page.
+    :param list_troubles: when lists alone are in trouble.
+    :param silent: connections on which no request is answered.
     """
 
     name: str
@@ -156,6 +187,8 @@ class SimulatedVendor:
     latency: float = 0.05
     faults: dict[int, str] = field(default_factory=dict)
     page_size: int = 7
+    list_troubles: Sequence[ListTrouble] = ()
+    silent: Collection[str] = ()
     #: For each poll the requests it made, by kind.
     polls: MutableSequence[Counter[str]] = field(default_factory=list)
     #: When each request was sent, and when it was answered.
@@ -201,7 +234,9 @@ class SimulatedVendor:
             skew = job.skews[number] if number < len(job.skews) else 0.0
             timeline.append((at, {"state": word, "skew": skew}))
         job_id = self.id_of(job)
-        self._sandbox.add_job(self.name, job_id, timeline, known_after=job.known_from, list_lag=job.list_lag)
+        fields = SELECTED[self.name][1] if job.is_selected else None
+        more: dict[str, Any] = {"known_after": job.known_from, "list_lag": job.list_lag, "fields": fields}
+        self._sandbox.add_job(self.name, job_id, timeline, **more)
         if job.broken:
             self._sandbox.add_fault(Fault(path=rf"/{job_id}/?$", status=job.broken, times=None))
 
@@ -209,26 +244,40 @@ class SimulatedVendor:
         """Answer in place of :func:`airflow_provider_ingestjobs.hooks.http.send`."""
         fault = self.faults.get(self.asked)
         self.asked += 1
+        path, params = urlsplit(url).path, kwargs.get("params", ())
+        is_list = re.search(r"/jobs/?$", path) is not None
+        list_trouble = self._list_trouble() if is_list else None
+        if list_trouble == "late" or settings.conn_id in self.silent:
+            fault = "timeout"
         seconds = 60.0 if fault == "timeout" else self.latency
         self.requests.append((self.world.now, self.world.now + seconds))
         self.world.sleep(seconds)
-        path, params = urlsplit(url).path, kwargs.get("params", ())
-        is_list = re.search(r"/jobs/?$", path) is not None
         past = self.name == "adverity" and "start" in dict(params)
         self.polls[-1][("past" if past else "list") if is_list else "by_id"] += 1
         if fault == "timeout":
             raise VendorUnavailable("no answer within 60 s")
+        if isinstance(list_trouble, int):
+            return Response(list_trouble, {}, b"{}")
         headers = {**session.headers, **kwargs["headers"]}
         told = self._sandbox.respond(method, path, query=urlencode(params), headers=headers)
         response = Response(told.status, told.headers, told.body)
-        if response.status != 200 or fault not in ("truncated", "garbage"):
+        if response.status != 200 or not (fault in ("truncated", "garbage") or list_trouble):
             return response
         content = response.json()
+        if list_trouble:
+            _, records = _records_in(content)
+            if records:
+                del records[self._noise.randrange(len(records))]
         if fault == "garbage":
             content = _with_garbage(content, is_list, self._noise)
-        elif is_list:
+        elif is_list and fault == "truncated":
             content = _halved(content, dict(params))
         return replace(response, body=json.dumps(content).encode())
+
+    def _list_trouble(self) -> int | str | None:
+        now = self.world.now
+        kinds = (trouble.kind for trouble in self.list_troubles if trouble.begins <= now < trouble.ends)
+        return next(kinds, None)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -262,23 +311,42 @@ class SimulatedVendor:
             patch.setattr(polaris, "MAX_PER_PAGE", self.page_size)
             yield
 
-    def watch(self) -> watches.Watch:
+    def watch(self, conn_id: str | None = None) -> watches.Watch:
         """Return the watch on this vendor, in a coroutine of the simulation."""
-        return watches.watch_for(self._case.hook, self.conn_id, {})
+        return watches.watch_for(self._case.hook, conn_id or self.conn_id, {})
 
-    def trigger(self, job: SimulatedJob, poll_interval: float) -> job_trigger.IngestJobTrigger:
+    def trigger(
+        self, job: SimulatedJob, poll_interval: float, conn_id: str | None = None
+    ) -> job_trigger.IngestJobTrigger:
         """Return a trigger that waits for a job from now on, for a day."""
-        trigger = job_trigger.IngestJobTrigger(
-            hook=self._case.hook_path,
-            conn_id=self.conn_id,
-            job_ids=[self.id_of(job)],
-            poll_interval=poll_interval,
-            started_at=_iso(self.world.now) + "+00:00",
-            deadline=_iso(self.world.now + 86_400) + "+00:00",
+        arguments = self._arguments(poll_interval, conn_id)
+        return _with_quick_log(job_trigger.IngestJobTrigger(job_ids=[self.id_of(job)], **arguments))
+
+    def selection_trigger(self, poll_interval: float) -> JobSelectionTrigger:
+        """Return a trigger that waits from now on, for a day, for all jobs that are to be selected."""
+        selection = Selection(
+            filters=freeze_filters(SELECTED[self.name][0]),
+            started_from=datetime.fromtimestamp(START, UTC) - timedelta(days=1),
+            started_to=datetime.fromtimestamp(START, UTC) + timedelta(days=1),
+            min_jobs=sum(job.is_selected for job in self.jobs),
         )
-        # Airflow's own logger takes longer for a line than everything else for a poll.
-        trigger._log = cast("Any", logging.getLogger("simulated"))
-        return trigger
+        arguments = self._arguments(poll_interval)
+        return _with_quick_log(JobSelectionTrigger(selection=selection.to_dict(), **arguments))
+
+    def _arguments(self, poll_interval: float, conn_id: str | None = None) -> dict[str, Any]:
+        return {
+            "hook": self._case.hook_path,
+            "conn_id": conn_id or self.conn_id,
+            "poll_interval": poll_interval,
+            "started_at": _iso(self.world.now) + "+00:00",
+            "deadline": _iso(self.world.now + 86_400) + "+00:00",
+        }
+
+
+def _with_quick_log(trigger: T) -> T:
+    # Airflow's own logger takes longer for a line than everything else for a poll.
+    trigger._log = cast("Any", logging.getLogger("simulated"))
+    return trigger
 
 
 def _vendor_api(name: str, jobs: Sequence[SimulatedJob]) -> type[VendorApi]:

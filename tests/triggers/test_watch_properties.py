@@ -23,6 +23,7 @@ from airflow_provider_ingestjobs.triggers.watch import NEW_WAITS_DELAY, UPDATES_
 from support.plans import (
     Plan,
     PlannedWait,
+    awaited_by,
     check_ends,
     check_nothing_is_left,
     each_vendor,
@@ -70,7 +71,7 @@ def test_an_end_is_seen_within_the_interval_asked_for(vendor: str, plan: Plan) -
     # One poll may be under way, and the next has to come to the job.
     longest_poll = max((poll.total() for poll in simulation.polls), default=0) * plan.latency
     for planned, outcome in zip(plan.waits, outcomes, strict=True):
-        job = plan.jobs[planned.job]
+        (job,) = awaited_by(planned, plan)
         for at, _ in outcome.events:
             # A trigger does not fire in the first six seconds after its task was deferred.
             seen_from = max(job.end[0], planned.joins + 6, job.known_from)
@@ -295,7 +296,7 @@ def test_waits_that_come_one_after_the_other_share_their_first_looks() -> None:
     check_ends(plan, outcomes)
     # Without a rest between looks, they would be one long row of requests: 660 in these seconds.
     assert sum(at < 33 for at, _ in simulation.requests) < 400
-    late = [outcomes[wait.job].events[0][0] - wait.joins for wait in waits[::2]]
+    late = [outcomes[number].events[0][0] - waits[number].joins for number in range(0, len(waits), 2)]
     # Five seconds of rest, what is left of one look, and another.
     assert max(late) < 5 + 2 * 4 + 1
 
