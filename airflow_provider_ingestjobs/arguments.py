@@ -119,19 +119,22 @@ def check_job_ids(given: Any) -> list[str]:
     return [check_job_id(job_id) for job_id in given]
 
 
-def check_selection_arguments(job_id: Any, given: Mapping[str, Any], sensor: type) -> None:
+def check_selection_arguments(
+    job_id: Any, given: Mapping[str, Any], sensor: type, default_args: Mapping[str, Any] | None
+) -> None:
     """Check that what is said of selected jobs is not said of given ones, where it would do nothing.
 
     :param job_id: the wait's ``job_id``.
     :param given: the arguments that are about a selection, as given.
     :param sensor: the class that has their defaults.
+    :param default_args: what the DAG gives all its tasks, and so also those that it does not concern.
     :raises InvalidInput: for the first that is not the default, where there is a ``job_id``.
     """
     if job_id is None:
         return
     parameters = signature(sensor).parameters
     for name, value in given.items():
-        if value != parameters[name].default:
+        if value not in (parameters[name].default, (default_args or {}).get(name)):
             raise InvalidInput(
                 name, value, "leave it out beside job_id: it is about jobs that filters select"
             )

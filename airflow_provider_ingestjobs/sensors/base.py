@@ -138,7 +138,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.job_id = check_target(job_id, self.filters, self.hook_class.vendor.filters)
         moments = {"started_from": started_from, "started_to": started_to}
         counts = {"look_back": look_back, "min_jobs": min_jobs, "settle": settle, "latest_only": latest_only}
-        check_selection_arguments(job_id, {**moments, **counts}, IngestJobSensor)
+        check_selection_arguments(job_id, {**moments, **counts}, IngestJobSensor, kwargs.get("default_args"))
         check_given_window(started_from, started_to)
         self.started_from = started_from
         self.started_to = started_to

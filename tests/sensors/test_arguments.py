@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
@@ -205,6 +206,14 @@ class TestWhatIsAboutASelection:
     def test_is_refused_beside_job_id(self, given: dict[str, Any]) -> None:
         with pytest.raises(InvalidInput, match=f"^{next(iter(given))}=.*leave it out beside job_id"):
             AMPERITY.sensor(task_id="wait", job_id="isj-1", **given)
+
+    def test_what_the_dag_gives_all_its_tasks_is_not(self) -> None:
+        given = {"settle": timedelta(minutes=5), "min_jobs": 3, "started_from": "2026-01-01"}
+        with DAG("dag", schedule=None, default_args=given):
+            assert AMPERITY.sensor(task_id="by_id", job_id="isj-1").job_id == "isj-1"
+            assert AMPERITY.sensor(task_id="selecting", feed_id="df-1").settle == 300
+            with pytest.raises(InvalidInput, match=r"^settle=60 .*beside job_id"):
+                AMPERITY.sensor(task_id="wait", job_id="isj-1", settle=60)
 
     def test_its_defaults_are_not(self) -> None:
         given = {"min_jobs": 1, "settle": 0, "latest_only": False, "look_back": timedelta(days=1)}
