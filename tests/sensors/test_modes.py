@@ -51,9 +51,19 @@ def run(sandbox: Sandbox, connections: Connections, quick_watch: None) -> RunSen
         outcome = runner(lambda: case.sensor(task_id="wait", **given))
         if mode == "deferred" and "mode" not in arguments:
             assert outcome.deferred
+        check_chain(outcome.error)
         return outcome
 
     return run_sensor
+
+
+def check_chain(error: BaseException | None) -> None:
+    """An error that is its own cause would be logged without end by structlog before 25.5."""
+    seen: list[BaseException] = []
+    while error is not None:
+        assert not any(error is one for one in seen), f"{error!r} is in its own chain"
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def timeline(case: VendorCase, *states: JobState, failure: str | None = None) -> list[tuple[float, Any]]:
