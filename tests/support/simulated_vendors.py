@@ -42,12 +42,13 @@ from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from support.vendors import BY_NAME, VendorCase
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterator, Mapping, MutableSequence, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, MutableSequence, Sequence
 
     from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
     from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
 T = TypeVar("T", bound=VendorTrigger)
+R = TypeVar("R")
 
 #: The moment at which every simulation starts, as a UNIX time.
 START = 1_793_000_000.0
@@ -55,8 +56,8 @@ HOST = "https://acme.example"
 #: What the simulated selection of each vendor is about, and the fields of a job that this selects.
 SELECTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "amperity": ({"feed_id": "df-1"}, {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}),
-    "adverity": ({"datastream_id": 42}, {"datastream_id": 42}),
-    "polaris": ({"table_name": "Events"}, {"target": {"type": "table", "tableName": "Events"}}),
+    "adverity": ({"datastream_id": 7}, {"datastream_id": 7}),
+    "polaris": ({"table_name": "Orders"}, {"target": {"type": "table", "tableName": "Orders"}}),
     "narrative": ({"dataset_id": 10674}, {"dataset_id": 10674}),
 }
 #: The troubles that the sandbox has by itself; the others are done to its answers.
@@ -93,6 +94,34 @@ class World:
 
         self.loop.call_soon_threadsafe(lie_down)
         over.wait()
+
+    async def in_thread(self, call: Callable[[], R], limit: asyncio.Semaphore | None = None) -> R:
+        """Run a call as the package does; time stands still while it computes, awaited or not."""
+        is_over = is_left = False
+
+        def end() -> None:
+            nonlocal is_over
+            is_over = True
+            self.working -= is_left
+
+        def work() -> R:
+            try:
+                return call()
+            finally:
+                self.loop.call_soon_threadsafe(end)
+
+        self.working += 1
+        try:
+            answer = await threads.in_thread(work, limit)
+        except asyncio.CancelledError:
+            is_left = not is_over
+            self.working -= is_over
+            raise
+        except BaseException:
+            self.working -= 1
+            raise
+        self.working -= 1
+        return answer
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
@@ -261,7 +290,8 @@ class SimulatedVendor:
         headers = {**session.headers, **kwargs["headers"]}
         told = self._sandbox.respond(method, path, query=urlencode(params), headers=headers)
         response = Response(told.status, told.headers, told.body)
-        if response.status != 200 or not (fault in ("truncated", "garbage") or list_trouble):
+        is_spoilt = fault in ("truncated", "garbage") or list_trouble
+        if response.status != 200 or not is_spoilt or not response.body.startswith(b"{"):
             return response
         content = response.json()
         if list_trouble:
@@ -283,15 +313,10 @@ class SimulatedVendor:
     def in_place(self) -> Iterator[None]:
         """Let the package talk to this vendor, in its time."""
         world = self.world
-        real_in_thread = threads.in_thread
 
-        async def in_thread(call: Any, limit: Any = None) -> Any:
+        async def in_thread(call: Callable[[], R], limit: asyncio.Semaphore | None = None) -> R:
             self.polls.append(Counter())
-            world.working += 1
-            try:
-                return await real_in_thread(call, limit)
-            finally:
-                world.working -= 1
+            return await world.in_thread(call, limit)
 
         async def connection(conn_id: str, hook: Any = None) -> Any:
             return SimpleNamespace(**{"login": None, "schema": None, "port": None, **self._connection})

@@ -25,10 +25,10 @@ from support.plans import (
 )
 from support.simulated_vendors import ListTrouble
 
-#: With lists in trouble, a simulation of the other two takes minutes.
-few_vendors = pytest.mark.parametrize("vendor", ["amperity", "narrative"])
 #: A selection reads lists at each look, which takes its time.
 few = settings(simulated, max_examples=8)
+#: A selection of Polaris reads so many pages in these hours that its examples take minutes.
+quick_vendors = pytest.mark.parametrize("vendor", ["amperity", "adverity", "narrative"])
 #: A list that is refused ends a selection, which nothing else can read; jobs are read by their ids.
 REFUSED = (400, 403)
 #: What passes.
@@ -60,7 +60,7 @@ def plans_with_a_selection(draw: st.DrawFn) -> Plan:
     return replace(plan, waits=[*plan.waits, *selecting], faults=faults)
 
 
-@few_vendors
+@each_vendor
 @few
 @given(plan=plans(), troubles=list_troubles(REFUSED + PASSING))
 def test_a_list_in_trouble_ends_no_wait_wrong(vendor: str, plan: Plan, troubles: list[ListTrouble]) -> None:
@@ -69,7 +69,7 @@ def test_a_list_in_trouble_ends_no_wait_wrong(vendor: str, plan: Plan, troubles:
     check_ends(plan, outcomes)
 
 
-@few_vendors
+@quick_vendors
 @few
 @given(plan=plans_with_a_selection(), troubles=list_troubles(PASSING))
 def test_a_selection_ends_with_the_true_ends_of_all_its_jobs(
