@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from airflow_provider_ingestjobs.hooks.narrative import FULL_SCAN_EVERY
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.triggers.backoff import MAX_BACKOFF
-from support.simulated_vendors import ListTrouble, SimulatedJob, SimulatedVendor, World
+from support.simulated_time import World
+from support.simulated_vendors import ListTrouble, SimulatedJob, SimulatedVendor
 from support.vendors import BY_NAME
 
 if TYPE_CHECKING:

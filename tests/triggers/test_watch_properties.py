@@ -33,7 +33,8 @@ from support.plans import (
     simulate,
     simulated,
 )
-from support.simulated_vendors import SimulatedJob, SimulatedVendor, World
+from support.simulated_time import World
+from support.simulated_vendors import SimulatedJob, SimulatedVendor
 
 
 def check_requests(vendor: SimulatedVendor) -> None:
