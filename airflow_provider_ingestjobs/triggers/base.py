@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock, exceptions
@@ -20,6 +19,7 @@ from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, as_plain
+from airflow_provider_ingestjobs.resuming import resume_lag
 from airflow_provider_ingestjobs.triggers.poll import Target, Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.watch import watch_for
@@ -113,13 +113,9 @@ class VendorTrigger(BaseTrigger):
             if isinstance(ours, UnexpectedError):
                 self.log.exception("The wait ends because of a bug, not because of its job: %s", ours)
             payload = event_of_error(ours)
-        # A worker may report the end of a task's process this interval late, and the scheduler takes its time
-        # to hear of it. A task that is resumed before that is taken for killed and failed: "finished with
-        # state success, but … attribute is queued".
-        lag = 2 * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
         # Without an id it runs in the task's own process, as in dag.test().
         if self.trigger_id is not None and self.seconds_waited() < MAX_RESUME_HOLD:
-            await asyncio.sleep(max(lag - (clock.monotonic() - began), 0.0))
+            await asyncio.sleep(max(resume_lag() - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
     @abstractmethod
