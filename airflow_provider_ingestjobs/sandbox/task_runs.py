@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -248,10 +249,17 @@ def in_time(coroutine: Awaitable[T], patience: float = PATIENCE) -> T:
 
 @contextmanager
 def reschedules_without_a_database() -> Iterator[None]:
-    """Let sensors of ``mode="reschedule"`` run without Airflow 2's database, which that version asks.
+    """Let sensors of ``mode="reschedule"`` run without Airflow 2's database, and look as often as they ask.
 
-    Airflow 3 asks the task instance. :func:`run_rescheduled` needs no further one around it.
+    Airflow 3 asks the task instance. No scheduler is there that could take a quick look for a killed task.
+    :func:`run_rescheduled` needs no further one around it.
     """
+    with patch.dict(os.environ, AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0"), _earlier_looks_remembered():
+        yield
+
+
+@contextmanager
+def _earlier_looks_remembered() -> Iterator[None]:
     try:
         base = import_module("airflow.sensors.base")
         asks_database = hasattr(base, "_orig_start_date")

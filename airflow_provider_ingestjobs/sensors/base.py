@@ -41,7 +41,7 @@ from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelectio
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from airflow_provider_ingestjobs.sensors.run_times import default_window, earlier_look, first_look
+from airflow_provider_ingestjobs.sensors.run_times import default_window, earlier_look, first_look, next_look
 from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
 from airflow_provider_ingestjobs.sensors.verdict import Wanted
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
@@ -180,9 +180,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         except AirflowSensorTimeout as error:
             raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
         except AirflowRescheduleException as again:
-            # The task's next process would not know of the pause.
-            pause_ends = min(self._rests_until or again.reschedule_date, self._deadline)
-            again.reschedule_date = max(again.reschedule_date, pause_ends)
+            again.reschedule_date = next_look(again.reschedule_date, self._rests_until, self._deadline)
             raise
         except AirflowSkipException as skip:
             outcome = hidden_error(skip, self._report_timeout) if self.soft_fail else skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.resuming import resume_lag
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
@@ -64,3 +65,15 @@ def earlier_look(context: Context, sensor: BaseSensorOperator) -> datetime | Non
     run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     first_try = ti.max_tries - sensor.retries + 1
     return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
+
+
+def next_look(planned: datetime, rests_until: datetime | None, deadline: datetime) -> datetime:
+    """Return when a rescheduled sensor looks again.
+
+    :param planned: when its interval says so.
+    :param rests_until: until when the vendor wants to be left alone: the next process would not
+        know.
+    :param deadline: when the wait's time is up, which no pause outlasts.
+    """
+    pause_ends = min(rests_until or planned, deadline)
+    return max(planned, pause_ends, clock.now() + timedelta(seconds=resume_lag()))

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 
 from airflow_provider_ingestjobs.errors import InvalidInput
-from airflow_provider_ingestjobs.sandbox.task_runs import DagRun
+from airflow_provider_ingestjobs.sandbox.task_runs import DagRun, TaskInstance
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
-from support.task_runs import Outcome, run_rescheduled
+from support.task_runs import Outcome, reschedules_without_a_database, run_rescheduled
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
@@ -91,3 +93,21 @@ def test_one_that_cannot_be_read_at_the_first_look_ends_it_at_once(sandbox: Sand
     )
     assert isinstance(outcome.error, InvalidInput)
     assert outcome.looks == 1
+
+
+def test_a_quick_next_look_waits_until_airflow_knows_that_this_one_is_over(
+    sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise: "finished with state success, but the task instance's state attribute is queued".
+    connections.add("amperity")
+    job_id = sandbox.add_job("amperity")
+    sensor = AmperityJobSensor(
+        task_id="wait", job_id=job_id, mode="reschedule", poke_interval=1, deferrable=False
+    )
+    context: Any = {"ti": TaskInstance(), "dag_run": DagRun()}
+    with reschedules_without_a_database():
+        monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
+        began = datetime.now(UTC)
+        with pytest.raises(AirflowRescheduleException) as again:
+            sensor.execute(context)
+    assert again.value.reschedule_date >= began + timedelta(seconds=10)
