@@ -40,6 +40,7 @@ class VendorTask(Generic[H]):
 
     hook_class: type[H]
     missing_grace: float
+    execution_timeout: timedelta | None
     log: Any
     #: Until when the vendor has asked to be left alone.
     _rests_until: datetime | None = None
@@ -66,6 +67,13 @@ class VendorTask(Generic[H]):
     def vendor(self) -> str:
         """The vendor's name."""
         return self.hook_class.vendor.name
+
+    def deferred_for(self, timeout: float) -> timedelta:
+        """Return how long a deferred wait lasts at most: Airflow 3 forgets ``execution_timeout`` meanwhile.
+
+        :param timeout: how long the wait itself may last, in seconds.
+        """
+        return min(timedelta(seconds=timeout), self.execution_timeout or timedelta.max)
 
     def trigger_arguments(
         self,

@@ -95,7 +95,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
         if self.deferrable:
             from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
-            timeout = timedelta(seconds=self.timeout)
+            timeout = self.deferred_for(self.timeout)
             arguments = self.trigger_arguments(began, timeout, self.poll_interval, self.missing_grace)
             self.defer(
                 trigger=IngestJobTrigger(job_ids=[self.job_id], **arguments),

@@ -289,7 +289,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
         # An unusable connection fails here, at once, and not in the triggerer.
         self.hook.settings  # noqa: B018 - looks it up
-        started_at, timeout = clock.now(), timedelta(seconds=self.timeout)
+        started_at, timeout = clock.now(), self.deferred_for(self.timeout)
         arguments = self.trigger_arguments(
             started_at, timeout, self.poke_interval, self.missing_grace, self.failed_grace
         )

@@ -71,8 +71,7 @@ def next_look(planned: datetime, rests_until: datetime | None, deadline: datetim
     """Return when a rescheduled sensor looks again.
 
     :param planned: when its interval says so.
-    :param rests_until: until when the vendor wants to be left alone: the next process would not
-        know.
+    :param rests_until: until when the vendor wants to be left alone; the next process would not know.
     :param deadline: when the wait's time is up, which no pause outlasts.
     """
     pause_ends = min(rests_until or planned, deadline)
