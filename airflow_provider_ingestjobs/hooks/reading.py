@@ -336,7 +336,11 @@ def look_for_hidden(source: JobSource, read: BulkRead) -> None:
     except VendorError as error:
         if error.rejects_credentials:
             raise
-        if isinstance(error, VendorUnavailable) and error.wants_pause:
+        if not isinstance(error, VendorUnavailable):
+            # A list that is refused for good tells nothing; each job's own address has.
+            log.warning("Jobs that the vendor does not know cannot be looked for in its lists: %s", error)
+            read.missing = missing - found
+        elif error.wants_pause:
             read.stopped_by = error
         else:
             read.errors |= dict.fromkeys(missing - found, error)

@@ -381,16 +381,23 @@ class TestAbsentJobs:
         sandbox.add_job("adverity", "2", [(0, "Discarded")])
         sandbox.add_fault(Fault(path="/api/jobs/2/$", status=404, times=None))
         sandbox.add_fault(Fault(path="/api/jobs/$", status=503))
-        sandbox.add_fault(Fault(path="/api/jobs/$", status=403))
         read = hook.read_jobs(["1", "2"], ReadState())
         assert read.jobs.keys() == {"1"}
         assert read.missing == set()
         assert isinstance(read.errors["2"], VendorUnavailable)
+        assert hook.read_jobs(["1", "2"], ReadState()).jobs["2"].state is JobState.CANCELLED
+
+    @pytest.mark.parametrize("status", [400, 403])
+    def test_a_list_that_is_refused_ends_no_wait_for_a_job_that_nobody_knows_yet(
+        self, status: int, hook: AdverityHook, sandbox: Sandbox
+    ) -> None:
+        sandbox.add_job("adverity", "1")
+        sandbox.add_fault(Fault(path="/api/jobs/$", status=status, times=None))
         read = hook.read_jobs(["1", "2"], ReadState())
         assert read.jobs.keys() == {"1"}
-        assert read.missing == set()
-        assert isinstance(read.errors["2"], AuthenticationFailed)
-        assert hook.read_jobs(["1", "2"], ReadState()).jobs["2"].state is JobState.CANCELLED
+        # A wait bears that for its missing_grace; an error would end it.
+        assert read.missing == {"2"}
+        assert not read.errors
 
     def test_among_the_past_ones(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("adverity", "5", [(0, "Discarded")])
