@@ -8,7 +8,7 @@ Each check takes the argument's name first, so that its error names it, and retu
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -84,18 +84,18 @@ def check_given_job_id(value: Any) -> Any:
     return value
 
 
-def check_target(job_id: Any, filters: Mapping[str, Any], known: Collection[str]) -> Any:
+def check_target(job_id: Any, filters: Mapping[str, Any], vendor: Vendor) -> Any:
     """Return what a wait's ``job_id`` is, as early as possible; ``None`` where filters select the jobs.
 
     :param job_id: as the DAG's author gave it: one id or several.
     :param filters: values by filter; ``None`` for one that was not given.
-    :param known: the filters that the vendor has.
+    :param vendor: whose jobs they are.
     :raises InvalidInput: for both, for neither, and for ids or filters that cannot be such.
     """
     chosen = {name: value for name, value in filters.items() if value is not None}
     if job_id is None:
-        if not check_filters(chosen, known):
-            raise InvalidInput("job_id", None, f"give job_id, or select jobs by {', '.join(known)}")
+        if not check_filters(chosen, vendor):
+            raise InvalidInput("job_id", None, f"give job_id, or select jobs by {', '.join(vendor.filters)}")
         return None
     if chosen:
         raise InvalidInput("job_id", job_id, f"give either job_id or {', '.join(chosen)}, not both")
@@ -169,19 +169,24 @@ def check_path_part(field_name: str, value: object) -> str:
     return quote(value, safe="")
 
 
-def check_filters(filters: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
+def check_filters(filters: Mapping[str, Any], vendor: Vendor, prefix: str = "") -> dict[str, Any]:
     """Return filters, each of which must choose something.
 
     :param filters: values by filter.
-    :param known: the filters that the vendor has.
+    :param vendor: whose jobs they select.
     :param prefix: what stands before a filter's name in an error.
-    :raises InvalidInput: for a filter that the vendor does not have, and for an empty one.
+    :raises InvalidInput: for a filter that the vendor does not have, for an empty one, and for a word that no
+        job has.
     """
     for name, value in filters.items():
-        if name not in known:
-            raise InvalidInput(f"{prefix}{name}", value, f"use {', '.join(known)}")
+        if name not in vendor.filters:
+            raise InvalidInput(f"{prefix}{name}", value, f"use {', '.join(vendor.filters)}")
         if is_empty(value):
             raise InvalidInput(f"{prefix}{name}", value, "it is empty: leave it out, or give a value")
+        words = vendor.words_of(name)
+        for one in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
+            if words and isinstance(one, str) and one not in words and not is_template(one):
+                raise InvalidInput(f"{prefix}{name}", one, f"no job has it: use {', '.join(words)}")
     return dict(filters)
 
 

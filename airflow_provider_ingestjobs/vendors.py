@@ -119,6 +119,14 @@ class Vendor:
         """The name of this vendor's module among the hooks, sensors and operators."""
         return self.hook.split(".")[-2]
 
+    def words_of(self, name: str) -> tuple[str, ...]:
+        """Return all words that a filter can have; none where any text may be one.
+
+        :param name: the filter's name.
+        """
+        key = self.filters[name]
+        return next((levels.words for levels in self.levels.values() if levels.key == key), ())
+
     @property
     def conn_name_attr(self) -> str:
         """The argument of its hook, sensors and operators that takes the connection's id."""

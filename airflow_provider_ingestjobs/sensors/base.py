@@ -23,6 +23,7 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_cancel_on_kill,
     check_count,
+    check_filters,
     check_given_window,
     check_job_ids,
     check_rendered,
@@ -135,7 +136,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             )
         super().__init__(**kwargs)
         self.filters = dict(filters or {})
-        self.job_id = check_target(job_id, self.filters, self.hook_class.vendor.filters)
+        self.job_id = check_target(job_id, self.filters, self.hook_class.vendor)
         moments = {"started_from": started_from, "started_to": started_to}
         counts = {"look_back": look_back, "min_jobs": min_jobs, "settle": settle, "latest_only": latest_only}
         check_selection_arguments(job_id, {**moments, **counts}, IngestJobSensor, kwargs.get("default_args"))
@@ -259,7 +260,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         # As rendered: a filter that the author set must not have become empty, which would match any job.
         given = [name for name, value in self.filters.items() if value is not None]
         filters = {name: check_rendered(name, getattr(self, name)) for name in given}
-        if not filters:
+        if not check_filters(filters, self.hook_class.vendor):
             check_rendered("job_id", None)
         window = dict(
             zip(("started_from", "started_to"), default_window(context, self.look_back), strict=True)

@@ -110,7 +110,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
         try:
             self.hook_class = hook_class_from(hook)
             self.conn_id = conn_id or self.hook_class.default_conn_name
-            self.filters = check_filters(filters or {}, self._vendor.filters, prefix="filters ")
+            self.filters = check_filters(filters or {}, self._vendor, prefix="filters ")
             self.states = to_end_states("states", states)
             interval = one_interval("poll_interval", poll_interval, 60.0, "poke_interval", poke_interval)
             self.poll_interval = to_seconds("poll_interval", interval, above_zero=True)

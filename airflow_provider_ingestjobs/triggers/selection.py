@@ -37,7 +37,7 @@ class JobSelectionTrigger(VendorTrigger):
     async def _wait(self) -> Sequence[Job]:
         vendor = self._hook_class.vendor
         # Another release may have stored a filter that is unknown here: without it, more jobs would match.
-        check_filters(self.selection["filters"], vendor.filters, prefix="filters ")
+        check_filters(self.selection["filters"], vendor, prefix="filters ")
         selection = Selection.from_dict(self.selection)
         follow = FollowSelection(vendor.name, selection, **self._follow_arguments())
         return await self._follow(follow, selection, _take)

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox
-from support.task_runs import TaskInstance, defer, run_in_worker
+from support.task_runs import DagRun, TaskInstance, defer, run_in_worker
 from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
@@ -85,6 +85,15 @@ class TestJobId:
         sensor.render_template_fields({"params": {"p": "p-1"}})
         assert sensor.hook_params == {"project_id": "p-1"}
         assert POLARIS.sensor(task_id="wait2", job_id="1").hook_params == {}
+
+    @pytest.mark.parametrize("given", ["warning", ["ok", "warning"]])
+    def test_a_filter_by_a_word_that_no_job_has_is_refused(self, given: Any) -> None:
+        with pytest.raises(InvalidInput, match=r"health_status='warning'.*use ok, warn, error"):
+            POLARIS.sensor(task_id="wait", health_status=given)
+        sensor = POLARIS.sensor(task_id="wait2", health_status="{{ params.health }}")
+        sensor.render_template_fields({"params": {"health": "warning"}})
+        with pytest.raises(InvalidInput, match=r"health_status='warning'.*use ok, warn, error"):
+            sensor.poke({"dag_run": DagRun()})
 
 
 class TestStates:
