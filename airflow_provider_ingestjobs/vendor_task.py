@@ -42,6 +42,8 @@ class VendorTask(Generic[H]):
     missing_grace: float
     execution_timeout: timedelta | None
     log: Any
+    #: The address of the task's job, empty if it has none; ``None`` while this process does not know.
+    job_link: str | None = None
     #: Until when the vendor has asked to be left alone.
     _rests_until: datetime | None = None
     #: Whether an earlier process of this task has looked already.
@@ -211,6 +213,7 @@ class VendorTask(Generic[H]):
         except InvalidInput:
             # The first request will say so, if it still cannot be read then.
             return
+        self.job_link = url or ""
         if url:
             context["ti"].xcom_push(key=XCOM_KEY, value=url)
 
@@ -220,5 +223,9 @@ class VendorTask(Generic[H]):
         :param context: the task's context.
         :param jobs: the jobs, as they were read.
         """
-        if len(jobs) == 1 and jobs[0].url not in (None, self.hook.job_url(jobs[0].id)):
+        if len(jobs) != 1:
+            return
+        own = self.hook.job_url(jobs[0].id)
+        self.job_link = jobs[0].url or own or ""
+        if jobs[0].url not in (None, own):
             context["ti"].xcom_push(key=XCOM_KEY, value=jobs[0].url)

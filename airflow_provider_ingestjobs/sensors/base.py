@@ -172,6 +172,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait for the jobs."""
         target = self._target(context)
+        self.job_link = ""
         if isinstance(target, list) and len(target) == 1:
             self.keep_link(context, target[0])
         if self.deferrable:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""The task's own process knows its link: Airflow 3 asks there, and logs a missing XCom as an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.links import XCOM_KEY, VendorJobLink
+from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox.task_runs import DagRun
+from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
+from support.connections import Connections
+from support.task_runs import run_in_worker
+from support.vendors import CANCELLING_VENDORS, VENDORS, VendorCase
+
+NO_LOOK_UP: Any = None
+
+
+@pytest.mark.parametrize("case", VENDORS, ids=str)
+def test_of_a_single_job(case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
+    connections.add(case.name)
+    sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
+    sensor = case.sensor(task_id="wait", job_id=case.job_id, deferrable=False)
+    outcome = run_in_worker(lambda: sensor)
+    assert outcome.error is None
+    assert VendorJobLink().get_link(sensor, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
+
+
+def test_of_a_wait_that_has_none(sandbox: Sandbox, connections: Connections) -> None:
+    connections.add("amperity")
+    feed = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}
+    sandbox.add_job("amperity", timeline=[(0, "succeeded")], fields=feed)
+    sensor = AmperityJobSensor(task_id="wait", feed_id="df-1", settle=0, deferrable=False)
+    assert run_in_worker(lambda: sensor, {"dag_run": DagRun()}).error is None
+    assert VendorJobLink().get_link(sensor, ti_key=NO_LOOK_UP) == ""
+
+
+@pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
+def test_of_a_cancel(case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
+    connections.add(case.name)
+    sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
+    operator = case.cancel_operator(task_id="stop", job_id=case.job_id, deferrable=False)
+    outcome = run_in_worker(lambda: operator)
+    assert VendorJobLink().get_link(operator, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
