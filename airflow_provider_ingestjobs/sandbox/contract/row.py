@@ -64,7 +64,8 @@ class RowTests(ContractTests):
         sensor: Any = self.case.sensor
         for name in lab.row.filters:
             assert name in sensor.template_fields
-            assert sensor(task_id="wait", **{name: "1"}).filters[name] == "1"
+            value = next(iter(lab.row.words_of(name)), "1")
+            assert sensor(task_id="wait", **{name: value}).filters[name] == value
 
     def test_the_documented_credentials_work(self, lab: Lab) -> None:
         for auth in lab.auths:
