@@ -89,7 +89,10 @@ class TestArguments:
         "path", ["", "os", "os.path", "no.such.Hook", "builtins.dict", "airflow_provider_ingestjobs.job.Job"]
     )
     def test_only_hooks_are_imported(self, path: str) -> None:
-        with pytest.raises(InvalidInput, match="class path"):
+        with pytest.raises(
+            InvalidInput,
+            match=r"name the class path of an IngestJobHook|give the class of an IngestJobHook, or its",
+        ):
             hook_class_from(path)
 
     @each_vendor
