@@ -184,7 +184,7 @@ def check_filters(filters: Mapping[str, Any], vendor: Vendor, prefix: str = "") 
         if is_empty(value):
             raise InvalidInput(f"{prefix}{name}", value, "it is empty: leave it out, or give a value")
         words = vendor.words_of(name)
-        for one in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
+        for one in value if isinstance(value, list | tuple) else [value]:
             if words and isinstance(one, str) and one not in words and not is_template(one):
                 raise InvalidInput(f"{prefix}{name}", one, f"no job has it: use {', '.join(words)}")
     return dict(filters)

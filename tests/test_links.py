@@ -20,14 +20,20 @@ from support.vendors import CANCELLING_VENDORS, VENDORS, VendorCase
 NO_LOOK_UP: Any = None
 
 
-@pytest.mark.parametrize("case", VENDORS, ids=str)
-def test_of_a_single_job(case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
+WAITING = [pytest.param(case, case.sensor, id=f"{case}-wait") for case in VENDORS]
+STOPPING = [pytest.param(case, case.cancel_operator, id=f"{case}-stop") for case in CANCELLING_VENDORS]
+
+
+@pytest.mark.parametrize(("case", "task_class"), [*WAITING, *STOPPING])
+def test_of_a_single_job(
+    case: VendorCase, task_class: Any, sandbox: Sandbox, connections: Connections
+) -> None:
     connections.add(case.name)
     sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
-    sensor = case.sensor(task_id="wait", job_id=case.job_id, deferrable=False)
-    outcome = run_in_worker(lambda: sensor)
+    task = task_class(task_id="task", job_id=case.job_id, deferrable=False)
+    outcome = run_in_worker(lambda: task)
     assert outcome.error is None
-    assert VendorJobLink().get_link(sensor, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
+    assert VendorJobLink().get_link(task, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
 
 
 def test_of_a_wait_that_has_none(sandbox: Sandbox, connections: Connections) -> None:
@@ -37,12 +43,3 @@ def test_of_a_wait_that_has_none(sandbox: Sandbox, connections: Connections) -> 
     sensor = AmperityJobSensor(task_id="wait", feed_id="df-1", settle=0, deferrable=False)
     assert run_in_worker(lambda: sensor, {"dag_run": DagRun()}).error is None
     assert VendorJobLink().get_link(sensor, ti_key=NO_LOOK_UP) == ""
-
-
-@pytest.mark.parametrize("case", CANCELLING_VENDORS, ids=str)
-def test_of_a_cancel(case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
-    connections.add(case.name)
-    sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
-    operator = case.cancel_operator(task_id="stop", job_id=case.job_id, deferrable=False)
-    outcome = run_in_worker(lambda: operator)
-    assert VendorJobLink().get_link(operator, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")

@@ -64,16 +64,12 @@ class World:
 
         self.working += 1
         try:
-            answer = await threads.in_thread(work, limit)
+            return await threads.in_thread(work, limit)
         except asyncio.CancelledError:
             is_left = not is_over
-            self.working -= is_over
             raise
-        except BaseException:
-            self.working -= 1
-            raise
-        self.working -= 1
-        return answer
+        finally:
+            self.working -= not is_left
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
