@@ -16,14 +16,18 @@ from urllib.parse import urlsplit
 
 from airflow_provider_ingestjobs.errors import InvalidInput, NoConnection
 from airflow_provider_ingestjobs.job import JobState, normalise_word
-from airflow_provider_ingestjobs.vendors import COMMON_EXTRAS, Extra, Vendor
+from airflow_provider_ingestjobs.vendors import COMMON_EXTRAS, VENDORS, Extra, Vendor
 
 log = logging.getLogger(__name__)
+
+#: One of another vendor is refused; one of any other type, such as ``http``, may have all that is needed.
+_VENDORS_TYPES = frozenset(vendor.conn_type for vendor in VENDORS)
 
 
 class AirflowConnection(Protocol):
     """The part of Airflow's ``Connection`` that is read here, alike in every Airflow version."""
 
+    conn_type: str | None
     host: str | None
     login: str | None
     password: str | None
@@ -75,48 +79,28 @@ def read_connection(
     :param extra: its extras, already read from JSON.
     :raises InvalidInput: naming the field, its value (never a secret) and the fix.
     """
-
-    def name(field_name: str) -> str:
-        return f"connection {conn_id!r}: {field_name}"
-
-    if not connection.password:
-        raise InvalidInput(
-            name("password"),
-            connection.password,
-            f"enter a token or key alone, or a login and its secret ({vendor.password})",
-        )
-    if connection.password != connection.password.strip():
-        fix = "it begins or ends with a line break or white space: enter the secret alone"
-        raise InvalidInput(name("password"), "***", fix)
-    if not connection.login:
-        _check_header_value(name("password"), connection.password)
-    values = {
-        key: _read_extra(name(f"extra {key}"), row, extra.get(key)) for key, row in vendor.all_extras.items()
-    }
-    if values["ca_bundle"] and not Path(values["ca_bundle"]).exists():
-        raise InvalidInput(
-            name("extra ca_bundle"), values["ca_bundle"], "there is no such file on this machine"
-        )
-    for unknown in sorted(extra.keys() - values.keys()):
+    unknown = sorted(extra.keys() - vendor.all_extras.keys())
+    for key in unknown:
         log.warning(
             "Connection %r has an extra %r that %s does not know: it is ignored. Known: %s.",
             conn_id,
-            unknown,
+            key,
             vendor.hook.rpartition(".")[2],
-            ", ".join(values),
+            ", ".join(vendor.all_extras),
         )
-    return Settings(
-        conn_id=conn_id,
-        base_url=_base_url(name, vendor, connection),
-        login=connection.login or None,
-        password=connection.password,
-        state_map=_state_map(name("extra state_map"), values["state_map"] or {}),
-        connect_timeout=values["connect_timeout"],
-        read_timeout=values["read_timeout"],
-        requests_per_second=values["requests_per_second"],
-        ca_bundle=values["ca_bundle"],
-        extras={key: value for key, value in values.items() if key not in COMMON_EXTRAS},
-    )
+    if connection.conn_type in _VENDORS_TYPES - {vendor.conn_type}:
+        fix = f"use a connection of type {vendor.conn_type!r}"
+        raise InvalidInput(f"connection {conn_id!r}: type", connection.conn_type, fix)
+    try:
+        return _settings(vendor, conn_id, connection, extra)
+    except InvalidInput as error:
+        if error.value not in (None, ""):
+            raise
+        # Something is missing, which may be there by another name.
+        hints = [f"its extra {', '.join(map(repr, unknown))} is not known"] if unknown else []
+        if connection.conn_type != vendor.conn_type:
+            hints.append(f"its type is {connection.conn_type!r}, not {vendor.conn_type!r}")
+        raise InvalidInput(error.field, error.value, "; ".join([error.fix, *hints])) from None
 
 
 def no_connection(vendor: Vendor, conn_id: str) -> NoConnection:
@@ -158,6 +142,44 @@ def check_url(field_name: str, url: str) -> str:
             field_name, shown, f"use https://{host}: credentials only leave this machine encrypted"
         )
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{parts.path}"
+
+
+def _settings(
+    vendor: Vendor, conn_id: str, connection: AirflowConnection, extra: Mapping[str, Any]
+) -> Settings:
+    def name(field_name: str) -> str:
+        return f"connection {conn_id!r}: {field_name}"
+
+    if not connection.password:
+        raise InvalidInput(
+            name("password"),
+            connection.password,
+            f"enter a token or key alone, or a login and its secret ({vendor.password})",
+        )
+    if connection.password != connection.password.strip():
+        fix = "it begins or ends with a line break or white space: enter the secret alone"
+        raise InvalidInput(name("password"), "***", fix)
+    if not connection.login:
+        _check_header_value(name("password"), connection.password)
+    values = {
+        key: _read_extra(name(f"extra {key}"), row, extra.get(key)) for key, row in vendor.all_extras.items()
+    }
+    if values["ca_bundle"] and not Path(values["ca_bundle"]).exists():
+        raise InvalidInput(
+            name("extra ca_bundle"), values["ca_bundle"], "there is no such file on this machine"
+        )
+    return Settings(
+        conn_id=conn_id,
+        base_url=_base_url(name, vendor, connection),
+        login=connection.login or None,
+        password=connection.password,
+        state_map=_state_map(name("extra state_map"), values["state_map"] or {}),
+        connect_timeout=values["connect_timeout"],
+        read_timeout=values["read_timeout"],
+        requests_per_second=values["requests_per_second"],
+        ca_bundle=values["ca_bundle"],
+        extras={key: value for key, value in values.items() if key not in COMMON_EXTRAS},
+    )
 
 
 def _base_url(name: Callable[[str], str], vendor: Vendor, connection: AirflowConnection) -> str:

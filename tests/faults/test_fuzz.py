@@ -137,8 +137,9 @@ def nearly(draw: Any, vendor: str, words: list[str]) -> dict[str, Any]:
 def hook_of(case: VendorCase) -> Any:
     """Return a hook with settings and without a connection: none of this sends anything."""
     hook = case.hook("c")
-    host = SimpleNamespace(host="h.example.com", login=None, password="hunter2", schema=None, port=None)
-    hook.connect(case.hook.read_settings("c", host, {"tenant": "t"}))
+    fields = {"host": "h.example.com", "password": "hunter2"}
+    connection = SimpleNamespace(conn_type=case.conn_type, login=None, schema=None, port=None, **fields)
+    hook.connect(case.hook.read_settings("c", connection, {"tenant": "t"}))
     return hook
 
 
@@ -374,6 +375,7 @@ def test_addresses(url: str) -> None:
     st.sampled_from(VENDORS),
     st.builds(
         SimpleNamespace,
+        conn_type=st.sampled_from([None, "amperity", "adverity", "http"]),
         host=st.one_of(st.none(), HOSTS),
         login=st.one_of(st.none(), TEXTS),
         password=st.one_of(st.none(), TEXTS),

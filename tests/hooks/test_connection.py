@@ -200,6 +200,25 @@ class TestCredentials:
         assert case.hook().test_connection()[0]
 
 
+class TestType:
+    @pytest.mark.parametrize("case", VENDORS, ids=str)
+    def test_another_vendors(self, connections: Connections, case: VendorCase) -> None:
+        other = next(vendor.conn_type for vendor in VENDORS if vendor is not case)
+        conn_id = connections.write("theirs", {"conn_type": other, "host": "example.com", "password": "x"})
+        with pytest.raises(InvalidInput) as caught:
+            case.hook(conn_id).get_job(case.job_id)
+        assert str(caught.value) == (
+            f"connection 'theirs': type={other!r} cannot be used: use a connection of type {case.conn_type!r}"
+        )
+
+    def test_any_other_may_have_what_is_needed(self, connections: Connections) -> None:
+        fields = {"conn_type": "http", "host": "example.com", "password": "x"}
+        fine = connections.write("fine", {**fields, "extra": {"tenant": "acme"}})
+        assert AMPERITY.hook(fine).settings.base_url == "https://example.com"
+        with pytest.raises(InvalidInput, match=r"required: .*; its type is 'http', not 'amperity'$"):
+            AMPERITY.hook(connections.write("lacks", fields)).get_job(AMPERITY.job_id)
+
+
 class TestExtras:
     def test_defaults(self, settings_of: Callable[..., Settings]) -> None:
         settings = settings_of(AMPERITY, extra={"requests_per_second": None})
@@ -231,6 +250,13 @@ class TestExtras:
         error = refused(AMPERITY, extra={"tenant": tenant})
         assert error.field.endswith("extra tenant")
         assert "required" in error.fix
+
+    @pytest.mark.parametrize("other", ["tenat", "extra__amperity__tenant"])
+    def test_what_is_missing_may_be_there_by_another_name(
+        self, refused: Callable[..., InvalidInput], other: str
+    ) -> None:
+        error = refused(AMPERITY, extra={"tenant": None, other: "acme"})
+        assert error.fix.endswith(f"; its extra {other!r} is not known")
 
     @pytest.mark.parametrize("key", ["tenant", "api_version"])
     @pytest.mark.parametrize("value", ["a\nb", "ä", 5, {"a": 1}])
