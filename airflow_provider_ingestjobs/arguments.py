@@ -38,6 +38,14 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def is_known_later(value: Any) -> bool:
+    """Whether a value is only known when the task runs: a template, or what Airflow resolves then.
+
+    :param value: an argument as it was given.
+    """
+    return is_template(value) or hasattr(value, "resolve")
+
+
 def is_empty(value: Any) -> bool:
     """Whether a value chooses nothing: ``None``, an empty text, or a collection with nothing in it.
 
@@ -77,11 +85,7 @@ def check_given_job_id(value: Any) -> Any:
     :param value: ``job_id`` as the DAG's author gave it.
     :raises InvalidInput: for an id that cannot be one.
     """
-    if is_template(value):
-        return value
-    if value is None or isinstance(value, str | int | float | bytes | list | tuple | dict | set):
-        return check_job_id(value)
-    return value
+    return value if is_known_later(value) else check_job_id(value)
 
 
 def check_target(job_id: Any, filters: Mapping[str, Any], vendor: Vendor) -> Any:
@@ -167,6 +171,20 @@ def check_path_part(field_name: str, value: object) -> str:
     if not isinstance(value, str) or value in ("", ".", ".."):
         raise InvalidInput(field_name, value, "give the vendor's id alone, not an address or a path")
     return quote(value, safe="")
+
+
+def check_single(field_name: str, value: object) -> str | None:
+    """Return the one thing that a list is narrowed to, as text; ``None`` for anything.
+
+    :param field_name: the filter, for the error.
+    :param value: its value; a number becomes text.
+    :raises InvalidInput: for several, as the vendor lists the jobs of one only.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(field_name, value, "give one, as text or as a number")
+    return str(value)
 
 
 def check_filters(filters: Mapping[str, Any], vendor: Vendor, prefix: str = "") -> dict[str, Any]:
@@ -265,6 +283,18 @@ def check_count(field_name: str, value: Any) -> int:
     return value
 
 
+def check_flag(field_name: str, value: Any) -> bool:
+    """Return ``True`` or ``False``: any text, such as ``"no"``, would count as yes.
+
+    :param field_name: what the user called the argument, for the error.
+    :param value: what was given.
+    :raises InvalidInput: for anything else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInput(field_name, value, "give True or False")
+    return value
+
+
 def check_cancel_on_kill(value: bool, vendor: Vendor, *, has_ids: bool, has_process: bool) -> bool:
     """Return whether a killed task cancels its jobs.
 
@@ -274,7 +304,7 @@ def check_cancel_on_kill(value: bool, vendor: Vendor, *, has_ids: bool, has_proc
     :param has_process: whether there is something to kill between two looks, in a worker or a triggerer.
     :raises InvalidInput: where it would never cancel anything.
     """
-    if not value:
+    if not check_flag("cancel_on_kill", value):
         return value
     if not vendor.cancels:
         raise InvalidInput(
@@ -301,7 +331,7 @@ def check_given_moment(field_name: str, value: Any) -> Any:
     :param value: the moment, as the DAG's author gave it.
     :raises InvalidInput: as :func:`to_utc` does.
     """
-    if isinstance(value, date) or (isinstance(value, str) and not is_template(value)):
+    if value is not None and not is_known_later(value):
         to_utc(field_name, value)
     return value
 
@@ -343,7 +373,7 @@ def check_given_window(started_from: Any, started_to: Any) -> None:
     :raises InvalidInput: as :func:`check_window` does.
     """
     ends = [check_given_moment("started_from", started_from), check_given_moment("started_to", started_to)]
-    if all(isinstance(end, date | str) and not is_template(end) for end in ends):
+    if not any(end is None or is_known_later(end) for end in ends):
         check_window(*ends)
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -108,9 +108,9 @@ def check_function(check: Any) -> Any:
     """Return a task's own check, if it can be one.
 
     :param check: a function that takes a job, or ``None``.
-    :raises InvalidInput: if it cannot be called, or only with ``await``.
+    :raises InvalidInput: if it cannot be called with one argument, or only with ``await``.
     """
-    if check is not None and (not callable(check) or iscoroutinefunction(check)):
+    if check is not None and (iscoroutinefunction(check) or not _takes_one_argument(check)):
         raise InvalidInput("check", check, "give a function (not an async one) that takes a Job")
     return check
 
@@ -132,6 +132,19 @@ def failed_check(job: Job, check: Callable[[Job], Any]) -> list[str]:
         # Python would warn of it later, where nobody knows what it is about.
         verdict.close()
     raise InvalidInput("check", verdict, f"let {name}() return True, or a text that says what is wrong")
+
+
+def _takes_one_argument(function: Any) -> bool:
+    if not callable(function):
+        return False
+    try:
+        signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        # Some that are written in C do not say what they take.
+        return True
+    return True
 
 
 def _check_limit(name: str, limit: Any, vendor: Vendor) -> float | str:

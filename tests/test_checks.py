@@ -358,6 +358,15 @@ class TestCallable:
         with pytest.raises(InvalidInput, match="check="):
             NARRATIVE.sensor(task_id="wait", job_id="1", check=check)
 
+    @pytest.mark.parametrize("check", [lambda: True, lambda job, limit: True, lambda *, job: True])
+    def test_neither_is_what_takes_no_job(self, check: Any) -> None:
+        with pytest.raises(InvalidInput, match=r"a function .* that takes a Job"):
+            NARRATIVE.sensor(task_id="wait", job_id="1", check=check)
+
+    @pytest.mark.parametrize("check", [lambda job, limit=1: True, lambda *jobs: True, bool, str.isupper])
+    def test_whatever_takes_one_can_be_called(self, check: Any) -> None:
+        assert NARRATIVE.sensor(task_id="wait", job_id="1", check=check).check is check
+
     @pytest.mark.parametrize("checks", [["min_rows"], "min_rows", 1])
     def test_limits_are_a_dict(self, checks: Any) -> None:
         with pytest.raises(InvalidInput, match="give limits by check"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_window
+from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_single, check_window
 from airflow_provider_ingestjobs.errors import (
     InvalidInput,
     Unreadable,
@@ -81,11 +81,10 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
         :param datastream_id: only jobs of this datastream.
         :param started_from: aware start of the window of past jobs, or a date; only with ``started_to``.
         :param started_to: its aware end, or a date.
-        :raises InvalidInput: for half a window, a naive or an inverted one.
+        :raises InvalidInput: for half a window, a naive or an inverted one, or several datastreams.
         """
-        params: list[tuple[str, str]] = []
-        if datastream_id is not None:
-            params.append(("datastream_id", str(datastream_id)))
+        datastream_id = check_single("datastream_id", datastream_id)
+        params = [("datastream_id", datastream_id)] if datastream_id is not None else []
         if (started_from is None) != (started_to is None):
             missing = "started_from" if started_from is None else "started_to"
             raise InvalidInput(missing, None, "a window of past jobs needs both ends")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_path_part, check_window, to_utc
+from airflow_provider_ingestjobs.arguments import check_path_part, check_single, check_window, to_utc
 from airflow_provider_ingestjobs.errors import CancelRefused, InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
@@ -94,7 +94,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         :param workflow_id: only jobs of this workflow run.
         :param feed_id: only jobs that load this feed.
         :param table_name: only jobs that load this table.
-        :raises InvalidInput: for a naive or inverted window.
+        :raises InvalidInput: for a naive or inverted window, or several of one filter.
         """
         import pendulum
 
@@ -102,6 +102,9 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         if started_from is None:
             started_from = end.subtract(days=MAX_WINDOW_DAYS)
         start, end = check_window(started_from, end)
+        workflow_id = check_single("workflow_id", workflow_id)
+        feed_id = check_single("feed_id", feed_id)
+        table_name = check_single("table_name", table_name)
         return (
             job
             for job in once(self._list(start, end))

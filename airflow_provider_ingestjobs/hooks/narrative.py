@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_path_part
+from airflow_provider_ingestjobs.arguments import check_path_part, check_single
 from airflow_provider_ingestjobs.errors import InvalidInput, Unreadable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
@@ -85,14 +85,16 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         :param order_by: ``created_at_desc`` and the like.
         :param per_page: at most 500.
         :param offset: how many jobs to leave out at the start.
-        :raises InvalidInput: for an order or page size that the API refuses.
+        :raises InvalidInput: for an order or page size that the API refuses, or several of a filter that
+            takes one.
         """
         if order_by not in ORDERS:
             raise InvalidInput("order_by", order_by, f"use one of {', '.join(ORDERS)}")
         if not 1 <= per_page <= MAX_PER_PAGE:
             raise InvalidInput("per_page", per_page, f"use 1 to {MAX_PER_PAGE}")
         single = {"data_plane_id": data_plane_id, "dataset_id": dataset_id}
-        params = [(key, str(value)) for key, value in single.items() if value is not None]
+        given = {key: check_single(key, value) for key, value in single.items()}
+        params = [(key, value) for key, value in given.items() if value is not None]
         for key, values in (("state", state), ("type", job_type), ("tag", tags)):
             params += [(key, value) for value in ([values] if isinstance(values, str) else values or [])]
         pages = self._pages([*params, ("order_by", order_by)], list, per_page, offset)

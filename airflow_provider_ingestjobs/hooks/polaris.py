@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part
+from airflow_provider_ingestjobs.arguments import check_job_id, check_path_part, check_single
 from airflow_provider_ingestjobs.errors import CancelRefused, VendorError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.client import TokenRequest
@@ -86,8 +86,10 @@ class PolarisHook(IngestJobHook, vendor=IMPLY_POLARIS):
         :param health_status: ``ok``, ``warn`` or ``error``; several match any of them.
         :param job_type: such as ``batch``; several match any of them.
         :param table_name: only jobs that load this table.
+        :raises InvalidInput: for several tables.
         """
-        filters = {"health_status": health_status, "job_type": job_type, "table_name": table_name}
+        single = check_single("table_name", table_name)
+        filters = {"health_status": health_status, "job_type": job_type, "table_name": single}
         params = [("executionStatus", word) for word in _several(execution_status)] + _as_params(filters)
         pages = self._pages(params, lambda page: list(self.records.jobs(page, keep_raw=True)))
         return once(job for jobs, _ in pages for job in jobs)

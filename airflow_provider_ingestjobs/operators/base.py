@@ -15,7 +15,9 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_count,
+    check_flag,
     check_given_job_id,
+    check_given_moment,
     check_job_id,
     check_rendered,
     one_interval,
@@ -75,8 +77,8 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.job_id = check_given_job_id(job_id)
-        self.wait_for_termination = wait_for_termination
-        self.deferrable = deferrable
+        self.wait_for_termination = check_flag("wait_for_termination", wait_for_termination)
+        self.deferrable = check_flag("deferrable", deferrable)
         interval = one_interval("poll_interval", poll_interval, 30.0, "poke_interval", poke_interval)
         self.poll_interval = to_seconds("poll_interval", interval)
         self.timeout = to_seconds("timeout", timeout)
@@ -169,9 +171,11 @@ class ListJobsOperator(VendorTask[H], BaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
+        for end in ("started_from", "started_to"):
+            check_given_moment(end, filters.get(end))
         self.filters = dict(filters)
         self.max_jobs = check_count("max_jobs", max_jobs)
-        self.include_raw = include_raw
+        self.include_raw = check_flag("include_raw", include_raw)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the jobs."""

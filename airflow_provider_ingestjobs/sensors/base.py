@@ -24,6 +24,7 @@ from airflow_provider_ingestjobs.arguments import (
     check_cancel_on_kill,
     check_count,
     check_filters,
+    check_flag,
     check_given_window,
     check_job_ids,
     check_rendered,
@@ -147,8 +148,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.look_back = to_seconds("look_back", look_back)
         self.min_jobs = check_count("min_jobs", min_jobs)
         self.settle = to_seconds("settle", settle)
-        self.latest_only = latest_only
-        self.deferrable = deferrable
+        self.latest_only = check_flag("latest_only", latest_only)
+        self.deferrable = check_flag("deferrable", deferrable)
         self.expected_states = to_end_states("expected_states", expected_states)
         self.checks = check_checks(checks or {}, self.hook_class.vendor)
         self.check = check_function(check)
@@ -161,7 +162,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self.cancel_on_kill = check_cancel_on_kill(
             cancel_on_kill, self.hook_class.vendor, has_ids=job_id is not None, has_process=has_process
         )
-        self.include_raw = include_raw
+        self.include_raw = check_flag("include_raw", include_raw)
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None
         self._began: datetime | None = None

@@ -146,6 +146,33 @@ class TestAmperity:
             operator.execute({})
         assert sandbox.requests("amperity") == []
 
+    @pytest.mark.parametrize("end", [datetime(2026, 1, 1), "yesterday", 1700000000], ids=str)
+    def test_moments_that_cannot_be_are_refused_when_the_dag_is_read(self, end: Any) -> None:
+        for name in ("started_from", "started_to"):
+            with pytest.raises(InvalidInput, match=f"^{name}="):
+                AMPERITY.list_operator(task_id="list", **{name: end})
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name"),
+    [
+        ("amperity", "feed_id"),
+        ("amperity", "table_name"),
+        ("amperity", "workflow_id"),
+        ("adverity", "datastream_id"),
+        ("polaris", "table_name"),
+        ("narrative", "dataset_id"),
+        ("narrative", "data_plane_id"),
+    ],
+)
+def test_several_where_one_is_listed_are_not_taken_for_one_that_has_no_jobs(
+    sandbox: Sandbox, vendor: str, name: str
+) -> None:
+    several: dict[str, Any] = {name: ["1", "2"]}
+    with pytest.raises(InvalidInput, match=rf"^{name}=\['1', '2'\] cannot be used: give one"):
+        run(vendor, **several)
+    assert sandbox.requests(vendor) == []
+
 
 class TestAdverity:
     def test_without_a_window_the_current_jobs(self, sandbox: Sandbox) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
@@ -35,6 +35,11 @@ class TestJobId:
     def test_what_is_no_id(self, case: VendorCase, job_id: Any) -> None:
         with pytest.raises(InvalidInput, match="job_id="):
             case.sensor(task_id="wait", job_id=job_id)
+
+    @each_vendor
+    def test_a_generator_is_none(self, case: VendorCase) -> None:
+        with pytest.raises(InvalidInput, match="job_id="):
+            case.sensor(task_id="wait", job_id=(str(number) for number in (1, 2)))
 
     @each_vendor
     @pytest.mark.parametrize("rendered", ["", "a/b", None, {"id": 1}, 1.5])
@@ -79,6 +84,15 @@ class TestJobId:
         sensor = case.sensor(task_id="wait", job_id="{{ params.a }}", **{conn_id: "{{ params.b }}"})
         sensor.render_template_fields({"params": {"a": "1", "b": "other"}})
         assert (sensor.job_id, sensor.conn_id) == ("1", "other")
+
+    @each_vendor
+    def test_upstream_results(self, case: VendorCase) -> None:
+        with DAG("dag", schedule=None):
+            upstream = BaseOperator(task_id="start")
+            assert upstream.task_id in case.sensor(task_id="wait", job_id=upstream.output).upstream_task_ids
+            sensor = case.sensor(task_id="wait_for_both", job_id=[upstream.output, "1"])
+            assert upstream.task_id in sensor.upstream_task_ids
+            case.cancel_operator and case.cancel_operator(task_id="stop", job_id=upstream.output)
 
     def test_the_project_is_a_template_too(self) -> None:
         sensor = POLARIS.sensor(task_id="wait", job_id="1", project_id="{{ params.p }}")
@@ -245,6 +259,26 @@ class TestInterval:
             AMPERITY.sensor(task_id="wait", job_id="isj-1", poll_interval=7, poke_interval=5)
         with pytest.raises(InvalidInput, match=r"poke_interval=5.*the same as poll_interval=7"):
             AMPERITY.cancel_operator(task_id="stop", job_id="isj-1", poll_interval=7, poke_interval=5)
+
+
+class TestFlags:
+    """Any text counts as yes, ``"no"`` and ``"False"`` as well."""
+
+    @pytest.mark.parametrize("value", ["no", "yes", 1, None], ids=repr)
+    @pytest.mark.parametrize("name", ["deferrable", "include_raw", "cancel_on_kill", "latest_only"])
+    def test_of_a_sensor(self, name: str, value: Any) -> None:
+        target = {"feed_id": "df-1"} if name == "latest_only" else {"job_id": "isj-1"}
+        with pytest.raises(InvalidInput, match=rf"^{name}={value!r} cannot be used: .*True or False"):
+            AMPERITY.sensor(task_id="wait", **target, **{name: value})
+
+    @pytest.mark.parametrize("name", ["deferrable", "wait_for_termination"])
+    def test_of_a_cancel(self, name: str) -> None:
+        with pytest.raises(InvalidInput, match=rf"^{name}='no' cannot be used: give True or False"):
+            AMPERITY.cancel_operator(task_id="stop", job_id="isj-1", **{name: "no"})
+
+    def test_of_a_list(self) -> None:
+        with pytest.raises(InvalidInput, match=r"^include_raw='no' cannot be used: give True or False"):
+            AMPERITY.list_operator(task_id="list", include_raw="no")
 
 
 class TestExpectedStates:
