@@ -64,7 +64,9 @@ class Response:
 def _records(text: str, key: str, others: dict[str, Any], or_bare: bool) -> Iterator[Any]:
     at = _skip(text, 0)
     is_object = text[at] == "{"
-    if text[at] == "[" and not or_bare:
+    if not is_object and not (or_bare and text[at] == "["):
+        # What is no JSON at all, such as a web page, is another error.
+        _decode(text, at)
         raise ValueError(f"it has no field {key!r}")
     if is_object:
         at = _take_fields(text, at, key, others)

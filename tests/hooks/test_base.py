@@ -627,3 +627,13 @@ class TestTestConnection:
             worked, message = case.hook(connections.add(case.name)).test_connection()
             assert isinstance(worked, bool)
             assert case.vendor in message
+
+    @each_vendor
+    @pytest.mark.parametrize("page", ["<!doctype html><title>Sign in</title>", "Sign in"])
+    def test_a_web_page_is_called_what_it_is(
+        self, case: VendorCase, page: str, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        sandbox.add_fault(Fault(body=page))
+        worked, message = case.hook(connections.add(case.name)).test_connection()
+        assert not worked
+        assert f"with something that is not JSON: {page}" in message
