@@ -45,4 +45,9 @@ def add_to_outlet_events(context: Any, outlets: Sequence[Any], jobs: Sequence[Jo
     kept = ("vendor", "id", "state", "target", "ended_at", "rows", "url")
     summary = [{name: value for name, value in job.to_dict().items() if name in kept} for job in jobs]
     for outlet in outlets:
-        events[outlet].extra = {**(events[outlet].extra or {}), "ingest_jobs": summary}
+        try:
+            event = events[outlet]
+        except TypeError:
+            # What is no asset, such as OpenLineage's ``File``, has no events.
+            continue
+        event.extra = {**(event.extra or {}), "ingest_jobs": summary}

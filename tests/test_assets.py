@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.lineage.entities import File
 from airflow.providers.common.compat.sdk import AirflowException, Asset
 from airflow.providers_manager import ProvidersManager
 
@@ -135,6 +136,16 @@ class TestOutlets:
         assert [job["rows"]["read"] for job in told] == [10, 20]
         assert all(job["ended_at"] and job["target"] == "Customers" and "url" in job for job in told)
         assert "details" not in told[0]
+
+    @pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 has events for whatever is an outlet")
+    def test_an_outlet_that_is_no_asset_has_no_events(
+        self, sandbox: Sandbox, connections: Connections, run: Callable[..., Any]
+    ) -> None:
+        connections.add("amperity", extra={"requests_per_second": 1000})
+        events = outlet_events()
+        outlets = [File(url="s3://bucket/key"), *self.ASSETS]
+        run(self.sensor(sandbox.add_job("amperity", timeline=[(0, "succeeded")]), outlets=outlets), events)
+        assert [len(events[asset].extra["ingest_jobs"]) for asset in self.ASSETS] == [1, 1]
 
     def test_a_failed_job_tells_nothing(
         self, sandbox: Sandbox, connections: Connections, run: Callable[..., Any]
