@@ -9,7 +9,8 @@ from typing import Any
 
 from airflow_provider_ingestjobs.errors import Unreadable
 
-#: The most pages in a row without anything new, and the most steps back in one list.
+#: The most pages in a row without anything new, beyond those that all records so far would fill; and the most
+#: steps back in one list.
 MAX_STALE_PAGES = 3
 MAX_STEPS_BACK = 100
 
@@ -60,7 +61,8 @@ class ShiftingList:
         self._stale_pages = 0 if ids - self._seen else self._stale_pages + 1
         if page.is_last or (page.is_last is None and self._stale_pages):
             return False
-        if self._stale_pages == MAX_STALE_PAGES:
+        # Records with one sort value may be sent in another order each time, so that few of many are new.
+        if self._stale_pages >= MAX_STALE_PAGES + 2 * len(self._seen) // self._per_page:
             raise Unreadable(f"{self._name}'s list does not end: it sends the same jobs again and again")
         self._seen |= ids
         again = _to_read_again(page.keys) if self._exact else 0

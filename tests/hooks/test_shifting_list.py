@@ -96,6 +96,17 @@ def test_empty_pages_do_not_go_on_for_ever(exact: bool) -> None:
         go_on(ShiftingList("Vendor", PER_PAGE, exact), repeat(Page([], is_last=False), 1000))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_equal_jobs_in_another_order_each_time_end(seed: int) -> None:
+    noise = random.Random(seed)
+    place = ShiftingList("Vendor", PER_PAGE)
+    pages = 1
+    while place.go_on(page_of([(number, 0) for number in noise.sample(range(100), 100)], place.offset)):
+        pages += 1
+    # Each page gets on by half of it, and some steps lead back.
+    assert pages < 100
+
+
 def test_a_list_in_no_order_is_given_up() -> None:
     pages = (
         Page([(start + number, 0) for number in range(PER_PAGE)], is_last=False) for start in count(0, 100)

@@ -27,8 +27,6 @@ from support.simulated_vendors import ListTrouble
 
 #: A selection reads lists at each look, which takes its time.
 few = settings(simulated, max_examples=8)
-#: A selection of Polaris reads so many pages in these hours that its examples take minutes.
-quick_vendors = pytest.mark.parametrize("vendor", ["amperity", "adverity", "narrative"])
 #: A list that is refused ends a selection, which nothing else can read; jobs are read by their ids.
 REFUSED = (400, 403)
 #: What passes.
@@ -69,13 +67,16 @@ def test_a_list_in_trouble_ends_no_wait_wrong(vendor: str, plan: Plan, troubles:
     check_ends(plan, outcomes)
 
 
-@quick_vendors
+@each_vendor
 @few
 @given(plan=plans_with_a_selection(), troubles=list_troubles(PASSING))
 def test_a_selection_ends_with_the_true_ends_of_all_its_jobs(
     vendor: str, plan: Plan, troubles: list[ListTrouble]
 ) -> None:
     plan = replace(plan, list_troubles=troubles)
+    if vendor == "polaris":
+        # Its pages overlap: in fifty requests a list, as two jobs a page take, one would always fail.
+        plan = replace(plan, page_size=7)
     _, outcomes = simulate(vendor, plan)
     check_ends(plan, outcomes)
 
