@@ -72,6 +72,8 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         "canceled": JobState.CANCELLED,
         "skipped": JobState.SKIPPED,
     }
+    # github.com/amperity/amperity-docs, amperity_reference/source/workflows.rst: "Common resolutions"
+    may_resume_jobs = True
 
     def __init__(self, amperity_conn_id: str = "amperity_default") -> None:
         super().__init__(amperity_conn_id)

@@ -61,6 +61,8 @@ class IngestJobHook(BaseHook):
     list_threshold: ClassVar[int] = 5
     #: Whether the vendor may answer 404 to the id of a job that one of its lists still has.
     may_hide_jobs: ClassVar[bool] = False
+    #: Whether people can resume a job that has failed: its end is then none.
+    may_resume_jobs: ClassVar[bool] = False
     #: Whether ``send_cancel`` needs nothing of a job but its id. A killed task, which has seconds, then asks
     #: without reading the job first.
     stops_by_id: ClassVar[bool] = False

@@ -19,6 +19,7 @@ from airflow_provider_ingestjobs.hooks.reading import (
     look_for_hidden,
     read_one_by_one,
 )
+from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.selection import Picked, merge_windows, pick_all
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def select_jobs(
     """Read the jobs that each of many selections picks; equal and overlapping windows are listed once.
 
     A list may lack a job for a while: pages shift, a replica lags, a job that has ended is not among the past
-    ones yet. So jobs that were seen, had not ended, and are in no list now are read by their ids.
+    ones yet. So jobs that were seen, had not ended for good, and are in no list now are read by their ids.
 
     :param source: the vendor's hook.
     :param selections: what to pick.
@@ -67,7 +68,7 @@ def select_jobs(
         for group, by_id in listed
         for selection in group
         for job in seen.get(selection, ())
-        if job.id not in by_id and not job.state.is_terminal
+        if job.id not in by_id and (not job.state.is_terminal or _may_go_on(job, source))
     }
     read = BulkRead(has_answered=True)
     # At random, so that those that stay absent do not keep the others from their turn.
@@ -101,8 +102,12 @@ def jobs_between(
     return list({job.id: job for job in listed}.values())
 
 
+def _may_go_on(job: Job, source: JobSource) -> bool:
+    return job.state is JobState.FAILED and source.may_resume_jobs
+
+
 def _as_picked(jobs: list[Job], not_found: Collection[str], read: BulkRead) -> Picked:
-    gone = {job.id for job in jobs if job.id in not_found}
+    gone = {job.id for job in jobs if job.id in not_found and not job.state.is_terminal}
     missing = frozenset(gone & read.missing)
     unread = frozenset(gone - read.missing)
     errors = [read.errors[job_id] for job_id in unread if job_id in read.errors]

@@ -704,6 +704,17 @@ class TestListsThatLackJobs:
         assert failed in str(outcome.error)
         assert running not in str(outcome.error)
 
+    def test_one_that_has_failed_may_have_been_resumed(
+        self, sandbox: Sandbox, connections: Connections, wait: Wait
+    ) -> None:
+        connections.add("amperity", extra={"requests_per_second": 1000})
+        job_id = self.add_job(
+            sandbox, AMPERITY, (-30, JobState.FAILED), (0.8, JobState.RUNNING), (1.6, JobState.SUCCEEDED)
+        )
+        outcome = wait(AMPERITY, failed_grace=60, **SELECTED["amperity"][0])
+        assert outcome.error is None
+        assert [(job["id"], job["state"]) for job in outcome.value] == [(job_id, "succeeded")]
+
     def test_one_that_the_vendor_does_not_know_any_more(
         self, sandbox: Sandbox, case: VendorCase, wait: Wait
     ) -> None:
