@@ -8,20 +8,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from airflow.providers.common.compat.openlineage.facet import (
-    InputDataset,
-    OutputDataset,
-    OutputStatisticsOutputDatasetFacet,
-    RunFacet,
-)
 from airflow.providers.openlineage.extractors import OperatorLineage
+from openlineage.client.event_v2 import InputDataset, OutputDataset
+from openlineage.client.facet_v2 import OutputDatasetFacet, RunFacet, output_statistics_output_dataset
 
 from airflow_provider_ingestjobs.job import Job
 
 if TYPE_CHECKING:
-    from openlineage.client.generated.base import OutputDatasetFacet
-
     from airflow_provider_ingestjobs.vendors import Vendor
+
+OutputStatistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
 
 
 @attrs.define
@@ -53,7 +49,7 @@ def lineage_of(jobs: Sequence[Job], vendor: Vendor, namespace: str) -> OperatorL
         for name in names:
             facets: dict[str, OutputDatasetFacet] = {}
             if written is not None and len(names) == 1:
-                facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=written)
+                facets["outputStatistics"] = OutputStatistics(rowCount=written)
             outputs[name] = OutputDataset(namespace=namespace, name=name, outputFacets=facets)
     return OperatorLineage(
         inputs=[InputDataset(namespace=namespace, name=name) for name in sorted(inputs)],

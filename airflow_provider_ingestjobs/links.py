@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow_provider_ingestjobs.airflow_compat import BaseOperatorLink, XCom
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import TaskInstanceKey
+    from airflow_provider_ingestjobs.airflow_compat import TaskInstanceKey
 
 #: The XCom that keeps the address.
 XCOM_KEY = "_link_VendorJobLink"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import conf
+from airflow_provider_ingestjobs.airflow_compat import conf
 
 
 def resume_lag() -> float:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.vendor_task import VendorTask

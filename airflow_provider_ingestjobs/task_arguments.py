@@ -17,8 +17,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import DAG, Context, RetryPolicy, TaskGroup, XComArg
-
+    from airflow_provider_ingestjobs.airflow_compat import DAG, Context, RetryPolicy, TaskGroup, XComArg
     from airflow_provider_ingestjobs.job import Job, JobState
 
 Callback: TypeAlias = "Callable[[Context], Any]"

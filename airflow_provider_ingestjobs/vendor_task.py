@@ -17,8 +17,7 @@ from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.triggers.backoff import MAX_RETRY_AFTER
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.job import Job

@@ -12,7 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Param, TaskGroup, TriggerRule, dag, task
+try:
+    from airflow.sdk import BaseOperator, Param, TaskGroup, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.models import BaseOperator, Param
+    from airflow.utils.task_group import TaskGroup  # type: ignore[import-not-found, no-redef]
 
 from airflow_provider_ingestjobs.sensors.adverity import AdverityJobSensor
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
@@ -53,7 +58,7 @@ def example_all_vendors() -> None:
             NarrativeJobSensor(task_id="lookalikes", job_id="{{ params.lookalikes_job_id }}", soft_fail=True),
         ]
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED)
+    @task(trigger_rule="none_failed")
     def summarise(jobs: list[dict[str, Any] | None]) -> dict[str, str]:
         return {job["vendor"]: f"{job['target']}: {job['vendor_state']}" for job in jobs if job}
 

@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, dag, task
+try:
+    from airflow.sdk import Param, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.models import Param
 
 from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor

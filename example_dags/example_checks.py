@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, TriggerRule, dag, task
+try:
+    from airflow.sdk import Param, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.models import Param
 
 from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
@@ -43,7 +47,7 @@ def example_checks() -> None:
         task_id="members", job_id="{{ params.members_job_id }}", checks={"min_rows": 1}, check=mostly_updates
     )
 
-    @task(trigger_rule=TriggerRule.ALL_FAILED)
+    @task(trigger_rule="all_failed")
     def hold_back() -> str:
         return "held back the emails"
 

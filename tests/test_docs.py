@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The Python of README and documentation runs, as Airflow would run it to parse a DAG file.
+"""The Python of README, documentation and example DAGs runs, as Airflow would run it to parse a DAG file.
 
 A block that is no whole file has the lines that it begins with in a comment right before it, which readers do
 not see::
@@ -13,6 +13,7 @@ not see::
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType
@@ -21,6 +22,7 @@ import pytest
 from airflow import __version__ as airflow_version
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "example_dags").rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 BLOCK = re.compile(
     r"(?:^(?P<margin> *)<!-- begins with\n(?P<before>(?:(?!-->).)*)-->\n\s*)?"
@@ -58,3 +60,10 @@ def test_block(name: str, source: str) -> None:
 def test_no_block_is_overlooked() -> None:
     fences = sum(len(re.findall(r"^ *```py", page.read_text(), re.MULTILINE)) for page in PAGES)
     assert len(blocks()) == fences > 0
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_dag(path: Path) -> None:
+    if airflow_version.startswith("2.") and path.parent.name == "airflow_3":
+        pytest.skip("Airflow 3's alone")
+    runpy.run_path(str(path))

@@ -17,8 +17,8 @@ from airflow.providers.openlineage.extractors.base import DefaultExtractor
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
 
     from airflow_provider_ingestjobs.sandbox import Sandbox
     from support.connections import Connections

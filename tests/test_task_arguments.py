@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import DAG, BaseOperator, BaseSensorOperator
 
+from airflow_provider_ingestjobs.airflow_compat import DAG, BaseOperator, BaseSensorOperator
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 from airflow_provider_ingestjobs.task_arguments import (

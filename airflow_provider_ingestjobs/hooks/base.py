@@ -9,8 +9,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
+from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, BaseHook
 from airflow_provider_ingestjobs.arguments import check_job_id
 from airflow_provider_ingestjobs.errors import (
     IngestJobsError,

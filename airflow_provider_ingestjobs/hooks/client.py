@@ -213,7 +213,7 @@ class Client:
         )
 
     def _count(self, name: str) -> None:
-        from airflow.providers.common.compat.sdk import Stats
+        from airflow_provider_ingestjobs.airflow_compat import Stats
 
         Stats.incr(f"ingestjobs.{name}", tags=tags_of(self._vendor, self._settings.conn_id))
 

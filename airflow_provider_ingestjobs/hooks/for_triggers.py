@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from asgiref.sync import sync_to_async
 
+from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, Connection
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.connection import no_connection
@@ -78,8 +77,8 @@ async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str,
 
 async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
     try:
-        connection = await _get_connection(hook_class, conn_id)
-        extra = await get_async_extra_dejson(connection)
+        connection = await read_connection(hook_class, conn_id)
+        extra = await read_extra(connection)
     except AirflowNotFoundException:
         raise no_connection(hook_class.vendor, conn_id) from None
     except Exception as error:
@@ -91,9 +90,26 @@ async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str
     return hook
 
 
-async def _get_connection(hook_class: type[H], conn_id: str) -> Any:
-    try:
-        return await get_async_connection(conn_id, hook=hook_class)
-    except AirflowNotFoundException:
-        # In dag.test(), Airflow 3 finds what its database has only this way.
-        return await sync_to_async(hook_class.get_connection)(conn_id)
+async def read_connection(hook_class: type[IngestJobHook], conn_id: str) -> Any:
+    """Return an Airflow connection.
+
+    :param hook_class: the hook that reads it.
+    :param conn_id: its id.
+    """
+    # Before 3.3.2, Airflow would mask its secrets on the event loop in a way that may lock that up.
+    if hasattr(Connection, "aextra_dejson"):
+        try:
+            return await hook_class.aget_connection(conn_id)
+        except AirflowNotFoundException:
+            pass  # in dag.test(), Airflow 3 finds what its database has only the other way
+    return await sync_to_async(hook_class.get_connection)(conn_id)
+
+
+async def read_extra(connection: Any) -> Any:
+    """Return a connection's extras, read from JSON, with their secrets masked.
+
+    :param connection: the connection.
+    """
+    if hasattr(connection, "aextra_dejson"):
+        return await connection.aextra_dejson()
+    return await sync_to_async(lambda: connection.extra_dejson)()

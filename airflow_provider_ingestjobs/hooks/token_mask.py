@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from airflow.providers.common.compat.sdk import mask_secret
+from airflow_provider_ingestjobs.airflow_compat import mask_secret
 
 
 class TokenMask:

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
-
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import BaseOperator, conf
 from airflow_provider_ingestjobs.arguments import (
     check_count,
     check_flag,
@@ -31,8 +30,7 @@ from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.task_arguments import TaskArguments, TemplatedNumber
 

@@ -30,8 +30,12 @@ from importlib import import_module
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow_provider_ingestjobs.airflow_compat import (
+    AIRFLOW_3,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 T = TypeVar("T")
 #: The longest that anything here may take to get where it should, in seconds.
@@ -260,13 +264,9 @@ def reschedules_without_a_database() -> Iterator[None]:
 
 @contextmanager
 def _earlier_looks_remembered() -> Iterator[None]:
-    try:
-        base = import_module("airflow.sensors.base")
-        asks_database = hasattr(base, "_orig_start_date")
-    except ImportError:
-        asks_database = False
-    if not asks_database:
+    if AIRFLOW_3:
         yield
         return
+    base = import_module("airflow.sensors.base")
     with patch.object(base, "_orig_start_date", lambda **key: _first_reschedules.get(key["run_id"])):
         yield

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import (
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -18,8 +19,6 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
 )
-
-from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import (
     check_cancel_on_kill,
     check_count,
@@ -50,9 +49,9 @@ from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.details import DetailReader
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.task_arguments import SensorArguments, TemplatedMoment, TemplatedNumbers

@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
-
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import first_reschedule
 from airflow_provider_ingestjobs.resuming import resume_lag
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
+    from airflow_provider_ingestjobs.airflow_compat import BaseSensorOperator, Context
 
 
 #: How long after a run without a data interval jobs may start.
@@ -54,17 +53,7 @@ def earlier_look(context: Context, sensor: BaseSensorOperator) -> datetime | Non
     :param context: the task's context.
     :param sensor: the sensor.
     """
-    if not sensor.reschedule:
-        return None
-    ti: Any = context["ti"]
-    if AIRFLOW_V_3_0_PLUS:
-        return cast("datetime | None", ti.get_first_reschedule_date(context))
-    # There, a task's start is that of its present look. Airflow's own timeout of sensors asks this way, too.
-    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]  # not in Airflow 3
-
-    run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    first_try = ti.max_tries - sensor.retries + 1
-    return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
+    return first_reschedule(context, sensor) if sensor.reschedule else None
 
 
 def next_look(planned: datetime, rests_until: datetime | None, deadline: datetime) -> datetime:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_ingestjobs.airflow_compat import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
-
 from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.exceptions import WaitTimeout
 

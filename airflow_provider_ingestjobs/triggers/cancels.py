@@ -91,8 +91,9 @@ cancels_for = PerConnection(Cancels)
 
 
 def _is_still_awaited(ti: Any, xcom_key: str, started_at: str) -> bool:
-    from airflow.providers.common.compat.sdk import XCom
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from airflow_provider_ingestjobs.airflow_compat import XCom
 
     states = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index

@@ -18,9 +18,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Stats
-
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import Stats
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,

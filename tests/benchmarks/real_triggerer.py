@@ -34,7 +34,7 @@ from support.vendors import NARRATIVE
 
 DAG_ID, POOL = "benchmark_deferred", "nobody_runs"
 DAG = """
-from airflow.providers.common.compat.sdk import dag
+from airflow.sdk import dag
 from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 
 @dag(schedule=None)

@@ -85,16 +85,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     lookups = ThreadPoolExecutor(1)
 
-    async def connection_at_once(conn_id: str, hook: Any) -> Any:
+    async def connection_at_once(hook_class: Any, conn_id: str) -> Any:
         # In a thread, as Airflow looks it up otherwise where a loop is running; but the loop does not see it.
-        return lookups.submit(hook.get_connection, conn_id).result()
+        return lookups.submit(hook_class.get_connection, conn_id).result()
 
     async def extra_at_once(connection: Any) -> Any:
         return connection.extra_dejson
 
     monkeypatch.setattr(f"{package}.triggers.watch.in_thread", at_once)
-    monkeypatch.setattr(f"{package}.hooks.for_triggers.get_async_connection", connection_at_once)
-    monkeypatch.setattr(f"{package}.hooks.for_triggers.get_async_extra_dejson", extra_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.read_connection", connection_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.read_extra", extra_at_once)
     return clock
 
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_ingestjobs.airflow_compat import AirflowException, AirflowFailException
 from airflow_provider_ingestjobs.errors import AuthenticationFailed, CancelRefused, InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, JobNotFound
 from airflow_provider_ingestjobs.job import Job, JobState

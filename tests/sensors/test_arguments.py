@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
+from airflow_provider_ingestjobs.airflow_compat import DAG, BaseOperator
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Sandbox

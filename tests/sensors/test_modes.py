@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import (
+
+from airflow_provider_ingestjobs.airflow_compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
 )
-
 from airflow_provider_ingestjobs.errors import AuthenticationFailed, IngestJobsError, VendorError
 from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import Job, JobState

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.exceptions import AirflowRescheduleException
 
+from airflow_provider_ingestjobs.airflow_compat import AirflowRescheduleException
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.sandbox.task_runs import DagRun, TaskInstance
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 import pendulum
 import pytest
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
+from airflow_provider_ingestjobs.airflow_compat import DAG, TaskDeferred
 from airflow_provider_ingestjobs.errors import InvalidInput, PermissionDenied
 from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import JobState

@@ -229,7 +229,7 @@ class SimulatedVendor:
             self.polls.append(Counter())
             return await world.in_thread(call, limit)
 
-        async def connection(conn_id: str, hook: Any = None) -> Any:
+        async def connection(hook_class: type[Any], conn_id: str) -> Any:
             return SimpleNamespace(**{"login": None, "schema": None, "port": None, **self._connection})
 
         async def extra(connection: Any) -> dict[str, Any]:
@@ -239,8 +239,8 @@ class SimulatedVendor:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
             patch.setattr(watches, "in_thread", in_thread)
-            patch.setattr(for_triggers, "get_async_connection", connection)
-            patch.setattr(for_triggers, "get_async_extra_dejson", extra)
+            patch.setattr(for_triggers, "read_connection", connection)
+            patch.setattr(for_triggers, "read_extra", extra)
             patch.setattr(clock, "time", world.time)
             patch.setattr(clock, "monotonic", lambda: world.now)
             patch.setattr(narrative.NarrativeHook, "page_size", self.page_size)

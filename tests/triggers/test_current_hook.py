@@ -8,7 +8,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_ingestjobs.errors import AuthenticationFailed, InvalidInput, VendorUnavailable
 from airflow_provider_ingestjobs.hooks import for_triggers
@@ -147,16 +146,16 @@ def test_a_wait_that_is_cancelled_while_its_connection_is_read_lets_that_end(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In Airflow 3.0 and 3.1, the triggerer ends if an answer to one of its questions stays unread."""
-    answers: list[Any] = []
+    read, answers = for_triggers.read_connection, list[Any]()
     asked = asyncio.Event()
 
     async def slowly(*args: Any, **kwargs: Any) -> Any:
         asked.set()
         await asyncio.sleep(0.05)
-        answers.append(await get_async_connection(*args, **kwargs))
+        answers.append(await read(*args, **kwargs))
         return answers[-1]
 
-    monkeypatch.setattr(for_triggers, "get_async_connection", slowly)
+    monkeypatch.setattr(for_triggers, "read_connection", slowly)
 
     async def scenario() -> None:
         looking = asyncio.create_task(CurrentHook(NarrativeHook, "narrative_default", {}).get())

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Unpack, assert_type
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, XComArg, dag, task
+from airflow.sdk import BaseOperator, Context, XComArg, dag, task
 
 import airflow_provider_ingestjobs
 from airflow_provider_ingestjobs.exceptions import (

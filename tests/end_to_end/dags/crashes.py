@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.sdk import DAG
 
 from airflow_provider_ingestjobs.operators.adverity import AdverityCancelJobOperator
 from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator

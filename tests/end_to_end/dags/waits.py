@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.sdk import DAG
 
 from airflow_provider_ingestjobs.operators.adverity import AdverityCancelJobOperator
 from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator
