@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
+from airflow_provider_ingestjobs.metrics import tags_of
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.vendor_task import VendorTask
 
-    Answer = Job | Exception | None
+Answer: TypeAlias = "Job | Exception | None"
 
 #: Requests that a killed task has under way at once.
 MAX_STOP_THREADS = 8
@@ -47,12 +48,35 @@ def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
         log.warning("The task was killed, but %s goes on: %s", named, error, exc_info=_is_bug(error))
         return
     log.info("The task was killed, asking %s to stop", named)
+    tags = tags_of(task.hook_class.vendor, task.conn_id, **task.hook_params)
     unheard = set(job_ids)
     for job_id, answer in _ask_all(hook, job_ids):
         unheard.discard(job_id)
-        _tell(log, f"{task.vendor} job {job_id}", answer)
+        tell(log, f"{task.vendor} job {job_id}", answer, tags)
     if unheard:
         log.warning("Whether %s job %s stops is not known yet", task.vendor, ", ".join(sorted(unheard)))
+
+
+def tell(log: Any, name: str, answer: Answer, tags: Mapping[str, str]) -> None:
+    """Say in the log what came of asking the vendor to stop a killed task's job, and count it.
+
+    :param log: the task's log.
+    :param name: the vendor and its id of the job.
+    :param answer: what :meth:`~airflow_provider_ingestjobs.hooks.base.IngestJobHook.ask_to_stop` returned, or
+        raised.
+    :param tags: of the metrics.
+    """
+    from airflow_provider_ingestjobs.airflow_compat import Stats
+
+    failed = isinstance(answer, Exception)
+    Stats.incr("ingestjobs.cancel_failures" if failed else "ingestjobs.cancels", tags=dict(tags))
+    if answer is None:
+        log.info("%s was asked to stop", name)
+    elif not isinstance(answer, Exception):
+        log.info("%s is not asked to stop, it is %s", answer, answer.describe())
+    else:
+        goes_on = "may go on" if isinstance(answer, VendorUnavailable) else "goes on"
+        log.warning("The task was killed, but %s %s: %s", name, goes_on, answer, exc_info=_is_bug(answer))
 
 
 def note_on_earlier_try(context: Context) -> str:
@@ -112,16 +136,6 @@ def _ask(hook: IngestJobHook, job_id: str) -> Answer:
         return hook.ask_to_stop(job_id)
     except Exception as error:
         return error
-
-
-def _tell(log: Any, name: str, answer: Answer) -> None:
-    if answer is None:
-        log.info("%s was asked to stop", name)
-    elif not isinstance(answer, Exception):
-        log.info("%s is not asked to stop, it is %s", answer, answer.describe())
-    else:
-        goes_on = "may go on" if isinstance(answer, VendorUnavailable) else "goes on"
-        log.warning("The task was killed, but %s %s: %s", name, goes_on, answer, exc_info=_is_bug(answer))
 
 
 def _is_bug(error: Exception) -> Exception | None:

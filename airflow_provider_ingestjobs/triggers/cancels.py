@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Stopping the jobs of killed tasks: thousands at once share one hook, one token and a few threads."""
+"""Stopping the jobs of killed tasks: thousands at once share one hook, one token and one queue."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.errors import IngestJobsError
+from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.errors import NoConnection, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
+from airflow_provider_ingestjobs.metrics import tags_of
+from airflow_provider_ingestjobs.stopping import Answer, tell
+from airflow_provider_ingestjobs.triggers.backoff import backoff
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 
-#: Requests that a connection's cancels have under way at once.
-MAX_CANCEL_THREADS = 4
+#: Requests that a connection's cancels have under way at once. They keep to the connection's rate, and a poll
+#: waits for no more of them than these.
+MAX_CANCEL_THREADS = 2
+#: The pause before a vendor in trouble is asked again, in seconds; and how often it doubles, as jobs that
+#: nobody wants any more run on meanwhile.
+CANCEL_PAUSE = 5.0
+MAX_DOUBLINGS = 4
+#: How long a vendor in trouble is asked again, in seconds.
+MAX_CANCEL_TIME = 900.0
 
 
 class Cancels:
@@ -33,10 +44,14 @@ class Cancels:
         self._hook_class = hook_class
         self._conn_id = conn_id
         self._hook_params = dict(hook_params)
-        self._threads = asyncio.Semaphore(MAX_CANCEL_THREADS)
+        self._tags = tags_of(hook_class.vendor, conn_id, **self._hook_params)
+        self._places = asyncio.Semaphore(MAX_CANCEL_THREADS)
+        self._look_ups = asyncio.Semaphore(MAX_CANCEL_THREADS)
         self._opening = asyncio.Lock()
         self._under_way = 0
         self._hook: IngestJobHook | None = None
+        self._failures = 0
+        self._goes_on_at = 0.0
 
     async def cancel_all(self, job_ids: Sequence[str], log: Any) -> None:
         """Ask the vendor to stop a killed task's jobs, and say in the log what came of it.
@@ -52,6 +67,7 @@ class Cancels:
             if not self._under_way:
                 # The next kill may come hours later, when the connection may have been edited.
                 self._hook = None
+                self._failures = 0
 
     async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str) -> bool:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
@@ -66,18 +82,44 @@ class Cancels:
         """
         if ti is None:
             return False
-        return await in_thread(partial(_is_still_awaited, ti, xcom_key, started_at), self._threads)
+        return await in_thread(partial(_is_still_awaited, ti, xcom_key, started_at), self._look_ups)
 
     async def _cancel(self, job_id: str, log: Any) -> None:
-        try:
-            hook = await self._shared_hook()
-            job = await in_thread(partial(hook.cancel_job, job_id), self._threads)
-        except IngestJobsError as error:
-            log.warning("The task was killed, but job %s goes on: %s", job_id, error)
-        except Exception:
-            log.exception("The task was killed, but job %s goes on", job_id)
-        else:
-            log.info("The task was killed, %s was asked to stop: %s", job, job.describe())
+        name = f"{self._hook_class.vendor.name} job {job_id}"
+        deadline = clock.monotonic() + MAX_CANCEL_TIME
+        is_told = False
+        while True:
+            answer = await self._ask(job_id)
+            if not isinstance(answer, NoConnection | VendorUnavailable) or clock.monotonic() >= deadline:
+                break
+            if not is_told:
+                log.warning("%s cannot be asked to stop now, it will be asked again: %s", name, answer)
+                is_told = True
+        tell(log, name, answer, self._tags)
+
+    async def _ask(self, job_id: str) -> Answer:
+        """Ask once, after the pause that the vendor's trouble with whichever job has brought about."""
+        async with self._places:
+            while (pause := self._goes_on_at - clock.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            try:
+                hook = await self._shared_hook()
+                answer = await in_thread(partial(hook.ask_to_stop, job_id))
+            except (NoConnection, VendorUnavailable) as error:
+                self._pause_for(error)
+                return error
+            except Exception as error:
+                return error
+            self._failures = 0
+            return answer
+
+    def _pause_for(self, error: NoConnection | VendorUnavailable) -> None:
+        now = clock.monotonic()
+        if now >= self._goes_on_at:
+            # Those that were under way together have failed together.
+            self._failures += 1
+        pause = backoff(min(self._failures, MAX_DOUBLINGS), CANCEL_PAUSE, error)
+        self._goes_on_at = max(self._goes_on_at, now + pause)
 
     async def _shared_hook(self) -> IngestJobHook:
         async with self._opening:

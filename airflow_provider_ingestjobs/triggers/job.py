@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_ingestjobs import clock
@@ -18,6 +19,10 @@ from airflow_provider_ingestjobs.triggers.subscription import Subscription
 
 #: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
+
+#: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds. Airflow
+#: gives it 30, see ``[triggerer] on_kill_timeout``.
+KILL_HOLD = 20.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
@@ -45,11 +50,17 @@ class IngestJobTrigger(VendorTrigger):
         """Cancel the vendor's jobs, where the task asks for that and a user has ended its wait."""
         if not self.cancel_on_kill:
             return
-        # The triggerer cancels this again every second until it returns: a cancel must not be lost.
         cancels = asyncio.create_task(self._cancel_jobs())
         _RUNNING_CANCELS.add(cancels)
         cancels.add_done_callback(_RUNNING_CANCELS.discard)
-        await asyncio.shield(cancels)
+        # The triggerer cancels this again every second until it returns. A cancel must not be lost, and what
+        # is logged after the return is in the triggerer's log alone.
+        until = clock.monotonic() + KILL_HOLD
+        while not cancels.done() and (left := until - clock.monotonic()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({cancels}, timeout=left)
+        if not cancels.done():
+            self.log.warning("What comes of stopping the killed task's jobs will be in the triggerer's log")
 
     async def _wait(self) -> Sequence[Job]:
         if len(self.job_ids) == 1:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, Ve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_ingestjobs.sandbox import RecordedRequest
     from support.connections import Connections
     from support.logs import Logs
 
@@ -135,6 +137,125 @@ class TestMassKill:
         assert {POLARIS.hook().get_job(job_id).state for job_id in others} == {JobState.CANCELLED}
         assert "ZeroDivisionError" in logs.text
         assert f"job {first} goes on" in logs.text
+
+
+@pytest.fixture
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.cancels.CANCEL_PAUSE", 0.02)
+
+
+def stops(sandbox: Sandbox, job_id: str = "") -> list[RecordedRequest]:
+    """The requests that asked Polaris to stop a job."""
+    found = [one for one in sandbox.requests("polaris") if one.path.endswith(f"{job_id}/status")]
+    return [one for one in found if one.method == "POST"]
+
+
+@pytest.mark.usefixtures("short_pause")
+class TestTrouble:
+    """A killed task is gone: nobody but its cancel will ask the vendor again."""
+
+    def kill(self, *ids: str) -> None:
+        async def kill_all() -> None:
+            killed = [trigger_of(POLARIS, job_id, cancel_on_kill=True) for job_id in ids]
+            await asyncio.gather(*(trigger.on_kill() for trigger in killed))
+
+        in_time(kill_all(), patience=30)
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_each_job_is_stopped_once_it_has_passed(
+        self, status: int, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        ids = [sandbox.add_job("polaris") for _ in range(40)]
+        sandbox.add_fault(Fault("polaris", "POST", "/status$", status=status, times=10))
+        self.kill(*ids)
+        assert len(stops(sandbox)) == 10 + len(ids)
+        taken = [one.path for one in stops(sandbox) if one.status == 200]
+        assert len(taken) == len(set(taken)) == len(ids)
+        assert [text for text in logs.warnings if "go on" in text or "goes on" in text] == []
+
+    def test_a_pause_that_the_vendor_asks_for_is_every_job_s(
+        self, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("polaris")
+        ids = [sandbox.add_job("polaris") for _ in range(6)]
+        sandbox.add_fault(Fault("polaris", "POST", "/status$", status=429, headers={"Retry-After": "1"}))
+        began = time.monotonic()
+        self.kill(*ids)
+        assert time.monotonic() - began >= 1
+        # Those that were under way with the first one.
+        assert len(stops(sandbox)) == len(ids) + 1
+
+    def test_one_that_does_not_pass_is_told_in_the_end(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.cancels.MAX_CANCEL_TIME", 0.3)
+        connections.add("polaris")
+        ids = [sandbox.add_job("polaris") for _ in range(3)]
+        sandbox.add_fault(Fault("polaris", status=503, times=None))
+        self.kill(*ids)
+        for job_id in ids:
+            told = [text for text in logs.warnings if f"job {job_id} may go on: " in text]
+            assert len(told) == 1
+            assert "503" in told[0]
+        assert "was asked to stop" not in logs.text
+
+    def test_a_refusal_is_final(self, sandbox: Sandbox, connections: Connections, logs: Logs) -> None:
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris")
+        sandbox.add_fault(Fault("polaris", "POST", "/status$", status=409, times=None))
+        self.kill(job_id)
+        assert len(stops(sandbox)) == 1
+        assert any(f"job {job_id} goes on: " in text for text in logs.warnings)
+
+    def test_a_connection_that_cannot_be_looked_up_for_a_while(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        job_id = sandbox.add_job("polaris")
+
+        async def kill() -> None:
+            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
+            await until(lambda: "will be asked again" in logs.text)
+            connections.add("polaris")
+            await killed
+
+        in_time(kill())
+        assert len(stops(sandbox, job_id)) == 1
+        assert f"job {job_id} was asked to stop" in logs.text
+
+    def test_what_comes_of_it_is_told_before_the_trigger_ends(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris")
+        sandbox.add_fault(Fault("polaris", "POST", "/status$", delay=0.5))
+
+        async def kill() -> None:
+            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
+            while not killed.done():
+                # As the triggerer does, though more often.
+                await asyncio.sleep(0.05)
+                killed.cancel()
+
+        in_time(kill())
+        assert f"job {job_id} was asked to stop" in logs.text
+
+    def test_the_trigger_ends_though_the_vendor_is_down_and_the_job_is_stopped_later(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.job.KILL_HOLD", 0.3)
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris")
+        sandbox.add_fault(Fault("polaris", status=503, times=None))
+
+        async def kill() -> None:
+            await trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill()
+            assert "will be in the triggerer's log" in logs.text
+            sandbox.clear_faults()
+            await until(lambda: f"job {job_id} was asked to stop" in logs.text)
+
+        in_time(kill())
+        assert len([one for one in stops(sandbox, job_id) if one.status == 200]) == 1
 
 
 @pytest.fixture
