@@ -43,12 +43,21 @@ def airflow(
     sandbox: Sandbox, metrics: MetricsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AirflowInstance]:
     """A running Airflow with the example DAGs and the tests' own, connected to the sandbox."""
-    from support.airflow_instance import AirflowInstance
+    from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
 
+    if AIRFLOW_3:
+        from support.airflow_instance import AirflowInstance as Instance
+    else:
+        from support.airflow2_instance import Airflow2Instance as Instance
     dags = tmp_path_factory.mktemp("dags")
+    left_out = shutil.ignore_patterns("__pycache__", *([] if AIRFLOW_3 else ["airflow_3"]))
     for folder in (EXAMPLE_DAGS, HERE / "dags"):
-        shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=left_out)
     home = tmp_path_factory.mktemp("airflow")
-    environment = {**sandbox.connection_env(), **metrics.environment()}
-    with AirflowInstance(home, dags, environment, parallelism=8) as instance:
+    environment = {
+        **sandbox.connection_env(),
+        **metrics.environment(),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    }
+    with Instance(home, dags, environment, parallelism=8) as instance:
         yield instance

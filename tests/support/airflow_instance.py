@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import psutil
 import requests
@@ -65,6 +65,11 @@ class AirflowInstance:
     :param parallelism: how many tasks run at the same time (deferred ones do not count).
     :param startup_timeout: seconds until everything must be healthy and every DAG parsed.
     """
+
+    components: ClassVar[tuple[str, ...]] = COMPONENTS
+    api_root: ClassVar[str] = "api/v2"
+    #: What the health endpoint tells of.
+    parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
     def __init__(
         self,
@@ -117,7 +122,7 @@ class AirflowInstance:
         :param component: one of :data:`COMPONENTS` or :data:`FURTHER_COMPONENTS`.
         :param env: more environment variables, for this component only.
         """
-        known = (*COMPONENTS, *FURTHER_COMPONENTS)
+        known = (*self.components, *FURTHER_COMPONENTS)
         if component not in known:
             raise ValueError(f"component: {component!r} is none of {', '.join(known)}")
         command = FURTHER_COMPONENTS.get(component, component)
@@ -152,7 +157,7 @@ class AirflowInstance:
 
     def kill_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """SIGKILL the process in which a task runs."""
-        task = self.api("GET", _task_path(dag_id, run_id, task_id))
+        task = self.api("GET", task_path(dag_id, run_id, task_id))
         if task["state"] != "running" or not task["pid"]:
             raise AirflowInstanceError(f"{dag_id}.{task_id} is {task['state']}, in process {task['pid']}")
         os.kill(task["pid"], signal.SIGKILL)
@@ -283,7 +288,7 @@ class AirflowInstance:
 
         :param state: ``failed``, ``success`` or ``skipped``.
         """
-        self.api("PATCH", f"{_task_path(dag_id, run_id, task_id)}", json={"new_state": state})
+        self.api("PATCH", f"{task_path(dag_id, run_id, task_id)}", json={"new_state": state})
 
     def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task instance, so that it runs again."""
@@ -330,13 +335,13 @@ class AirflowInstance:
 
     def task_state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
         """A task instance's state; None before it was scheduled."""
-        state = self.api("GET", _task_path(dag_id, run_id, task_id))["state"]
+        state = self.api("GET", task_path(dag_id, run_id, task_id))["state"]
         return None if state is None else str(state)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task returned (or pushed under ``key``); None when there is no such entry."""
         try:
-            entry = self.api("GET", f"{_task_path(dag_id, run_id, task_id)}/xcomEntries/{key}")
+            entry = self.api("GET", f"{task_path(dag_id, run_id, task_id)}/xcomEntries/{key}")
         except AirflowInstanceError as error:
             if "404" in str(error):
                 return None
@@ -354,7 +359,7 @@ class AirflowInstance:
 
         :param try_number: which attempt, from 1.
         """
-        path = f"{_task_path(dag_id, run_id, task_id)}/logs/{try_number}"
+        path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         answer = self.api(
             "GET", path, params={"full_content": "true"}, headers={"Accept": "application/json"}
         )
@@ -366,7 +371,7 @@ class AirflowInstance:
 
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
         """A task instance's extra links: name to address."""
-        answer = self.api("GET", f"{_task_path(dag_id, run_id, task_id)}/links")
+        answer = self.api("GET", f"{task_path(dag_id, run_id, task_id)}/links")
         return dict(answer["extra_links"])
 
     def import_errors(self) -> dict[str, str]:
@@ -434,34 +439,46 @@ class AirflowInstance:
             ),
         )
 
-    def api(self, method: str, path: str, *, root: str = "api/v2", **arguments: Any) -> Any:
+    def api(self, method: str, path: str, *, root: str | None = None, **arguments: Any) -> Any:
         """
         Call Airflow's REST API and return the decoded answer.
 
         :param method: the HTTP method.
         :param path: below the root.
-        :param root: ``api/v2``, or ``ui`` for what only the UI asks.
+        :param root: of Airflow's public API, if not given; or ``ui`` for what only the UI asks.
         :param arguments: for ``requests``.
         """
-        response = self._session.request(method, f"{self.url}/{root}/{path}", timeout=30, **arguments)
+        response = self.read(method, path, root=root, **arguments)
+        return response.json() if response.content else None
+
+    def read(self, method: str, path: str, *, root: str | None = None, **arguments: Any) -> requests.Response:
+        """
+        Call Airflow and return its answer, if it is no error.
+
+        :param method: the HTTP method.
+        :param path: below the root.
+        :param root: of Airflow's public API, if not given.
+        :param arguments: for ``requests``.
+        """
+        url = f"{self.url}/{self.api_root if root is None else root}/{path}"
+        response = self._session.request(method, url, timeout=30, **arguments)
         if not response.ok:
             raise AirflowInstanceError(
                 f"{method} {path}: {response.status_code} {response.reason}: {response.text[:2000]}"
             )
-        return response.json() if response.content else None
+        return response
 
     # how it starts
 
     def _boot(self) -> None:
         began = time.monotonic()
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "simple_auth_manager_passwords.json.generated").write_text(
-            json.dumps({LOGIN: self.password}) + "\n", encoding="utf-8"
-        )
+        self._set_up_login()
         self._start_watchdog()
         self._migrate()
+        self._tune_database()
         self.timings["database"] = time.monotonic() - began
-        for component in COMPONENTS:
+        for component in self.components:
             self.start(component)
         deadline = began + self._startup_timeout
         self.wait_for(
@@ -496,6 +513,13 @@ class AirflowInstance:
             del self._processes["db"]
         if code:
             raise AirflowInstanceError(f"airflow db migrate failed:\n{self.log_tail('db')}")
+
+    def _set_up_login(self) -> None:
+        (self.home / "simple_auth_manager_passwords.json.generated").write_text(
+            json.dumps({LOGIN: self.password}) + "\n", encoding="utf-8"
+        )
+
+    def _tune_database(self) -> None:
         # Readers and the one writer then do not wait for each other; the setting stays with the file.
         with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
@@ -517,8 +541,7 @@ class AirflowInstance:
 
     def _unhealthy(self) -> list[str]:
         health = self.health()
-        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-        return [part for part in parts if (health.get(part) or {}).get("status") != "healthy"]
+        return [part for part in self.parts if (health.get(part) or {}).get("status") != "healthy"]
 
     def _is_healthy(self) -> bool:
         return not self._unhealthy()
@@ -526,7 +549,7 @@ class AirflowInstance:
     def _health_report(self) -> str:
         tails = [
             f"--- {component}:\n{self.log_tail(component, 15)}"
-            for component in COMPONENTS
+            for component in self.components
             if component.replace("-", "_") in self._unhealthy()
         ]
         return "\n".join([f"{', '.join(self._unhealthy())} to be healthy", *tails])
@@ -719,14 +742,16 @@ def _never_reuse_ids(database: sqlite3.Connection, table: str) -> None:
     query = "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC"
     table_sql, *index_sql = (sql for (sql,) in database.execute(query, (table,)))
     table_sql = table_sql.replace("id INTEGER NOT NULL", "id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL", 1)
-    table_sql = re.sub(r"CONSTRAINT \w+ PRIMARY KEY \(id\),", "", table_sql)
+    key = r"(CONSTRAINT \w+ )?PRIMARY KEY \(id\)"
+    table_sql = re.sub(rf"{key}\s*,|,\s*{key}", "", table_sql)
     database.execute(f'DROP TABLE "{table}"')
     for sql in (table_sql, *index_sql):
         database.execute(sql)
     database.commit()
 
 
-def _task_path(dag_id: str, run_id: str, task_id: str) -> str:
+def task_path(dag_id: str, run_id: str, task_id: str) -> str:
+    """Where the API has a task instance."""
     return f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
 
 

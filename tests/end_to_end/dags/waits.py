@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG
-
+from airflow_provider_ingestjobs.airflow_compat import DAG
 from airflow_provider_ingestjobs.operators.adverity import AdverityCancelJobOperator
 from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator
 from airflow_provider_ingestjobs.operators.polaris import PolarisCancelJobOperator
@@ -65,6 +64,15 @@ with DAG("waits", schedule=None, catchup=False, params={}) as waits:
     )
     NarrativeJobSensor(
         task_id="times_out", job_id=job_of("times_out"), poke_interval=1, timeout=5, deferrable=True
+    )
+
+    NarrativeJobSensor(
+        task_id="missing",
+        job_id="not-" + job_of("missing"),
+        missing_grace=2,
+        poke_interval=1,
+        timeout=120,
+        deferrable=True,
     )
 
 with DAG("interrupted", schedule=None, catchup=False, params={}) as interrupted:

