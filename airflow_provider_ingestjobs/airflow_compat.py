@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from airflow.sdk import (
@@ -72,6 +73,7 @@ __all__ = [
     "conf",
     "first_reschedule",
     "mask_secret",
+    "without_envelope",
 ]
 
 AIRFLOW_3 = not __version__.startswith("2.")
@@ -134,3 +136,13 @@ def first_reschedule(context: Context, sensor: BaseSensorOperator) -> datetime |
     run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     first_try = ti.max_tries - sensor.retries + 1
     return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
+
+
+def without_envelope(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trigger's dict without what Airflow 3.2 leaves around it where an asset's watcher has it.
+
+    It stores the names of an enumeration's members as keys, and does not know them again.
+
+    :param stored: the dict, as the trigger's constructor gets it.
+    """
+    return dict(stored["Encoding.VAR"] if stored.keys() == {"Encoding.TYPE", "Encoding.VAR"} else stored)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Never
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import without_envelope
 from airflow_provider_ingestjobs.arguments import check_filters, one_interval, to_end_states, to_seconds
 from airflow_provider_ingestjobs.errors import VendorError
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -110,12 +111,12 @@ class IngestJobEventTrigger(BaseEventTrigger):
         try:
             self.hook_class = hook_class_from(hook)
             self.conn_id = conn_id or self.hook_class.default_conn_name
-            self.filters = check_filters(filters or {}, self._vendor, prefix="filters ")
+            self.filters = check_filters(without_envelope(filters or {}), self._vendor, prefix="filters ")
             self.states = to_end_states("states", states)
             interval = one_interval("poll_interval", poll_interval, 60.0, "poke_interval", poke_interval)
             self.poll_interval = to_seconds("poll_interval", interval, above_zero=True)
             self.look_back = to_seconds("look_back", look_back, above_zero=True)
-            self.hook_params = dict(hook_params or {})
+            self.hook_params = without_envelope(hook_params or {})
             if unknown:
                 raise TypeError(f"{type(self).__name__} has no argument {', '.join(unknown)}")
         except Exception as error:

@@ -996,6 +996,18 @@ STORED = {
 }
 
 
+class TestStoredByAirflow32:
+    def test_its_dicts_come_in_an_envelope(self) -> None:
+        stored: dict[str, Any] = {
+            **STORED,
+            "filters": {"Encoding.VAR": {"feed_id": "df-1"}, "Encoding.TYPE": "dict"},
+            "hook_params": {"Encoding.VAR": {}, "Encoding.TYPE": "dict"},
+        }
+        arguments = IngestJobEventTrigger(**stored).serialize()[1]
+        assert arguments["filters"] == {"feed_id": "df-1"}
+        assert arguments["hook_params"] == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
