@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.airflow_compat import BaseOperatorLink, XCom
+from airflow_provider_ingestjobs.airflow_compat import BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import TaskInstanceKey
@@ -36,4 +36,8 @@ class VendorJobLink(BaseOperatorLink):
         """
         # The task's own process asks, too, at its end: there Airflow logs what it does not find as an error.
         known: str | None = getattr(operator, "job_link", None)
-        return (XCom.get_value(ti_key=ti_key, key=XCOM_KEY) or "") if known is None else known
+        if known is not None:
+            return known
+        from airflow_provider_ingestjobs.airflow_compat import XCom
+
+        return XCom.get_value(ti_key=ti_key, key=XCOM_KEY) or ""

@@ -274,6 +274,8 @@ def test_no_error_of_ours_in_the_log_of_a_component(waits: Run, airflow: Airflow
     for component in airflow.components:
         lines = airflow.log_file(component).read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if " ERROR " in line or "[error" in line]
+        # Airflow's scheduler repeats there what is in the logs of the tasks that fail.
+        errors = [line for line in errors if "Task failed with exception" not in line]
         assert [line for line in errors if "ingestjobs" in line] == []
 
 
