@@ -125,7 +125,7 @@ class Job:
     :param rows: row counts, as far as the vendor gives them.
     :param failure: the vendor's own text on why it failed.
     :param progress: from 0 to 1.
-    :param url: an address of the job at its vendor, where one is documented.
+    :param url: a page about the job at its vendor, for people, where one is known.
     :param details: the vendor's own nouns, such as ``workflow_id`` or ``datastream_id``: small and JSON.
         ``failure_attribution`` is whose fault the vendor says a failure is: ``platform`` or ``customer``.
     :param raw: the vendor's whole record; only where asked for.

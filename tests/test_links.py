@@ -36,6 +36,12 @@ def test_of_a_single_job(
     assert VendorJobLink().get_link(task, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
 
 
+@pytest.mark.parametrize(("case", "task_class"), [*WAITING, *STOPPING])
+def test_no_button_where_no_page_is_documented(case: VendorCase, task_class: Any) -> None:
+    links = task_class(task_id="task", job_id=case.job_id).operator_extra_links
+    assert [link.name for link in links] == ([] if case.name in ("amperity", "polaris") else ["Vendor job"])
+
+
 def test_of_a_wait_that_has_none(sandbox: Sandbox, connections: Connections) -> None:
     connections.add("amperity")
     feed = {"tables": [{"feed_id": "df-1", "table_name": "Customers"}]}

@@ -108,13 +108,6 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
             "GET", f"/api/jobs/{check_path_part('job_id', check_job_id(job_id))}/imported/"
         )
 
-    def job_url(self, job_id: str) -> str | None:
-        """Return the job's own address, the one that Adverity's answers carry as ``url``.
-
-        :param job_id: the job's id.
-        """
-        return f"{self.settings.base_url}/api/jobs/{quote(job_id, safe='')}/"
-
     def _pages(self, params: Params, take: Callable[[Iterator[Any]], T]) -> Iterator[tuple[T, int]]:
         """Return what is taken of each page, with how many pages are still to come.
 
@@ -260,7 +253,8 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
             ended_at=parse_timestamp(record.get("job_end")),
             failure="; ".join(messages) or None,
             progress=as_share(record.get("progress")),
-            url=_page_of(datastream, self.settings.base_url) or self.job_url(job_id),
+            # Not the record's own `url`: that is the API's, which answers a browser with 401.
+            url=_page_of(datastream, self.settings.base_url),
             details={
                 "datastream_id": datastream.get("id") if datastream_id else None,
                 "range_start": as_text(record.get("range_start")),

@@ -29,6 +29,8 @@ class AmperityCancelJobOperator(CancelJobOperator[AmperityHook]):
     """
 
     hook_class = AmperityHook
+    # No page about a job is documented.
+    operator_extra_links = ()
     template_fields: Sequence[str] = (*CancelJobOperator.template_fields, "amperity_conn_id")
 
     def __init__(

@@ -58,7 +58,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     """
 
     template_fields: Sequence[str] = ("job_id",)
-    operator_extra_links = (VendorJobLink(),)
+    operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
     ui_color = "#f2d9d5"
 
     def __init__(

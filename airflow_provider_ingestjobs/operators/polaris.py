@@ -28,6 +28,8 @@ class PolarisCancelJobOperator(CancelJobOperator[PolarisHook]):
     """
 
     hook_class = PolarisHook
+    # No page about a job is documented.
+    operator_extra_links = ()
     template_fields: Sequence[str] = (
         *CancelJobOperator.template_fields,
         "imply_polaris_conn_id",

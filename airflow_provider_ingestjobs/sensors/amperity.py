@@ -48,6 +48,8 @@ class AmperityJobSensor(IngestJobSensor[AmperityHook]):
     """
 
     hook_class = AmperityHook
+    # No page about a job is documented.
+    operator_extra_links = ()
     template_fields: Sequence[str] = (
         *IngestJobSensor.template_fields,
         "feed_id",

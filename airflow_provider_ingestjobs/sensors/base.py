@@ -104,7 +104,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job_id", "started_from", "started_to")
-    operator_extra_links = (VendorJobLink(),)
+    operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
     ui_color = "#d7ecea"
 
     def __init__(

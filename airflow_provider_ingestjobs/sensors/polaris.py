@@ -27,6 +27,8 @@ class PolarisJobSensor(IngestJobSensor[PolarisHook]):
     """
 
     hook_class = PolarisHook
+    # No page about a job is documented.
+    operator_extra_links = ()
     template_fields: Sequence[str] = (
         *IngestJobSensor.template_fields,
         "table_name",

@@ -35,6 +35,8 @@ CANCELLING = tuple(case.name for case in CANCELLING_VENDORS)
 #: Published nowhere: Polaris names no field for the text of a failure.
 FAILURE_TEXT_SHOWN = ("amperity", "adverity", "narrative")
 FAILURE_TEXT = "the files have no header"
+#: Adverity's page about a datastream, for people.
+ADVERITY_PAGE = "https://acme.datatap.adverity.com/ads/42/emea/"
 #: What Airflow writes to a deferred task's log before it calls the trigger's on_kill.
 USER_ACTION = "Trigger cancelled by user action"
 
@@ -60,9 +62,11 @@ def cases() -> list[Case]:
     for vendor in BY_NAME:
         succeeding = [(0.0, RUNNING[vendor]), (5.0, SUCCEEDED[vendor])]
         failing = [(0.0, RUNNING[vendor]), (5.0, FAILED[vendor])]
+        stream = {"id": 42, "absolute_url": ADVERITY_PAGE}
+        page = {"fields": {"datastream": stream}} if vendor == "adverity" else {}
         texts = [FAILURE_TEXT] if vendor in FAILURE_TEXT_SHOWN else []
         found += [
-            Case(f"{vendor}_succeeds", vendor, succeeding, "success", "succeeded", True),
+            Case(f"{vendor}_succeeds", vendor, succeeding, "success", "succeeded", True, options=page),
             Case(
                 f"{vendor}_fails",
                 vendor,
@@ -240,10 +244,10 @@ def test_throttles_are_counted(waits: Run, sandbox: Sandbox, metrics: MetricsSer
     assert sum(map(sum, counts.values())) == 1
 
 
-def test_extra_link(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:
-    """The task's page links to the job at its vendor, where the vendor documents an address."""
-    links = airflow.links("waits", waits.run_id, "adverity_succeeds")
-    assert f"{sandbox.url}/api/jobs/{waits.jobs['adverity_succeeds']}/" in links.values()
+def test_extra_link(waits: Run, airflow: AirflowInstance) -> None:
+    """The task's page links to the page of the job's datastream, and where there is none has no button."""
+    assert airflow.links("waits", waits.run_id, "adverity_succeeds") == {"Vendor job": ADVERITY_PAGE}
+    assert airflow.links("waits", waits.run_id, "amperity_succeeds") == {}
 
 
 def test_no_secret_in_logs(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:

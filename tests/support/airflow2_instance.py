@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -39,6 +40,7 @@ class Airflow2Instance(AirflowInstance):
         super().stop()
         if self._database is not None:
             self._database.cleanup()
+            shutil.rmtree(self._database.pgdata.parent, ignore_errors=True)
             self._database = None
 
     def trigger(
