@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
@@ -91,6 +92,9 @@ class Watch:
         self.trouble: VendorUnavailable | None = None
         # By hook_params, too: two watches on one connection would share a gauge.
         self._tags = tags_of(hook_class.vendor, conn_id, **self._hook_params)
+        # By host, too, as Airflow's own gauges: one triggerer would overwrite another's.
+        self._gauge_tags = {**self._tags, "hostname": gethostname()}
+        self._answered_at = clock.monotonic()
 
     @property
     def is_idle(self) -> bool:
@@ -122,6 +126,7 @@ class Watch:
         if self.trouble is not None:
             subscription.publish(Update(trouble=self.trouble))
         if self._task is None or self._task.done():
+            self._answered_at = clock.monotonic()
             # In a context of its own: what the watch logs must not go to the first task's log.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
@@ -141,7 +146,7 @@ class Watch:
             del self._intervals[subscription.intervals]
         if not self._subscriptions:
             # Otherwise the last number would stand for ever.
-            self._gauge_waits()
+            self._gauge(silence=0.0)
             self._woken.set()
 
     def look_at(self, target: Target) -> None:
@@ -328,6 +333,7 @@ class Watch:
         said = (self._conn_id, self._failures, pause, error)
         log.warning("Connection %r: poll failed (%d in a row), next in %.0f s: %s", *said)
         Stats.incr("ingestjobs.poll_failures", tags=self._tags)
+        self._gauge(silence=clock.monotonic() - self._answered_at)
         if self._failures == 1:
             await self._publish_to_all(set(self._subscriptions), Update(trouble=error))
         return pause
@@ -355,11 +361,13 @@ class Watch:
         )
         Stats.incr("ingestjobs.polls", tags=self._tags)
         Stats.incr("ingestjobs.jobs_seen", found.jobs_seen, tags=self._tags)
-        self._gauge_waits()
+        self._answered_at = clock.monotonic()
+        self._gauge(silence=0.0)
         Stats.timing("ingestjobs.poll_duration", timedelta(seconds=seconds), tags=self._tags)
 
-    def _gauge_waits(self) -> None:
-        Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._tags)
+    def _gauge(self, silence: float) -> None:
+        Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._gauge_tags)
+        Stats.gauge("ingestjobs.seconds_since_answer", silence, tags=self._gauge_tags)
 
 
 #: Returns the running event loop's watch on a connection, the same one for all callers.

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -380,24 +382,49 @@ class TestItsLife:
 
         in_time(scenario())
 
+    @pytest.fixture
+    def gauges(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+        """What the gauges were set to, by name; each names the host, as another triggerer has its own."""
+        told: dict[str, list[float]] = defaultdict(list)
+
+        def gauge(name: str, value: float, tags: dict[str, str]) -> None:
+            assert tags["hostname"] == gethostname()
+            told[name].append(value)
+
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.Stats.gauge", gauge, raising=False)
+        return told
+
     def test_the_gauge_counts_waits(
-        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+        self, sandbox: Sandbox, connections: Connections, gauges: dict[str, list[float]]
     ) -> None:
-        told: list[tuple[str, int]] = []
         connections.add("narrative")
         sandbox.add_job("narrative", NARRATIVE.job_id)
-        monkeypatch.setattr(
-            "airflow_provider_ingestjobs.triggers.watch.Stats.gauge",
-            lambda name, value, **_: told.append((name, value)),
-            raising=False,
-        )
 
         async def scenario() -> None:
             async with waiting(the_watch(NARRATIVE), [NARRATIVE.job_id] * 3, LONG) as waits:
                 await asyncio.gather(*(wait.next_update() for wait in waits))
 
         in_time(scenario())
-        assert told == [("ingestjobs.waits", 3), ("ingestjobs.waits", 0)]
+        assert gauges == {"ingestjobs.waits": [3, 0], "ingestjobs.seconds_since_answer": [0, 0]}
+
+    def test_the_gauge_tells_since_when_the_vendor_has_not_answered(
+        self, sandbox: Sandbox, connections: Connections, gauges: dict[str, list[float]]
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_job("narrative", NARRATIVE.job_id)
+        sandbox.add_fault(Fault(status=503, times=3))
+        silence = gauges["ingestjobs.seconds_since_answer"]
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(NARRATIVE.job_id, 0.05):
+                await until(lambda: 0 in silence)
+
+        in_time(scenario())
+        *growing, last = silence[: silence.index(0) + 1]
+        assert len(growing) >= 2
+        assert growing == sorted(growing)
+        assert growing[-1] >= 0.05
+        assert last == 0
 
 
 class TestTrouble:
