@@ -344,8 +344,15 @@ BAD_HOSTS = (
 
 
 def connection(**fields: Any) -> Any:
-    given = {"host": None, "login": None, "password": "hunter2", "schema": None, "port": None, **fields}
-    return SimpleNamespace(**given)
+    given = {
+        "conn_type": "http",
+        "host": None,
+        "login": None,
+        "password": "hunter2",
+        "schema": None,
+        "port": None,
+    }
+    return SimpleNamespace(**{**given, **fields})
 
 
 def read(case: VendorCase, **fields: Any) -> Any:
