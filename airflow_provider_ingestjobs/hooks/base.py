@@ -142,16 +142,17 @@ class IngestJobHook(BaseHook):
             )
         return cancelling.cancel_job(self, check_job_id(job_id))
 
-    def ask_to_stop(self, job_id: str) -> Job | None:
+    def ask_to_stop(self, job_id: str, looks_first: bool = False) -> Job | None:
         """Ask the vendor to stop a job with as few requests as that takes: for tasks that are being killed.
 
         :param job_id: the vendor's id of it.
+        :param looks_first: whether it may have been asked before: the answer to that may have been lost.
         :returns: ``None`` if the vendor took the request; the job, if it has ended or is stopping anyway.
         :raises JobNotFound: if the vendor does not know it.
         :raises CancelRefused: if the vendor does not stop it (any more).
         :raises VendorError: if the vendor cannot be reached.
         """
-        return cancelling.ask_to_stop(self, check_job_id(job_id))
+        return cancelling.ask_to_stop(self, check_job_id(job_id), looks_first)
 
     def add_details(self, job: Job, needed: bool = False) -> Job:
         """Return a job with what takes a further request; without it, if that fails.

@@ -69,17 +69,18 @@ def cancel_job(source: CancelSource, job_id: str) -> Job:
         return job
 
 
-def ask_to_stop(source: CancelSource, job_id: str) -> Job | None:
+def ask_to_stop(source: CancelSource, job_id: str, looks_first: bool = False) -> Job | None:
     """Ask the vendor to stop a job, without a look at what does not matter for that.
 
     :param source: the vendor's hook.
     :param job_id: the vendor's id of it.
+    :param looks_first: whether it may have been asked before: the answer to that may have been lost.
     :returns: ``None`` if the vendor took the request; the job, if it has ended or is stopping anyway.
     :raises JobNotFound: if the vendor does not know it.
     :raises CancelRefused: if the vendor does not stop it (any more).
     :raises VendorError: if the vendor cannot be reached.
     """
-    if source.stops_by_id:
+    if source.stops_by_id and not looks_first:
         return _send(source, Job(source.vendor.name, job_id, JobState.UNKNOWN, vendor_state=""))
     job = find_job(source, job_id)
     return job if job.state in NOT_TO_BE_STOPPED else _send(source, job)

@@ -89,7 +89,7 @@ class Cancels:
         deadline = clock.monotonic() + MAX_CANCEL_TIME
         is_told = False
         while True:
-            answer = await self._ask(job_id)
+            answer = await self._ask(job_id, looks_first=is_told)
             if not isinstance(answer, NoConnection | VendorUnavailable) or clock.monotonic() >= deadline:
                 break
             if not is_told:
@@ -97,14 +97,14 @@ class Cancels:
                 is_told = True
         tell(log, name, answer, self._tags)
 
-    async def _ask(self, job_id: str) -> Answer:
+    async def _ask(self, job_id: str, looks_first: bool) -> Answer:
         """Ask once, after the pause that the vendor's trouble with whichever job has brought about."""
         async with self._places:
             while (pause := self._goes_on_at - clock.monotonic()) > 0:
                 await asyncio.sleep(pause)
             try:
                 hook = await self._shared_hook()
-                answer = await in_thread(partial(hook.ask_to_stop, job_id))
+                answer = await in_thread(partial(hook.ask_to_stop, job_id, looks_first))
             except (NoConnection, VendorUnavailable) as error:
                 self._pause_for(error)
                 return error

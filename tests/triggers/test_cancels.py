@@ -174,6 +174,25 @@ class TestTrouble:
         assert len(taken) == len(set(taken)) == len(ids)
         assert [text for text in logs.warnings if "go on" in text or "goes on" in text] == []
 
+    def test_a_stop_whose_answer_was_lost_is_not_sent_again(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris")
+        sandbox.add_fault(Fault("polaris", status=503, times=None))
+
+        async def kill() -> None:
+            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
+            await until(lambda: "will be asked again" in logs.text)
+            sandbox.set_state("polaris", job_id, "canceled")
+            sent = len(stops(sandbox))
+            sandbox.clear_faults()
+            await killed
+            assert len(stops(sandbox)) == sent
+
+        in_time(kill())
+        assert f"job {job_id} is not asked to stop, it is cancelled" in logs.text
+
     def test_a_pause_that_the_vendor_asks_for_is_every_job_s(
         self, sandbox: Sandbox, connections: Connections
     ) -> None:
