@@ -77,8 +77,8 @@ async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str,
 
 async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:
     try:
-        connection = await read_connection(hook_class, conn_id)
-        extra = await read_extra(connection)
+        connection = await look_up_connection(hook_class, conn_id)
+        extra = await look_up_extra(connection)
     except AirflowNotFoundException:
         raise no_connection(hook_class.vendor, conn_id) from None
     except Exception as error:
@@ -90,7 +90,7 @@ async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str
     return hook
 
 
-async def read_connection(hook_class: type[IngestJobHook], conn_id: str) -> Any:
+async def look_up_connection(hook_class: type[IngestJobHook], conn_id: str) -> Any:
     """Return an Airflow connection.
 
     :param hook_class: the hook that reads it.
@@ -105,7 +105,7 @@ async def read_connection(hook_class: type[IngestJobHook], conn_id: str) -> Any:
     return await sync_to_async(hook_class.get_connection)(conn_id)
 
 
-async def read_extra(connection: Any) -> Any:
+async def look_up_extra(connection: Any) -> Any:
     """Return a connection's extras, read from JSON, with their secrets masked.
 
     :param connection: the connection.

@@ -93,8 +93,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         return connection.extra_dejson
 
     monkeypatch.setattr(f"{package}.triggers.watch.in_thread", at_once)
-    monkeypatch.setattr(f"{package}.hooks.for_triggers.read_connection", connection_at_once)
-    monkeypatch.setattr(f"{package}.hooks.for_triggers.read_extra", extra_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.look_up_connection", connection_at_once)
+    monkeypatch.setattr(f"{package}.hooks.for_triggers.look_up_extra", extra_at_once)
     return clock
 
 

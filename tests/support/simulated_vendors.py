@@ -239,8 +239,8 @@ class SimulatedVendor:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http, "send", self.send)
             patch.setattr(watches, "in_thread", in_thread)
-            patch.setattr(for_triggers, "read_connection", connection)
-            patch.setattr(for_triggers, "read_extra", extra)
+            patch.setattr(for_triggers, "look_up_connection", connection)
+            patch.setattr(for_triggers, "look_up_extra", extra)
             patch.setattr(clock, "time", world.time)
             patch.setattr(clock, "monotonic", lambda: world.now)
             patch.setattr(narrative.NarrativeHook, "page_size", self.page_size)

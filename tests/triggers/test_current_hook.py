@@ -146,7 +146,7 @@ def test_a_wait_that_is_cancelled_while_its_connection_is_read_lets_that_end(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In Airflow 3.0 and 3.1, the triggerer ends if an answer to one of its questions stays unread."""
-    read, answers = for_triggers.read_connection, list[Any]()
+    read, answers = for_triggers.look_up_connection, list[Any]()
     asked = asyncio.Event()
 
     async def slowly(*args: Any, **kwargs: Any) -> Any:
@@ -155,7 +155,7 @@ def test_a_wait_that_is_cancelled_while_its_connection_is_read_lets_that_end(
         answers.append(await read(*args, **kwargs))
         return answers[-1]
 
-    monkeypatch.setattr(for_triggers, "read_connection", slowly)
+    monkeypatch.setattr(for_triggers, "look_up_connection", slowly)
 
     async def scenario() -> None:
         looking = asyncio.create_task(CurrentHook(NarrativeHook, "narrative_default", {}).get())
