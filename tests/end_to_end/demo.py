@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.sandbox import Sandbox
-from support.airflow_instance import FINISHED_RUN_STATES, LOGIN, AirflowInstance, AirflowInstanceError
+from support.airflow_client import FINISHED_RUN_STATES, AirflowInstanceError
+from support.airflow_instance import AirflowInstance
+from support.airflow_settings import LOGIN
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_ingestjobs.sandbox import Fault
-from support.airflow_instance import AirflowInstanceError
+from support.airflow_client import AirflowInstanceError
 from support.vendor_jobs import (
     CANCELLED,
     RUNNING,

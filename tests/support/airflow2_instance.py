@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 
-from support.airflow_instance import AirflowInstance, AirflowInstanceError, task_path
+from support.airflow_client import AirflowInstanceError, task_path
+from support.airflow_instance import AirflowInstance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
