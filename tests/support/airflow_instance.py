@@ -29,14 +29,7 @@ from support.airflow_settings import LOGIN, environment
 from support.processes import Watchdog, free_port, kill_sessions, session_members, signals_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-#: What may run beside them, by name: the command that starts it.
-FURTHER_COMPONENTS = {"second-triggerer": "triggerer"}
-
-# The scheduler and the triggerer each offer their log folder over HTTP; here every log is a local file.
-_ARGUMENTS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
+    from collections.abc import Mapping, Sequence
 
 
 class AirflowInstance(AirflowClient):
@@ -50,7 +43,17 @@ class AirflowInstance(AirflowClient):
     :param startup_timeout: seconds until everything must be healthy and every DAG parsed.
     """
 
-    components: ClassVar[tuple[str, ...]] = COMPONENTS
+    #: What can run, by name: the arguments of ``airflow`` that start it. The scheduler and the triggerer each
+    #: offer their log folder over HTTP; here every log is a local file.
+    commands: ClassVar[dict[str, Sequence[str]]] = {
+        "api-server": ("api-server",),
+        "scheduler": ("scheduler", "--skip-serve-logs"),
+        "dag-processor": ("dag-processor",),
+        "triggerer": ("triggerer", "--skip-serve-logs"),
+        "second-triggerer": ("triggerer", "--skip-serve-logs"),
+    }
+    #: What runs from the beginning.
+    components: ClassVar[tuple[str, ...]] = ("api-server", "scheduler", "dag-processor", "triggerer")
     #: What the health endpoint tells of.
     parts: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
@@ -96,13 +99,11 @@ class AirflowInstance(AirflowClient):
         """
         Start one component; its output goes to ``<home>/<component>.log``.
 
-        :param component: one of :data:`COMPONENTS` or :data:`FURTHER_COMPONENTS`.
+        :param component: one of :attr:`commands`.
         :param env: more environment variables, for this component only.
         """
-        known = (*self.components, *FURTHER_COMPONENTS)
-        if component not in known:
-            raise ValueError(f"component: {component!r} is none of {', '.join(known)}")
-        command = FURTHER_COMPONENTS.get(component, component)
+        if component not in self.commands:
+            raise ValueError(f"component: {component!r} is none of {', '.join(self.commands)}")
         process = self._processes.get(component)
         if process is not None and process.poll() is None:
             raise AirflowInstanceError(f"{component} runs already (process {process.pid})")
@@ -110,7 +111,7 @@ class AirflowInstance(AirflowClient):
             # A session of its own: Ctrl-C in the terminal reaches this process only, which then stops the
             # rest; and the session finds descendants that changed their process group or lost their parent.
             process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", command, *_ARGUMENTS.get(command, [])],
+                [sys.executable, "-m", "airflow", *self.commands[component]],
                 env={**self._env, **(env or {})},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -125,7 +126,7 @@ class AirflowInstance(AirflowClient):
         """
         SIGKILL one component with all its child processes, and see it gone.
 
-        :param component: one of :data:`COMPONENTS`.
+        :param component: one of :attr:`commands`.
         """
         process = self._processes.pop(component)
         kill_sessions([process.pid])
@@ -153,7 +154,7 @@ class AirflowInstance(AirflowClient):
         """
         Ask one component to end (SIGTERM), as a deployment does, and wait until it has.
 
-        :param component: one of :data:`COMPONENTS`.
+        :param component: one of :attr:`commands`.
         :param timeout: seconds it may take.
         """
         process = self._processes[component]
@@ -170,7 +171,7 @@ class AirflowInstance(AirflowClient):
         """
         Process ids of a component and of what it started.
 
-        :param component: one of :data:`COMPONENTS`.
+        :param component: one of :attr:`commands`.
         """
         process = self._processes.get(component)
         return session_members([process.pid]) if process else []
@@ -200,7 +201,7 @@ class AirflowInstance(AirflowClient):
         """
         Where a component's output goes.
 
-        :param component: one of :data:`COMPONENTS`, or ``db`` for the migration.
+        :param component: one of :attr:`commands`, or ``db`` for the migration.
         """
         return self.home / f"{component}.log"
 
@@ -208,7 +209,7 @@ class AirflowInstance(AirflowClient):
         """
         The last lines of a component's output.
 
-        :param component: one of :data:`COMPONENTS`, or ``db`` for the migration.
+        :param component: one of :attr:`commands`, or ``db`` for the migration.
         :param lines: how many.
         """
         try:
