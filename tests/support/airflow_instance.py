@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import requests
 
@@ -82,7 +82,7 @@ class AirflowInstance(AirflowClient):
         """The environment that all components share."""
         return dict(self._env)
 
-    def __enter__(self) -> AirflowInstance:
+    def __enter__(self) -> Self:
         try:
             self._boot()
         except BaseException:

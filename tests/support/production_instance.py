@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, ClassVar
 
 from support.airflow_instance import AirflowInstance
 from support.services import Postgres, Redis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class ProductionInstance(AirflowInstance):
@@ -31,6 +32,7 @@ class ProductionInstance(AirflowInstance):
     components: ClassVar[tuple[str, ...]] = tuple(commands)
     postgres: Postgres
     _redis: Redis
+    _is_supervised = False
 
     def stop(self) -> None:
         """End every process, those of PostgreSQL and Redis as well."""
@@ -38,9 +40,22 @@ class ProductionInstance(AirflowInstance):
         self._redis.close()
         self.postgres.close()
 
-    def dead(self) -> list[str]:
-        """Return the components that have ended by themselves: what a supervisor would start again."""
-        return [name for name, process in self._processes.items() if process.poll() is not None]
+    @contextlib.contextmanager
+    def supervised(self) -> Iterator[None]:
+        """While something is waited for, start components again that have ended by themselves."""
+        self._is_supervised = True
+        try:
+            yield
+        finally:
+            self._is_supervised = False
+
+    def check_alive(self) -> None:
+        """Raise with the end of its log if a component has died on its own, unless it is supervised."""
+        if self._is_supervised:
+            for name, process in list(self._processes.items()):
+                if process.poll() is not None:
+                    self.start(name)
+        super().check_alive()
 
     def _tune_database(self) -> None:
         pass

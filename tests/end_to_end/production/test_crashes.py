@@ -1,41 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""
-Processes of a real Airflow die, hang or lose their database while tasks wait; every task still ends right.
-
-The metadata database is SQLite, which has no server to restart: another process locks it instead.
-"""
+"""Processes of a real Airflow die, hang or lose their database while tasks wait; every task ends right."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sqlite3
 import time
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_ingestjobs.sandbox import Fault
-from support.airflow_client import AirflowInstanceError
-from support.vendor_jobs import (
-    CANCELLED,
-    RUNNING,
-    STOPPING,
-    SUCCEEDED,
-    add_job,
-    asked_to_cancel,
-    cancel_requests,
-)
+from support.runs import Run, start
+from support.vendor_jobs import CANCELLED, RUNNING, SUCCEEDED, add_job, cancel_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from airflow_provider_ingestjobs.sandbox import Sandbox
-    from support.airflow_instance import AirflowInstance
+    from support.production_instance import ProductionInstance
 
 pytestmark = pytest.mark.end_to_end
 
@@ -68,68 +52,8 @@ USER_ACTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """A DAG run, the vendor of each of its tasks, and the job each got."""
-
-    airflow: AirflowInstance
-    sandbox: Sandbox
-    dag_id: str
-    run_id: str
-    vendors: dict[str, str]
-    jobs: dict[str, str]
-
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        """The task instances, by task id."""
-        return {task["task_id"]: task for task in self.airflow.task_instances(self.dag_id, self.run_id)}
-
-    def triggerers(self) -> set[int]:
-        """The ids of the triggerers that run the triggers; 0 stands for a task that has none."""
-        return {(task["triggerer_job"] or {}).get("id", 0) for task in self.tasks().values()}
-
-    def log(self, task_id: str, try_number: int = 1) -> str:
-        """A task's log."""
-        return self.airflow.task_log(self.dag_id, self.run_id, task_id, try_number)
-
-    def wait_until_deferred(self, task_ids: Iterable[str]) -> None:
-        """Wait until a triggerer runs the triggers of some tasks."""
-        wanted = set(task_ids)
-
-        def waiting() -> set[str]:
-            return wanted - {name for name, task in self.tasks().items() if task["triggerer_job"]}
-
-        self.airflow.wait_for(
-            lambda: not waiting(), 90, what=lambda: f"a triggerer to run {', '.join(waiting())}"
-        )
-
-    def end_job(self, task_id: str, words: dict[str, str]) -> None:
-        """End a task's job, in its vendor's word."""
-        vendor = self.vendors[task_id]
-        self.sandbox.set_state(vendor, self.jobs[task_id], words[vendor])
-
-    def asked_to_cancel(self) -> dict[str, int]:
-        """How often each task's job was asked to stop, where it was at all."""
-        return asked_to_cancel(self.sandbox, self.vendors, self.jobs)
-
-    def ends(self, timeout: float = 120) -> dict[str, str]:
-        """Each task's state, at the run's end."""
-        self.airflow.wait_for_run(self.dag_id, self.run_id, timeout)
-        return {name: task["state"] for name, task in self.tasks().items()}
-
-
-def start(airflow: AirflowInstance, sandbox: Sandbox, dag_id: str, vendors: dict[str, str]) -> Run:
-    """Start a run whose jobs run until they are told to end."""
-    jobs = {
-        task_id: add_job(sandbox, vendor, cancel_state=STOPPING[vendor])
-        if task_id in CANCEL_OPERATORS
-        else add_job(sandbox, vendor)
-        for task_id, vendor in vendors.items()
-    }
-    return Run(airflow, sandbox, dag_id, airflow.trigger(dag_id, jobs), vendors, jobs)
-
-
 @pytest.fixture
-def hold(airflow: AirflowInstance) -> Path:
+def hold(airflow: ProductionInstance) -> Path:
     """The folder of the files that hold up the tasks of the DAG ``crashes``."""
     folder = airflow.home / "hold"
     folder.mkdir(exist_ok=True)
@@ -138,7 +62,7 @@ def hold(airflow: AirflowInstance) -> Path:
     return folder
 
 
-def wait_until_held(airflow: AirflowInstance, hold: Path, *task_ids: str) -> None:
+def wait_until_held(airflow: ProductionInstance, hold: Path, *task_ids: str) -> None:
     """Wait until tasks have come to where they are held up."""
 
     def missing() -> list[str]:
@@ -147,11 +71,11 @@ def wait_until_held(airflow: AirflowInstance, hold: Path, *task_ids: str) -> Non
     airflow.wait_for(lambda: not missing(), 90, what=lambda: f"{', '.join(missing())} to run")
 
 
-def at_every_stage(airflow: AirflowInstance, sandbox: Sandbox, hold: Path) -> Run:
+def at_every_stage(airflow: ProductionInstance, sandbox: Sandbox, hold: Path) -> Run:
     """Start a run of the DAG ``crashes``, and bring each task to where its name says."""
     for task_id in ("sensor_before_execute", "cancel_before_execute", "cancel_asked"):
         (hold / task_id).touch()
-    run = start(airflow, sandbox, "crashes", {**SENSORS, **CANCEL_OPERATORS})
+    run = start(airflow, sandbox, "crashes", {**SENSORS, **CANCEL_OPERATORS}, CANCEL_OPERATORS)
     run.wait_until_deferred(name for name in run.jobs if name.endswith(("_deferred", "_ended", "_resuming")))
     wait_until_held(airflow, hold, "sensor_before_execute", "cancel_before_execute", "cancel_asked")
 
@@ -179,48 +103,75 @@ def at_every_stage(airflow: AirflowInstance, sandbox: Sandbox, hold: Path) -> Ru
     return run
 
 
-@pytest.mark.parametrize("victim", ["triggerer", "worker", "scheduler"])
-def test_killed_at_every_stage(victim: str, airflow: AirflowInstance, sandbox: Sandbox, hold: Path) -> None:
+def kill(airflow: ProductionInstance, victim: str, run: Run) -> None:
+    """End both processes of a kind, or tasks, or the database for five seconds; and start them again."""
+    if victim == "tasks":
+        for task_id in IN_A_PROCESS:
+            airflow.kill_task(run.dag_id, run.run_id, task_id)
+    elif victim == "database":
+        airflow.postgres.stop()
+        time.sleep(5)
+        airflow.postgres.start()
+    else:
+        killed = [name for name in airflow.components if name.removeprefix("second-") == victim]
+        for name in killed:
+            airflow.kill(name)
+        for name in killed:
+            airflow.start(name)
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "triggerer",
+        "worker",
+        "database",
+        pytest.param("tasks", marks=pytest.mark.long),
+        pytest.param("scheduler", marks=pytest.mark.long),
+        pytest.param("api-server", marks=pytest.mark.long),
+    ],
+)
+def test_killed_at_every_stage(
+    victim: str, airflow: ProductionInstance, sandbox: Sandbox, hold: Path
+) -> None:
     """Every task ends right, and the vendor was asked once for each job that was to be cancelled."""
     run = at_every_stage(airflow, sandbox, hold)
-    if victim == "worker":
-        for task_id in IN_A_PROCESS:
-            airflow.kill_task("crashes", run.run_id, task_id)
-    else:
-        # With the scheduler go the workers that it has started, and their tasks.
-        airflow.kill(victim)
-        airflow.start(victim)
-    sandbox.clear_faults()
-    for file in hold.iterdir():
-        file.unlink()
-    for stage in ("before_execute", "deferred"):
-        run.end_job(f"sensor_{stage}", SUCCEEDED)
-    run.end_job("cancel_deferred", CANCELLED)
-    # Asked by the task's first try or, if that was killed before, by its second.
-    for task_id in ("cancel_before_execute", "cancel_asked"):
-        airflow.wait_for(
-            partial(cancel_requests, sandbox, run.vendors[task_id], run.jobs[task_id]),
-            90,
-            what=f"{task_id} to ask",
-        )
-    time.sleep(1)
-    run.end_job("cancel_before_execute", CANCELLED)
-    run.wait_until_deferred(["cancel_asked"])
-    run.end_job("cancel_asked", CANCELLED)
+    with airflow.supervised():
+        kill(airflow, victim, run)
+        sandbox.clear_faults()
+        for file in hold.iterdir():
+            file.unlink()
+        for stage in ("before_execute", "deferred"):
+            run.end_job(f"sensor_{stage}", SUCCEEDED)
+        run.end_job("cancel_deferred", CANCELLED)
+        # Asked by the task's first try or, if that was killed before, by its second.
+        for task_id in ("cancel_before_execute", "cancel_asked"):
+            airflow.wait_for(
+                partial(cancel_requests, sandbox, run.vendors[task_id], run.jobs[task_id]),
+                120,
+                what=f"{task_id} to ask",
+            )
+        time.sleep(1)
+        run.end_job("cancel_before_execute", CANCELLED)
+        run.wait_until_deferred(["cancel_asked"])
+        run.end_job("cancel_asked", CANCELLED)
+        assert run.ends() == dict.fromkeys(run.jobs, "success")
 
-    assert run.ends() == dict.fromkeys(run.jobs, "success")
     for task_id in run.jobs:
         state = "succeeded" if task_id in SENSORS else "cancelled"
         assert airflow.xcom("crashes", run.run_id, task_id)["state"] == state, run.log(task_id)
     assert run.asked_to_cancel() == dict.fromkeys(CANCEL_OPERATORS, 1)
     tries = {name: task["try_number"] for name, task in run.tasks().items()}
-    if victim == "triggerer":
+    if victim in ("worker", "tasks"):
+        assert {name for name, number in tries.items() if number > 1} == set(IN_A_PROCESS)
+    elif victim in ("triggerer", "scheduler"):
         assert set(tries.values()) == {1}
     else:
-        assert {name for name, number in tries.items() if number > 1} == set(IN_A_PROCESS)
+        # A task whose supervisor cannot reach Airflow for long enough is tried again.
+        assert {name for name, number in tries.items() if number > 1} <= set(IN_A_PROCESS)
 
 
-def test_user_actions_on_deferred_tasks(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+def test_user_actions_on_deferred_tasks(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """With ``cancel_on_kill``, a job is cancelled once when its task is cleared or marked as succeeded."""
     run = start(airflow, sandbox, "user_actions", USER_ACTIONS)
     run.wait_until_deferred(run.jobs)
@@ -244,7 +195,7 @@ def test_user_actions_on_deferred_tasks(airflow: AirflowInstance, sandbox: Sandb
         assert "An earlier try of this task may have cancelled it" in said
 
 
-def test_slow_cancels(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+def test_slow_cancels(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """All jobs of a task that was marked as failed are cancelled, also if the vendor takes long to answer."""
     jobs = {name: add_job(sandbox, "polaris") for name in ("first_job", "second_job")}
     run_id = airflow.trigger("several", jobs)
@@ -261,7 +212,9 @@ def test_slow_cancels(airflow: AirflowInstance, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])
-def test_user_actions_on_a_task_in_a_worker(airflow: AirflowInstance, sandbox: Sandbox, state: str) -> None:
+def test_user_actions_on_a_task_in_a_worker(
+    airflow: ProductionInstance, sandbox: Sandbox, state: str
+) -> None:
     """All jobs are asked to stop before the worker's process is ended, though the vendor is slow."""
     jobs = {name: add_job(sandbox, "polaris") for name in ("first_job", "second_job")}
     run_id = airflow.trigger("several_in_a_worker", jobs)
@@ -280,19 +233,7 @@ def test_user_actions_on_a_task_in_a_worker(airflow: AirflowInstance, sandbox: S
     assert run.asked_to_cancel() == dict.fromkeys(jobs, 1)
 
 
-@pytest.fixture
-def second_triggerer(airflow: AirflowInstance) -> Iterator[str]:
-    """A triggerer beside the usual one; afterwards, only the usual one runs."""
-    name, before = "second-triggerer", airflow.triggerers()
-    airflow.start(name)
-    airflow.wait_for(lambda: airflow.triggerers() - before, 60, what="the second triggerer to run")
-    yield name
-    airflow.kill(name)
-    with contextlib.suppress(AirflowInstanceError):
-        airflow.start("triggerer")
-
-
-def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_triggerer: str) -> None:
+def test_two_triggerers(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """A triggerer that hangs, or is killed, loses its tasks to the other one; nothing is cancelled."""
     # Of two that run, it is a matter of luck which one takes up a trigger.
     airflow.kill("triggerer")
@@ -302,9 +243,9 @@ def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_trigg
     airflow.start("triggerer")
     airflow.wait_for(lambda: airflow.triggerers() - before, 60, what="the usual triggerer to run again")
 
-    airflow.freeze(second_triggerer)
+    airflow.freeze("second-triggerer")
     airflow.wait_for(lambda: not run.triggerers() & {0, *second}, 60, what="the usual triggerer to take over")
-    airflow.thaw(second_triggerer)
+    airflow.thaw("second-triggerer")
     airflow.wait_for(
         lambda: any("Trigger cancelled by user action" in run.log(task_id) for task_id in run.jobs),
         30,
@@ -321,23 +262,30 @@ def test_two_triggerers(airflow: AirflowInstance, sandbox: Sandbox, second_trigg
     assert run.asked_to_cancel() == {}
 
 
-def test_locked_database(airflow: AirflowInstance, sandbox: Sandbox) -> None:
-    """Jobs that end while Airflow's database cannot be written are told once it can."""
+def restart(airflow: ProductionInstance, component: str) -> None:
+    """End a component gently and start it again; of a triggerer, wait until it runs."""
+    before = airflow.triggerers()
+    airflow.terminate(component)
+    airflow.start(component)
+    if component.endswith("triggerer"):
+        airflow.wait_for(lambda: airflow.triggerers() - before, 60, what=f"{component} to run again")
+
+
+def test_rolling_restart(airflow: ProductionInstance, sandbox: Sandbox) -> None:
+    """Where all components are ended and started again, one by one, as a deployment does, no task notices."""
     run = start(airflow, sandbox, "user_actions", USER_ACTIONS)
     run.wait_until_deferred(run.jobs)
-    with contextlib.closing(sqlite3.connect(airflow.home / "airflow.db", timeout=60)) as database:
-        database.execute("BEGIN EXCLUSIVE")
-        for task_id in run.jobs:
-            run.end_job(task_id, SUCCEEDED)
-        time.sleep(8)
-        database.rollback()
-    airflow.check_alive()
+    for component in airflow.components:
+        if component not in ("api-server", "dag-processor"):
+            restart(airflow, component)
+    for task_id in run.jobs:
+        run.end_job(task_id, SUCCEEDED)
     assert run.ends() == dict.fromkeys(run.jobs, "success")
     assert {task["try_number"] for task in run.tasks().values()} == {1}
     assert run.asked_to_cancel() == {}
 
 
-def test_timeout_while_the_vendor_hangs(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+def test_timeout_while_the_vendor_hangs(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """A deferred wait ends on time, and says how long it was, how the job stood, and when that was read."""
     run = start(airflow, sandbox, "hanging", {"times_out": "narrative"})
     job_id = run.jobs["times_out"]
@@ -356,7 +304,7 @@ def test_timeout_while_the_vendor_hangs(airflow: AirflowInstance, sandbox: Sandb
     assert re.search(r"It was running .*, last read at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\.", said[2])
 
 
-def test_short_deferrals_at_airflows_default_heartbeat(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+def test_short_deferrals_at_airflows_default_heartbeat(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """
     Tasks whose jobs have ended already do not fail.
 
@@ -364,8 +312,9 @@ def test_short_deferrals_at_airflows_default_heartbeat(airflow: AirflowInstance,
     that is resumed before that is taken for killed.
     """
     default = {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5"}
-    for component in ("scheduler", "triggerer"):
-        airflow.kill(component)
+    workers = ("worker", "second-worker")
+    for component in workers:
+        airflow.terminate(component)
         airflow.start(component, default)
     try:
         job_id = add_job(sandbox, "narrative", [(0.0, SUCCEEDED["narrative"])])
@@ -375,6 +324,6 @@ def test_short_deferrals_at_airflows_default_heartbeat(airflow: AirflowInstance,
         assert {(task["state"], task["try_number"]) for task in tasks} == {("success", 1)}
         assert all(airflow.was_deferred("short", run_id, task["task_id"]) for task in tasks)
     finally:
-        for component in ("scheduler", "triggerer"):
-            airflow.kill(component)
+        for component in workers:
+            airflow.terminate(component)
             airflow.start(component)
