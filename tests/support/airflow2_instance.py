@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import requests
-
-from support.airflow_client import AirflowInstanceError, task_path
+from support.airflow_client import task_path
 from support.airflow_instance import AirflowInstance
 from support.services import Postgres
 
@@ -73,9 +70,7 @@ class Airflow2Instance(AirflowInstance):
         (self.home / "webserver_config.py").write_text(settings, encoding="utf-8")
 
     def _log_in(self) -> bool:
-        with contextlib.suppress(requests.RequestException, AirflowInstanceError):
-            return bool(self.health())
-        return False
+        return self.answers()
 
     def _tune_database(self) -> None:
         pass

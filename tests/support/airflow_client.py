@@ -93,6 +93,12 @@ class AirflowClient:
 
     # what a user sees
 
+    def answers(self) -> bool:
+        """Whether the API server answers."""
+        with contextlib.suppress(requests.RequestException, AirflowInstanceError):
+            return bool(self.health())
+        return False
+
     def health(self) -> dict[str, Any]:
         """The health endpoint's answer."""
         return dict(self.api("GET", "monitor/health"))

@@ -118,6 +118,7 @@ def kill(airflow: ProductionInstance, victim: str, run: Run) -> None:
             airflow.kill(name)
         for name in killed:
             airflow.start(name)
+        airflow.wait_for(airflow.answers, 60, what="the API server to answer")
 
 
 @pytest.mark.parametrize(
