@@ -222,6 +222,18 @@ async def fire(trigger: Any) -> Any:
     return json.loads(json.dumps(events[0].payload))
 
 
+async def killed(trigger: Any) -> None:
+    """End a trigger as the triggerer does when a user marks or clears its task.
+
+    :param trigger: the trigger.
+    """
+    try:
+        # Airflow's default, see ``[triggerer] on_kill_timeout``.
+        await asyncio.wait_for(trigger.on_kill(), 30)
+    finally:
+        await trigger.cleanup()
+
+
 async def until(condition: Callable[[], T], patience: float = PATIENCE) -> T:
     """Wait until a condition holds, and return what it gave.
 

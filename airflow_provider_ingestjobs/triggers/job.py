@@ -20,8 +20,7 @@ from airflow_provider_ingestjobs.triggers.subscription import Subscription
 #: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
-#: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds. Airflow
-#: gives it 30, see ``[triggerer] on_kill_timeout``.
+#: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 20.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
@@ -40,6 +39,7 @@ class IngestJobTrigger(VendorTrigger):
         super().__init__(**kwargs)
         self.job_ids = list(job_ids)
         self.cancel_on_kill = cancel_on_kill
+        self._cancels: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, as Airflow keeps them."""
@@ -50,16 +50,23 @@ class IngestJobTrigger(VendorTrigger):
         """Cancel the vendor's jobs, where the task asks for that and a user has ended its wait."""
         if not self.cancel_on_kill:
             return
-        cancels = asyncio.create_task(self._cancel_jobs())
-        _RUNNING_CANCELS.add(cancels)
-        cancels.add_done_callback(_RUNNING_CANCELS.discard)
-        # The triggerer cancels this again every second until it returns. A cancel must not be lost, and what
-        # is logged after the return is in the triggerer's log alone.
+        self._cancels = asyncio.create_task(self._cancel_jobs())
+        _RUNNING_CANCELS.add(self._cancels)
+        self._cancels.add_done_callback(_RUNNING_CANCELS.discard)
+
+    async def cleanup(self) -> None:
+        """Wait for what comes of stopping a killed task's jobs: told later, it is not in the task's log.
+
+        Not in :meth:`on_kill`, which the triggerer cancels again every second, and before Python 3.12 leaves
+        at the second time.
+        """
+        if self._cancels is None:
+            return
         until = clock.monotonic() + KILL_HOLD
-        while not cancels.done() and (left := until - clock.monotonic()) > 0:
+        while not self._cancels.done() and (left := until - clock.monotonic()) > 0:
             with suppress(asyncio.CancelledError):
-                await asyncio.wait({cancels}, timeout=left)
-        if not cancels.done():
+                await asyncio.wait({self._cancels}, timeout=left)
+        if not self._cancels.done():
             self.log.warning("What comes of stopping the killed task's jobs will be in the triggerer's log")
 
     async def _wait(self) -> Sequence[Job]:

@@ -19,7 +19,7 @@ from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 from airflow_provider_ingestjobs.triggers.cancels import MAX_CANCEL_THREADS
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.threads import in_thread
-from support.task_runs import fire, in_time, until
+from support.task_runs import fire, in_time, killed, until
 from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VendorCase
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class TestMassKill:
         threads = MostThreads(monkeypatch)
 
         async def kill_all() -> None:
-            killed = [trigger_of(case, job_id, cancel_on_kill=True) for job_id in ids]
-            await asyncio.gather(*(trigger.on_kill() for trigger in killed))
+            triggers = [trigger_of(case, job_id, cancel_on_kill=True) for job_id in ids]
+            await asyncio.gather(*(killed(trigger) for trigger in triggers))
 
         in_time(kill_all(), patience=60)
         tokens = [one for one in sandbox.requests(case.name) if "token" in one.path]
@@ -95,7 +95,7 @@ class TestMassKill:
         polaris = next(case for case in CANCELLING_VENDORS if case.name == "polaris")
 
         async def kill() -> None:
-            await trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True).on_kill()
+            await killed(trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True))
 
         in_time(kill())
         assert sum("token" in request.path for request in sandbox.requests()) == 1
@@ -110,7 +110,7 @@ class TestMassKill:
         polaris = next(case for case in CANCELLING_VENDORS if case.name == "polaris")
 
         async def kill_all() -> None:
-            await trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True).on_kill()
+            await killed(trigger_of(polaris, ids[0], job_ids=ids, cancel_on_kill=True))
 
         in_time(kill_all())
         assert f"job {ids[0]} goes on" in logs.text
@@ -133,7 +133,7 @@ class TestMassKill:
             send_cancel(hook, job)
 
         monkeypatch.setattr(POLARIS.hook, "send_cancel", with_a_bug)
-        in_time(trigger_of(POLARIS, first, job_ids=[first, *others], cancel_on_kill=True).on_kill())
+        in_time(killed(trigger_of(POLARIS, first, job_ids=[first, *others], cancel_on_kill=True)))
         assert {POLARIS.hook().get_job(job_id).state for job_id in others} == {JobState.CANCELLED}
         assert "ZeroDivisionError" in logs.text
         assert f"job {first} goes on" in logs.text
@@ -156,8 +156,8 @@ class TestTrouble:
 
     def kill(self, *ids: str) -> None:
         async def kill_all() -> None:
-            killed = [trigger_of(POLARIS, job_id, cancel_on_kill=True) for job_id in ids]
-            await asyncio.gather(*(trigger.on_kill() for trigger in killed))
+            triggers = [trigger_of(POLARIS, job_id, cancel_on_kill=True) for job_id in ids]
+            await asyncio.gather(*(killed(trigger) for trigger in triggers))
 
         in_time(kill_all(), patience=30)
 
@@ -182,12 +182,12 @@ class TestTrouble:
         sandbox.add_fault(Fault("polaris", status=503, times=None))
 
         async def kill() -> None:
-            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
+            ending = asyncio.create_task(killed(trigger_of(POLARIS, job_id, cancel_on_kill=True)))
             await until(lambda: "will be asked again" in logs.text)
             sandbox.set_state("polaris", job_id, "canceled")
             sent = len(stops(sandbox))
             sandbox.clear_faults()
-            await killed
+            await ending
             assert len(stops(sandbox)) == sent
 
         in_time(kill())
@@ -233,10 +233,10 @@ class TestTrouble:
         job_id = sandbox.add_job("polaris")
 
         async def kill() -> None:
-            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
+            ending = asyncio.create_task(killed(trigger_of(POLARIS, job_id, cancel_on_kill=True)))
             await until(lambda: "will be asked again" in logs.text)
             connections.add("polaris")
-            await killed
+            await ending
 
         in_time(kill())
         assert len(stops(sandbox, job_id)) == 1
@@ -250,11 +250,11 @@ class TestTrouble:
         sandbox.add_fault(Fault("polaris", "POST", "/status$", delay=0.5))
 
         async def kill() -> None:
-            killed = asyncio.create_task(trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill())
-            while not killed.done():
+            ending = asyncio.create_task(killed(trigger_of(POLARIS, job_id, cancel_on_kill=True)))
+            while not ending.done():
                 # As the triggerer does, though more often.
                 await asyncio.sleep(0.05)
-                killed.cancel()
+                ending.cancel()
 
         in_time(kill())
         assert f"job {job_id} was asked to stop" in logs.text
@@ -268,7 +268,7 @@ class TestTrouble:
         sandbox.add_fault(Fault("polaris", status=503, times=None))
 
         async def kill() -> None:
-            await trigger_of(POLARIS, job_id, cancel_on_kill=True).on_kill()
+            await killed(trigger_of(POLARIS, job_id, cancel_on_kill=True))
             assert "will be in the triggerer's log" in logs.text
             sandbox.clear_faults()
             await until(lambda: f"job {job_id} was asked to stop" in logs.text)

@@ -23,7 +23,7 @@ from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
-from support.task_runs import defer, fire, in_time, revived, until
+from support.task_runs import defer, fire, in_time, killed, revived, until
 from support.vendors import AMPERITY, CANCELLING_VENDORS, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class TestOnKill:
         connections.add(case.name)
         sandbox.cancel_delay = 0
         sandbox.add_job(case.name, case.job_id)
-        in_time(revived(trigger_of(case, cancel_on_kill=True)).on_kill())
+        in_time(killed(revived(trigger_of(case, cancel_on_kill=True))))
         assert case.hook().get_job(case.job_id).state is JobState.CANCELLED
 
     @each_vendor
@@ -283,5 +283,5 @@ class TestOnKill:
     ) -> None:
         connections.add(case.name)
         sandbox.add_job(case.name, case.job_id)
-        in_time(revived(trigger_of(case)).on_kill())
+        in_time(killed(revived(trigger_of(case))))
         assert sandbox.requests() == []

@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.sandbox.task_runs import (
     Outcome,
     defer,
     in_time,
+    killed,
     revived,
     run_deferred,
     run_in_worker,
@@ -103,7 +104,7 @@ class CancelTests(ContractTests):
         async def kill() -> None:
             waiting = asyncio.ensure_future(anext(trigger.run()))
             await until(lab.requests)
-            await trigger.on_kill()
+            await killed(trigger)
             waiting.cancel()
 
         in_time(kill())
@@ -112,7 +113,7 @@ class CancelTests(ContractTests):
     def test_a_killed_sensor_stops_nothing_unless_asked(self, lab: Lab) -> None:
         job_id = lab.add_job(JobState.RUNNING)
         lab.sensor("poke", job_id=job_id).on_kill()
-        in_time(revived(defer(lab.sensor("deferred", job_id=job_id))).on_kill())
+        in_time(killed(revived(defer(lab.sensor("deferred", job_id=job_id)))))
         assert {request.method for request in lab.requests()} <= {"GET"}
         assert lab.hook().get_job(job_id).state is JobState.RUNNING
 
