@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,10 +46,6 @@ def airflow(
     """A running Airflow with the example DAGs and the tests' own, connected to the sandbox."""
     from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
 
-    if AIRFLOW_3:
-        from support.airflow_instance import AirflowInstance as Instance
-    else:
-        from support.airflow2_instance import Airflow2Instance as Instance
     dags = tmp_path_factory.mktemp("dags")
     left_out = shutil.ignore_patterns("__pycache__", *([] if AIRFLOW_3 else ["airflow_3"]))
     for folder in (EXAMPLE_DAGS, HERE / "dags"):
@@ -59,5 +56,22 @@ def airflow(
         **metrics.environment(),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     }
-    with Instance(home, dags, environment, parallelism=8) as instance:
+    with instance_class()(home, dags, environment, parallelism=8) as instance:
         yield instance
+
+
+def instance_class() -> type[AirflowInstance]:
+    """Airflow over SQLite, or with ``INGESTJOBS_TEST_AIRFLOW=production`` as people run it; or Airflow 2."""
+    from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
+
+    if os.environ.get("INGESTJOBS_TEST_AIRFLOW") == "production":
+        from support.production_instance import ProductionInstance
+
+        return ProductionInstance
+    if not AIRFLOW_3:
+        from support.airflow2_instance import Airflow2Instance
+
+        return Airflow2Instance
+    from support.airflow_instance import AirflowInstance
+
+    return AirflowInstance

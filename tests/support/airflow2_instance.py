@@ -50,15 +50,20 @@ class Airflow2Instance(AirflowInstance):
         """The health endpoint's answer."""
         return dict(self.api("GET", "health", root=""))
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> str:
         """
         A task's log as text: what the UI shows, the triggerer's part included.
 
         :param try_number: which attempt, from 1.
+        :param map_index: which of a mapped task's, from 0.
         """
         path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         headers = {"Accept": "text/plain"}
-        return self.read("GET", path, params={"full_content": "true"}, headers=headers).text
+        return self.read(
+            "GET", path, params={"full_content": "true", "map_index": str(map_index)}, headers=headers
+        ).text
 
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
         """A task instance's extra links: name to address."""

@@ -80,6 +80,14 @@ class AirflowClient:
         """
         self.api("PATCH", f"{task_path(dag_id, run_id, task_id)}", json={"new_state": state})
 
+    def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
+        """
+        Mark a DAG run, as a user does in the UI; that ends its tasks.
+
+        :param state: ``failed`` or ``success``.
+        """
+        self.api("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
+
     def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task instance, so that it runs again."""
         body = {
@@ -150,16 +158,18 @@ class AirflowClient:
                 return json.loads(value)
         return value
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> str:
         """
         A task's log as text: what the UI shows, the triggerer's part included.
 
         :param try_number: which attempt, from 1.
+        :param map_index: which of a mapped task's, from 0.
         """
         path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
-        answer = self.api(
-            "GET", path, params={"full_content": "true"}, headers={"Accept": "application/json"}
-        )
+        params = {"full_content": "true", "map_index": str(map_index)}
+        answer = self.api("GET", path, params=params, headers={"Accept": "application/json"})
         return "\n".join(_log_line(entry) for entry in answer["content"])
 
     def was_deferred(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> bool:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 
 from airflow_provider_ingestjobs.operators.adverity import AdverityCancelJobOperator
 from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator
@@ -80,6 +80,19 @@ with DAG("several_in_a_worker", schedule=None, catchup=False, params={}) as seve
         deferrable=False,
         cancel_on_kill=True,
     )
+
+
+@task
+def job_ids(params: Any = None) -> list[str]:
+    """Return the jobs that the run was started with."""
+    return list(params["job_ids"])
+
+
+with DAG("many_amperity", schedule=None, catchup=False, params={}, default_args=WAITING) as many_amperity:
+    AmperityJobSensor.partial(task_id="wait", poke_interval=5, cancel_on_kill=True).expand(job_id=job_ids())
+
+with DAG("many_polaris", schedule=None, catchup=False, params={}, default_args=WAITING) as many_polaris:
+    PolarisJobSensor.partial(task_id="wait", poke_interval=5, cancel_on_kill=True).expand(job_id=job_ids())
 
 with DAG("hanging", schedule=None, catchup=False, params={}) as hanging:
     NarrativeJobSensor(
