@@ -69,6 +69,12 @@ def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let up to four jobs be read by their ids, though a list may have them all."""
+    monkeypatch.setattr("airflow_provider_ingestjobs.hooks.reading.FEWEST_FROM_LISTS", 5)
+
+
+@pytest.fixture
 def recorder() -> Iterator[Recorder]:
     """A server that keeps what it gets, headers and bodies too, and answers what it is told to."""
     with Recorder() as running:

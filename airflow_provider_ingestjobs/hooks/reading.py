@@ -33,6 +33,12 @@ log = logging.getLogger(__name__)
 MAX_READS = 100
 #: How long lists that did not answer in time are left alone, in seconds: each would hold up the jobs' reads.
 SILENT_LIST_REST = 60.0
+#: From how many jobs on lists are tried. What they cost decides whether they are read again: see below.
+FEWEST_FROM_LISTS = 2
+#: So many records of a list cost about as much as a request of its own: vendors' pages have 500 to 1,000.
+RECORDS_PER_REQUEST = 500
+#: For how many reads of few jobs the lists are left alone when they did not save a request.
+READS_WITHOUT_LISTS = 20
 #: The most of them that may fail on the vendor's side before the vendor itself counts as in trouble.
 MAX_FAILURES = 3
 
@@ -50,6 +56,7 @@ class ReadState:
     :param changes_complete: whether lists that must show every change up to then have been read.
     :param full_scan_at: when the lists were last read in full, by the monotonic clock.
     :param lists_rest_until: until when the lists are left alone, by the monotonic clock.
+    :param reads_without_lists: for how many more reads of few jobs they are.
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -61,6 +68,7 @@ class ReadState:
     changes_complete: bool = False
     full_scan_at: float | None = None
     lists_rest_until: float = 0.0
+    reads_without_lists: int = 0
 
     def keep(self, read: BulkRead) -> None:
         """Take in what a whole read found.
@@ -203,9 +211,8 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     """
     wanted = set(job_ids)
     read = BulkRead()
-    lists_rest = state is not None and clock.monotonic() < state.lists_rest_until
     is_silent = False
-    if len(wanted) >= source.list_threshold and not lists_rest:
+    if _lists_may_pay(source, len(wanted), state):
         is_silent = _find_in_lists(source, wanted, read, state)
     rest = list(wanted - read.jobs.keys() - read.unchanged)
     if state is not None:
@@ -228,6 +235,18 @@ def read_jobs(source: JobSource, job_ids: Collection[str], state: ReadState | No
     return read
 
 
+def _lists_may_pay(source: JobSource, count: int, state: ReadState | None) -> bool:
+    """Whether the lists may take fewer requests than this many jobs one by one."""
+    if state is None or count < FEWEST_FROM_LISTS:
+        return count >= source.list_threshold
+    if clock.monotonic() < state.lists_rest_until:
+        return False
+    if count >= source.list_threshold or not state.reads_without_lists:
+        return True
+    state.reads_without_lists -= 1
+    return False
+
+
 def must_pause(error: VendorError, has_answered: bool) -> bool:
     """Whether to send nothing else for now; a vendor that has just answered is only silent over this list.
 
@@ -245,6 +264,7 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
 
     A list saves requests and is not needed: a vendor that refuses it may still tell of each job.
     """
+    before = source.records.looked_at
     try:
         source.find_in_lists(wanted, read, state or ReadState())
     except VendorError as error:
@@ -252,8 +272,14 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
         if error.rejects_credentials or must_pause(error, has_answered=True):
             raise
         left = len(wanted - read.jobs.keys() - read.unchanged)
-        log.warning("A list of jobs cannot be read, so %d are read one by one: %s", left, error)
+        # Few jobs need no list, and a right to read one even less.
+        level = logging.WARNING if len(wanted) >= source.list_threshold else logging.INFO
+        log.log(level, "A list of jobs cannot be read, so %d are read one by one: %s", left, error)
         return error.wants_pause
+    finally:
+        cost = 1 + (source.records.looked_at - before) // RECORDS_PER_REQUEST
+        if state is not None and len(read.jobs) + len(read.unchanged) <= cost:
+            state.reads_without_lists = READS_WITHOUT_LISTS
     read.has_answered = True
     return False
 

@@ -105,6 +105,8 @@ class Records:
         self._to_job = to_job
         self._redact = redact
         self._log = log
+        #: How many records of lists have been looked at.
+        self.looked_at = 0
 
     def job(self, record: Any, keep_raw: bool = False) -> Job:
         """Return a record as a job.
@@ -155,6 +157,7 @@ class Records:
         """
         found = {}
         for record in self._listed(records):
+            self.looked_at += 1
             job_id = str(record.get(id_field)) if isinstance(record, Mapping) else None
             if job_id is None or job_id not in wanted:
                 continue

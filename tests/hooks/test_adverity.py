@@ -373,7 +373,7 @@ class TestAbsentJobs:
         # Of the current jobs, of the past ones, and once more of these when nobody knew the seven by id.
         assert len(lists) == 3
 
-    @pytest.mark.usefixtures("one_try")
+    @pytest.mark.usefixtures("one_try", "one_by_one")
     def test_nobody_is_missing_who_was_not_looked_for(self, hook: AdverityHook, sandbox: Sandbox) -> None:
         sandbox.add_job("adverity", "1")
         sandbox.add_job("adverity", "2", [(0, "Discarded")])

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_ingestjobs.errors import VendorUnavailable
-from airflow_provider_ingestjobs.hooks.reading import MAX_FAILURES, BulkRead, ReadState
+from airflow_provider_ingestjobs.hooks.reading import MAX_FAILURES, READS_WITHOUT_LISTS, BulkRead, ReadState
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
-from support.vendors import NARRATIVE, VENDORS, VendorCase
+from support.vendors import AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
 if TYPE_CHECKING:
     from support.connections import Connections
+    from support.logs import Logs
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 JOB = Job(vendor="Narrative", id="1", state=JobState.RUNNING, vendor_state="running")
@@ -74,7 +75,7 @@ def test_a_vendor_that_fails_over_everything_is_asked_a_few_times_only(
     assert len(sandbox.requests()) <= 2 * (1 + MAX_FAILURES + 1)
 
 
-@pytest.mark.usefixtures("one_try")
+@pytest.mark.usefixtures("one_try", "one_by_one")
 def test_a_token_that_cannot_be_read_is_everybody_s_trouble(
     sandbox: Sandbox, connections: Connections
 ) -> None:
@@ -84,3 +85,53 @@ def test_a_token_that_cannot_be_read_is_everybody_s_trouble(
         NARRATIVE.hook().read_jobs(["1", "2", "3"], ReadState())
     assert caught.value.wants_pause
     assert len(sandbox.requests()) == 1
+
+
+class TestFewJobs:
+    """As where two triggerers share a connection's waits: a list may cost less than two requests."""
+
+    @pytest.mark.parametrize("case", VENDORS, ids=str)
+    @pytest.mark.parametrize("count", [2, 4])
+    def test_a_list_that_has_them_is_read(
+        self, case: VendorCase, count: int, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook, state = case.hook(connections.add(case.name)), ReadState()
+        ids = [sandbox.add_job(case.name, str(number)) for number in range(count)]
+        for _ in range(5):
+            read = hook.read_jobs(ids, state)
+            assert read.jobs.keys() | read.unchanged == set(ids)
+        assert len(sandbox.requests()) == 5
+
+    @pytest.mark.parametrize("case", VENDORS, ids=str)
+    def test_a_single_job_is_read_by_its_id(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        job_id = sandbox.add_job(case.name, case.job_id)
+        hook.read_jobs([job_id], ReadState())
+        assert all(job_id in request.path for request in sandbox.requests())
+
+    @pytest.mark.parametrize("status", [None, 403])
+    def test_a_list_that_lacks_them_is_left_alone(
+        self, status: int | None, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        hook, state = POLARIS.hook(connections.add("polaris")), ReadState()
+        ids = [sandbox.add_job("polaris", timeline=[(0, "completed")]) for _ in range(3)]
+        if status:
+            sandbox.add_fault(Fault(path="/jobs$", status=status, times=None))
+        reads = 1 + READS_WITHOUT_LISTS + 1
+        for _ in range(reads):
+            assert hook.read_jobs(ids, state).jobs.keys() == set(ids)
+        assert len(sandbox.requests()) == reads * len(ids) + 2
+        assert logs.warnings == []
+
+    def test_a_list_of_very_many_others_is_left_alone(
+        self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.hooks.reading.RECORDS_PER_REQUEST", 10)
+        hook, state = AMPERITY.hook(connections.add("amperity")), ReadState()
+        ids = [sandbox.add_job("amperity", str(number)) for number in range(45)]
+        for wanted, requests in ((ids[:3], 1), (ids[:3], 3), (ids, 1)):
+            before = len(sandbox.requests())
+            hook.read_jobs(wanted, state)
+            assert len(sandbox.requests()) - before == requests

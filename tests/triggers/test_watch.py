@@ -427,6 +427,7 @@ class TestItsLife:
         assert last == 0
 
 
+@pytest.mark.usefixtures("one_by_one")
 class TestTrouble:
     @each_vendor
     def test_it_is_told_once_and_its_end_too(
