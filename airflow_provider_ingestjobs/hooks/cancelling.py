@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -21,6 +22,10 @@ from airflow_provider_ingestjobs.job import Job, JobState
 
 #: A job in one of these need not be asked to stop.
 NOT_TO_BE_STOPPED = frozenset(state for state in JobState if state.is_terminal) | {JobState.CANCELLING}
+
+
+#: The pause before a vendor in trouble is asked to stop a job again, in seconds.
+PAUSE = 0.5
 
 
 class CancelSource(JobSource, Protocol):
@@ -87,42 +92,59 @@ def ask_to_stop(source: CancelSource, job_id: str, looks_first: bool = False) ->
 
 
 def _send(source: CancelSource, job: Job) -> Job | None:
-    """Send the request to stop a job.
+    """Send the request to stop a job; where the vendor is in trouble, a few times, each after a look.
 
     :returns: ``None`` if it was taken; the job, if it turns out to have ended, or to be stopping, by itself.
     """
-    try:
-        source.send_cancel(job)
-    except Unreadable as error:
-        # Not every vendor publishes what a stop answers; a status of success says that it was taken.
-        source.log.info("%s was asked to stop; the answer cannot be read: %s", job, error)
-        return None
-    except AuthenticationFailed:
-        raise
-    except VendorUnavailable as error:
-        # Some servers fail over a job that has just ended, and an answer that is lost may have been a yes.
-        now = None
-        if not isinstance(error, Throttled) and error.retry_after is None:
+    from airflow_provider_ingestjobs.hooks import http
+
+    for tries_left in reversed(range(1 + http.RETRIES)):
+        try:
+            source.send_cancel(job)
+            return None
+        except Unreadable as error:
+            # Not every vendor publishes what a stop answers; a status of success says that it was taken.
+            source.log.info("%s was asked to stop; the answer cannot be read: %s", job, error)
+            return None
+        except AuthenticationFailed:
+            raise
+        except VendorUnavailable as error:
+            pause = PAUSE if error.retry_after is None else error.retry_after
+            is_asked_for = isinstance(error, Throttled) or error.retry_after is not None
+            if pause > http.MAX_SLEEP or (is_asked_for and not tries_left):
+                raise
+            if tries_left:
+                time.sleep(pause)
+            # Some servers fail over a job that has just ended, and a lost answer may have been a yes.
+            now = None
             with suppress(JobNotFound, VendorError):
                 now = _read(source, job.id)
-        if now is None or now.state not in NOT_TO_BE_STOPPED:
-            raise
-        source.log.info("%s is %s, though its stop met trouble: %s", now, now.describe(), error)
-        return now
-    except VendorError as error:
-        # It may have ended in between.
-        now = None
-        with suppress(VendorUnavailable):
-            now = _read(source, job.id)
-        if now is not None and now.state in NOT_TO_BE_STOPPED:
-            return now
-        how = f"it is {now.describe()}" if now else "and it cannot be read now"
-        raise CancelRefused(
-            f"{job} was not cancelled, {how}. {source.why_refused(now or job)}{error}",
-            status=error.status,
-            request_id=error.request_id,
-        ) from error
+            if now is not None and now.state in NOT_TO_BE_STOPPED:
+                source.log.info("%s is %s, though its stop met trouble: %s", now, now.describe(), error)
+                return now
+            if now is None or not tries_left:
+                raise
+        except VendorError as error:
+            return _end_after(source, job, error)
     return None
+
+
+def _end_after(source: CancelSource, job: Job, refusal: VendorError) -> Job:
+    """Return a job whose stop was refused, if it has ended in between, or is stopping.
+
+    :raises CancelRefused: if not.
+    """
+    now = None
+    with suppress(VendorUnavailable):
+        now = _read(source, job.id)
+    if now is not None and now.state in NOT_TO_BE_STOPPED:
+        return now
+    how = f"it is {now.describe()}" if now else "and it cannot be read now"
+    raise CancelRefused(
+        f"{job} was not cancelled, {how}. {source.why_refused(now or job)}{refusal}",
+        status=refusal.status,
+        request_id=refusal.request_id,
+    ) from refusal
 
 
 def _read(source: CancelSource, job_id: str) -> Job:

@@ -111,12 +111,14 @@ class Client:
         with self._session_lock:
             if self._session is None:
                 token_request = self._credentials.token_request
-                urls = [self._settings.base_url, *([token_request.url] if token_request else [])]
-                self._session = open_session(self._settings, urls, self._count)
+                exchange_url = token_request.url if token_request else None
+                self._session = open_session(self._settings, exchange_url, self._count)
             return self._session
 
     def request(self, method: str, path: str, *, params: Params = (), json_body: Any = None) -> Any:
         """Send a request with the connection's credentials and return the answer's JSON.
+
+        Only a GET is sent again where the vendor is in passing trouble.
 
         :param method: the HTTP method.
         :param path: from the host on; ids in it must be percent-encoded.

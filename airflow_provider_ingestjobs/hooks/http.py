@@ -9,7 +9,7 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -122,6 +122,11 @@ class CappedRetry(Retry):
             self._limiter.acquire()
         self._count("requests")
 
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        if status_code == 429:
+            self._count("throttled")
+        return super().is_retry(method, status_code, has_retry_after)
+
     def increment(
         self,
         method: str | None = None,
@@ -131,8 +136,6 @@ class CappedRetry(Retry):
         _pool: Any = None,
         _stacktrace: Any = None,
     ) -> CappedRetry:
-        if response is not None and response.status == 429:
-            self._count("throttled")
         asked_for = read_retry_after(response.headers.get("Retry-After")) if response is not None else None
         if asked_for is not None and asked_for > MAX_SLEEP:
             # Left to the waiter: a request that slept that long would hold up all others. urllib3 returns the
@@ -234,14 +237,20 @@ class _Adapter(HTTPAdapter):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
-def open_session(settings: Settings, urls: Collection[str], count: Callable[[str], None]) -> requests.Session:
+def open_session(
+    settings: Settings, exchange_url: str | None, count: Callable[[str], None]
+) -> requests.Session:
     """Return a session with this package's retries, certificates and user agent; it sends no credentials.
 
+    What changes something at the vendor is not sent again by itself: its answer may have been lost, and only
+    who has asked can look what came of it.
+
     :param settings: the connection.
-    :param urls: where credentials are sent to.
+    :param exchange_url: where a token is asked for, which changes nothing; ``None`` where keys are sent.
     :param count: called with ``requests`` for each, also when sent again, and ``throttled`` for each 429.
     :raises VendorUnavailable: if the environment's proxy cannot be one.
     """
+    urls = [settings.base_url, *([exchange_url] if exchange_url else [])]
     session = requests.Session()
     # What goes to this machine unencrypted must not take a detour over the environment's proxy.
     session.trust_env = not any(url.lower().startswith("http://") for url in urls)
@@ -256,7 +265,7 @@ def open_session(settings: Settings, urls: Collection[str], count: Callable[[str
     retry = CappedRetry(
         total=RETRIES,
         redirect=False,
-        allowed_methods=None,
+        allowed_methods={"GET"},
         status_forcelist=RETRY_STATUSES,
         backoff_factor=0.5,
         backoff_jitter=0.5,
@@ -266,6 +275,8 @@ def open_session(settings: Settings, urls: Collection[str], count: Callable[[str
     )
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(max_retries=retry))
+    if exchange_url:
+        session.mount(exchange_url, _Adapter(max_retries=retry.new(allowed_methods=None)))
     session.headers["User-Agent"] = (
         f"airflow-provider-ingestjobs/{__version__} apache-airflow/{version('apache-airflow')}"
     )

@@ -406,7 +406,7 @@ class TestRetries:
         assert len(sandbox.requests()) == 1
 
     @pytest.mark.parametrize("case", [AMPERITY, ADVERITY, POLARIS], ids=str)
-    def test_a_cancel_is_tried_again(
+    def test_a_cancel_is_tried_again_after_a_look(
         self, case: VendorCase, sandbox: Sandbox, connections: Connections
     ) -> None:
         hook = case.hook(connections.add(case.name))
@@ -414,6 +414,26 @@ class TestRetries:
         sandbox.add_job(case.name, case.job_id)
         sandbox.add_fault(Fault(method="POST", status=503))
         assert hook.cancel_job(case.job_id).state is JobState.CANCELLED
+        methods = " ".join(request.method for request in sandbox.requests())
+        assert methods.count("POST") == 2
+        assert "POST GET" in methods
+        assert "POST POST" not in methods
+
+    @pytest.mark.parametrize("case", [AMPERITY, ADVERITY, POLARIS], ids=str)
+    def test_a_cancel_whose_answer_is_lost_is_sent_once(
+        self, case: VendorCase, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        hook = case.hook(connections.add(case.name))
+        sandbox.cancel_delay = 0.2
+        for ask in (hook.cancel_job, hook.ask_to_stop):
+            job_id = sandbox.add_job(case.name)
+            before = len(sandbox.requests())
+            sandbox.add_fault(Fault(method="POST", drop="mid_body"))
+            job = ask(job_id)
+            assert job is not None
+            assert job.state in (JobState.CANCELLED, JobState.CANCELLING)
+            sent = sandbox.requests()[before:]
+            assert [request.method for request in sent].count("POST") == 1
 
     def test_retry_after_is_waited_for(
         self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
