@@ -86,6 +86,7 @@ def quick_watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the shared poll keep up with tests: new waits gather for less long, and polls come closer."""
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.NEW_WAITS_DELAY", 0.02)
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.MIN_INTERVAL", 0.02)
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.job.LOG_LEAD", 0.0)
     yield
     # What a poll that nobody waits for any more still asks is not the next test's.
     for thread in threading.enumerate():

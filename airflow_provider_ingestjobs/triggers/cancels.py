@@ -30,6 +30,8 @@ CANCEL_PAUSE = 5.0
 MAX_DOUBLINGS = 4
 #: How long a vendor in trouble is asked again, in seconds.
 MAX_CANCEL_TIME = 900.0
+#: How often Airflow is asked whether a user has ended the task.
+MAX_LOOK_UPS = 5
 
 
 class Cancels:
@@ -51,6 +53,7 @@ class Cancels:
         self._under_way = 0
         self._hook: IngestJobHook | None = None
         self._failures = 0
+        self._trouble: NoConnection | VendorUnavailable | None = None
         self._goes_on_at = 0.0
 
     async def cancel_all(self, job_ids: Sequence[str], log: Any) -> None:
@@ -67,9 +70,9 @@ class Cancels:
             if not self._under_way:
                 # The next kill may come hours later, when the connection may have been edited.
                 self._hook = None
-                self._failures = 0
+                self._failures, self._trouble = 0, None
 
-    async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str) -> bool:
+    async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str, log: Any) -> bool:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
 
         A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
@@ -79,17 +82,30 @@ class Cancels:
         :param ti: the trigger's task instance; ``None`` where Airflow gives none.
         :param xcom_key: the XCom in which the task says when its present wait began.
         :param started_at: when the trigger's wait began.
+        :param log: the task's log.
         """
         if ti is None:
             return False
-        return await in_thread(partial(_is_still_awaited, ti, xcom_key, started_at), self._look_ups)
+        look_up = partial(_is_still_awaited, ti, xcom_key, started_at)
+        for failures in range(1, MAX_LOOK_UPS):
+            try:
+                return await in_thread(look_up, self._look_ups)
+            except Exception as error:
+                log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
+                pause = backoff(failures, CANCEL_PAUSE, error)
+            await asyncio.sleep(pause)
+        return await in_thread(look_up, self._look_ups)
 
     async def _cancel(self, job_id: str, log: Any) -> None:
         name = f"{self._hook_class.vendor.name} job {job_id}"
         deadline = clock.monotonic() + MAX_CANCEL_TIME
         is_told = False
         while True:
-            answer = await self._ask(job_id, looks_first=is_told)
+            try:
+                answer = await self._ask(job_id, deadline, looks_first=is_told)
+            except asyncio.CancelledError:
+                log.warning("The task was killed, but %s may go on: this triggerer ends", name)
+                raise
             if not isinstance(answer, NoConnection | VendorUnavailable) or clock.monotonic() >= deadline:
                 break
             if not is_told:
@@ -97,11 +113,16 @@ class Cancels:
                 is_told = True
         tell(log, name, answer, self._tags)
 
-    async def _ask(self, job_id: str, looks_first: bool) -> Answer:
-        """Ask once, after the pause that the vendor's trouble with whichever job has brought about."""
+    async def _ask(self, job_id: str, deadline: float, looks_first: bool) -> Answer:
+        """Ask once, after the pause that the vendor's trouble with whichever job has brought about.
+
+        Of many that are in line, most are never asked for themselves where the trouble outlasts the deadline.
+        """
         async with self._places:
             while (pause := self._goes_on_at - clock.monotonic()) > 0:
                 await asyncio.sleep(pause)
+            if self._trouble is not None and clock.monotonic() >= deadline:
+                return self._trouble
             try:
                 hook = await self._shared_hook()
                 answer = await in_thread(partial(hook.ask_to_stop, job_id, looks_first))
@@ -110,7 +131,7 @@ class Cancels:
                 return error
             except Exception as error:
                 return error
-            self._failures = 0
+            self._failures, self._trouble = 0, None
             return answer
 
     def _pause_for(self, error: NoConnection | VendorUnavailable) -> None:
@@ -118,6 +139,7 @@ class Cancels:
         if now >= self._goes_on_at:
             # Those that were under way together have failed together.
             self._failures += 1
+        self._trouble = error
         pause = backoff(min(self._failures, MAX_DOUBLINGS), CANCEL_PAUSE, error)
         self._goes_on_at = max(self._goes_on_at, now + pause)
 

@@ -21,7 +21,10 @@ from airflow_provider_ingestjobs.triggers.subscription import Subscription
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
-KILL_HOLD = 20.0
+KILL_HOLD = 300.0
+#: How long before its end a killed task's trigger has logged its last line, in seconds. Airflow reads lines
+#: and ends from two pipes: a line that comes after its trigger's end is in the triggerer's log alone.
+LOG_LEAD = 1.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
@@ -62,12 +65,10 @@ class IngestJobTrigger(VendorTrigger):
         """
         if self._cancels is None:
             return
-        until = clock.monotonic() + KILL_HOLD
-        while not self._cancels.done() and (left := until - clock.monotonic()) > 0:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({self._cancels}, timeout=left)
+        await _outlast_cancels(self._cancels, KILL_HOLD)
         if not self._cancels.done():
             self.log.warning("What comes of stopping the killed task's jobs will be in the triggerer's log")
+        await _outlast_cancels(asyncio.Future(), LOG_LEAD)
 
     async def _wait(self) -> Sequence[Job]:
         if len(self.job_ids) == 1:
@@ -92,13 +93,21 @@ class IngestJobTrigger(VendorTrigger):
         try:
             cancels = cancels_for(self._hook_class, self.conn_id, self.hook_params)
             if await cancels.is_still_awaited(
-                getattr(self, "task_instance", None), DEFERRAL_XCOM_KEY, self.started_at
+                getattr(self, "task_instance", None), DEFERRAL_XCOM_KEY, self.started_at, self.log
             ):
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return
             await cancels.cancel_all(self.job_ids, self.log)
         except Exception:
             self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
+
+
+async def _outlast_cancels(future: asyncio.Future[None], seconds: float) -> None:
+    """Wait for a future, though the triggerer cancels that every second."""
+    until = clock.monotonic() + seconds
+    while not future.done() and (left := until - clock.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({future}, timeout=left)
 
 
 async def _take(follow: FollowJob, update: Update, wait: Subscription) -> Job | None:

@@ -8,10 +8,12 @@ import asyncio
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
@@ -218,6 +220,59 @@ class TestTrouble:
             assert len(told) == 1
             assert "503" in told[0]
         assert "was asked to stop" not in logs.text
+
+    def test_many_give_up_together(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.cancels.MAX_CANCEL_TIME", 0.5)
+        connections.add("polaris")
+        sandbox.add_fault(Fault("polaris", status=503, times=None))
+        ids = [sandbox.add_job("polaris") for _ in range(60)]
+        self.kill(*ids)
+        assert len([text for text in logs.warnings if "may go on: " in text]) == len(ids)
+        # Most of them are not asked for themselves.
+        assert len(sandbox.requests("polaris")) < len(ids)
+
+    def test_a_triggerer_that_ends_meanwhile_says_so(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("polaris")
+        sandbox.add_fault(Fault("polaris", status=503, times=None))
+        ids = [sandbox.add_job("polaris") for _ in range(5)]
+
+        async def kill() -> None:
+            triggers = [trigger_of(POLARIS, job_id, cancel_on_kill=True) for job_id in ids]
+            ends = [asyncio.create_task(killed(trigger)) for trigger in triggers]
+            await until(lambda: "will be asked again" in logs.text)
+            assert not any(end.done() for end in ends)
+
+        # What is left is cancelled, as in a triggerer that ends.
+        in_time(kill())
+        for job_id in ids:
+            assert len([text for text in logs.warnings if f"job {job_id} may go on: this tr" in text]) == 1
+
+    @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 tells no trigger that its task was killed")
+    def test_airflow_does_not_tell_at_first_whether_the_task_was_killed(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris")
+        answers: list[Any] = [ConnectionError("database"), {"run": {"wait": "failed"}}]
+
+        def get_task_states(**_: Any) -> Any:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(
+            "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states", get_task_states
+        )
+        trigger: Any = trigger_of(POLARIS, job_id, cancel_on_kill=True)
+        trigger.task_instance = SimpleNamespace(dag_id="dag", task_id="wait", run_id="run", map_index=-1)
+        in_time(killed(trigger))
+        assert len(stops(sandbox, job_id)) == 1
+        assert any("cannot be looked up now: database" in text for text in logs.warnings)
 
     def test_a_refusal_is_final(self, sandbox: Sandbox, connections: Connections, logs: Logs) -> None:
         connections.add("polaris")
