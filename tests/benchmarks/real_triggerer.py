@@ -6,8 +6,8 @@
 deferred tasks, lets the triggerer take them up, watches it for a while, ends all jobs at once, and prints a
 table. The tasks are written to Airflow's database as workers leave them, since starting a worker process for
 each would take an hour, and the scheduler is ended before, so that what is measured has the machine to
-itself. With ``--control``, the tasks wait for a moment instead, with a trigger that does nothing else: what
-is left is Airflow's own cost.
+itself. With ``--production``, there are two triggerers over PostgreSQL. With ``--control``, the tasks wait
+for a moment instead, with a trigger that does nothing else: what is left is Airflow's own cost.
 """
 
 from __future__ import annotations
@@ -67,16 +67,18 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--interval", type=float, default=10, help="poke_interval in seconds (default: 10)")
     parser.add_argument("--intervals", type=int, default=6, help="how many to watch (default: 6)")
+    parser.add_argument("--production", action="store_true", help="two triggerers over PostgreSQL")
     parser.add_argument("--control", action="store_true", help="a trigger that only sleeps instead of ours")
     options = parser.parse_args()
     tasks, interval = options.tasks, options.interval
     # The triggerer keeps a log file open for each.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with running(tasks) as (airflow, sandbox, job_ids):
+    with running(tasks, options.production) as (airflow, sandbox, job_ids):
         run_id = airflow.trigger(DAG_ID)
         airflow.wait_for(lambda: count(airflow, run_id, "scheduled") == tasks, 1800, "all tasks are there")
-        airflow.kill("scheduler")
+        for scheduler in named(airflow, "scheduler"):
+            airflow.kill(scheduler)
         bare = memory_mib(airflow)
         moment = datetime.now(UTC) + timedelta(seconds=90 + tasks / 50 + interval * options.intervals)
         defer(airflow, job_ids, interval, moment if options.control else None)
@@ -110,7 +112,7 @@ def main() -> None:
     print(f"{'vendor requests until then':<48}{first_requests:>10}")
     print(f"{'vendor requests per interval':<48}{requests / rounds:>10.2f}")
     print(f"{'triggerer CPU seconds per interval':<48}{cpu / rounds:>10.2f}")
-    print(f"{'triggerer memory, all its processes, MiB':<48}{memory:>10.0f}")
+    print(f"{'triggerer memory, all processes, MiB':<48}{memory:>10.0f}")
     print(f"{'  over what it was before the triggers':<48}{memory - bare:>10.0f}")
     print(f"{'seconds until all triggers had fired':<48}{fired_after:>10.1f}")
     print("blocks of the event loop that Airflow warned of, in seconds:")
@@ -125,7 +127,7 @@ def main() -> None:
 
 
 @contextmanager
-def running(tasks: int) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
+def running(tasks: int, production: bool) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
     age = 7200.0
     with (
         tempfile.TemporaryDirectory(prefix="ingestjobs-benchmark-") as folder,
@@ -145,9 +147,26 @@ def running(tasks: int) -> Iterator[tuple[AirflowInstance, Sandbox, list[str]]]:
             "AIRFLOW__CORE__MAX_MAP_LENGTH": str(tasks),
             "AIRFLOW__TRIGGERER__CAPACITY": str(tasks),
         }
-        with AirflowInstance(Path(folder, "airflow"), dags, environment) as airflow:
+        with instance_class(production)(Path(folder, "airflow"), dags, environment) as airflow:
             airflow.api("POST", "pools", json={"name": POOL, "slots": 0})
             yield airflow, sandbox, job_ids
+
+
+def instance_class(production: bool) -> type[AirflowInstance]:
+    if not production:
+        return AirflowInstance
+    from support.production_instance import ProductionInstance
+
+    return ProductionInstance
+
+
+def named(airflow: AirflowInstance, kind: str) -> list[str]:
+    """Return the components of a kind that run."""
+    return [name for name in airflow.components if name.removeprefix("second-") == kind]
+
+
+def triggerer_pids(airflow: AirflowInstance) -> list[int]:
+    return [pid for name in named(airflow, "triggerer") for pid in airflow.pids(name)]
 
 
 def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment: datetime | None) -> None:
@@ -190,19 +209,21 @@ def count_logs(airflow: AirflowInstance) -> int:
 
 def blocks(airflow: AirflowInstance) -> list[str]:
     """Return the seconds of each warning, all so far."""
-    return re.findall(r"thread was blocked for ([\d.]+) seconds", airflow.log_file("triggerer").read_text())
+    logs = [airflow.log_file(name).read_text() for name in named(airflow, "triggerer")]
+    told = re.findall(r"^(\S+) .*thread was blocked for ([\d.]+) seconds", "".join(logs), re.MULTILINE)
+    return [seconds for _, seconds in sorted(told)]
 
 
 def cpu_seconds(airflow: AirflowInstance) -> float:
     ticks = 0
-    for pid in airflow.pids("triggerer"):
+    for pid in triggerer_pids(airflow):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(airflow: AirflowInstance) -> float:
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in airflow.pids("triggerer"))
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in triggerer_pids(airflow))
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
