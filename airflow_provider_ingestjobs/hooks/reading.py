@@ -94,6 +94,22 @@ class ReadState:
         if read.full_scan:
             self.full_scan_at = clock.monotonic()
 
+    def for_some(self) -> ReadState:
+        """Return what to keep while only some of the jobs are read, which says nothing about the others."""
+        return ReadState(lists_rest_until=self.lists_rest_until, reads_without_lists=self.reads_without_lists)
+
+    def take_in(self, some: ReadState, read: BulkRead) -> None:
+        """Take in a read of some of the jobs.
+
+        :param some: what :meth:`for_some` has returned, after the read.
+        :param read: what it found.
+        """
+        self.jobs.update(read.jobs)
+        self.seen_at.update(some.seen_at)
+        self.listed.update(some.listed)
+        self.lists_rest_until = some.lists_rest_until
+        self.reads_without_lists = some.reads_without_lists
+
     def forget_all_but(self, job_ids: Collection[str]) -> None:
         """Forget the jobs that nobody waits for any more.
 

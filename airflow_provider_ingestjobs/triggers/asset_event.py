@@ -28,6 +28,7 @@ from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.base import own_error
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.listing import Listing
+from airflow_provider_ingestjobs.triggers.meter import Meter
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 from airflow_provider_ingestjobs.triggers.told import Told
 
@@ -173,18 +174,21 @@ class IngestJobEventTrigger(BaseEventTrigger):
         trigger = cls(**kwargs)
         shared = dict(freeze_filters(trigger._for_the_vendor_alone))
         hooks = CurrentHook(trigger.hook_class, trigger.conn_id, trigger.hook_params)
+        meter = Meter(trigger._vendor, trigger.conn_id, trigger.hook_params, prefix="ingestjobs.watcher_")
         failures, is_refused = 0, False
         while True:
             try:
                 hook = await hooks.get(is_refused)
-                began = clock.now()
+                began, started = clock.now(), clock.monotonic()
                 start, end = trigger._looks_from(began), began + CLOCK_SKEW
                 jobs = await in_thread(partial(hook.jobs_between, start, end, shared), poll_threads())
                 failures, is_refused = 0, False
+                meter.answered(len(jobs), clock.monotonic() - started)
                 item: Any = Listing([job for job in jobs if job.state.is_terminal], began)
                 pause = trigger.poll_interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
             except Exception as error:
                 failures += 1
+                meter.failed()
                 is_refused = isinstance(error, VendorError) and error.rejects_credentials
                 pause = backoff(failures, trigger.poll_interval, error)
                 item = own_error(error)

@@ -152,7 +152,8 @@ class VendorTrigger(BaseTrigger):
         :raises WaitTimeout: if there is none at the deadline, nor at a last look.
         """
         deadline = datetime.fromisoformat(self.deadline)
-        async with self._watch.join(target, self.poll_interval, self.max_poll_interval) as wait:
+        task = getattr(self, "task_instance", None)
+        async with self._watch.join(target, self.poll_interval, self.max_poll_interval, task) as wait:
             while (now := clock.now()) < deadline:
                 follow.say_that_it_waits(now, wait.read_at, wait.trouble)
                 pause = min(follow.next_look or deadline, follow.next_word, deadline) - now

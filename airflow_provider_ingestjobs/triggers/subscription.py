@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.triggers.poll import Target, Update
 
@@ -24,13 +24,17 @@ class Subscription:
     :param watch: what reads the target.
     :param target: the vendor's id of a job, or a selection of jobs.
     :param intervals: the longest time between two looks in seconds, and what it may grow to.
+    :param task: the task's instance, to be named in logs; ``None`` where there is none.
     """
 
-    __slots__ = ("_future", "_pending", "_watch", "intervals", "target")
+    __slots__ = ("_future", "_pending", "_watch", "intervals", "target", "task")
 
-    def __init__(self, watch: Watch, target: Target, intervals: tuple[float, float]) -> None:
+    def __init__(
+        self, watch: Watch, target: Target, intervals: tuple[float, float], task: Any = None
+    ) -> None:
         self.target = target
         self.intervals = intervals
+        self.task = task
         self._watch = watch
         self._pending: Update | None = None
         self._future: asyncio.Future[None] | None = None

@@ -14,13 +14,11 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.airflow_compat import Stats
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,
@@ -28,12 +26,13 @@ from airflow_provider_ingestjobs.errors import (
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks.reading import ReadState
-from airflow_provider_ingestjobs.metrics import tags_of
 from airflow_provider_ingestjobs.selection import Picked, Selection
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
+from airflow_provider_ingestjobs.triggers.meter import Meter
 from airflow_provider_ingestjobs.triggers.poll import Poll, Target, Update, poll
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
+from airflow_provider_ingestjobs.triggers.report import REPORT_EVERY, describe_waits
 from airflow_provider_ingestjobs.triggers.rests import Rests
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
@@ -90,11 +89,8 @@ class Watch:
         self._current_hook = CurrentHook(hook_class, conn_id, self._hook_params)
         self._failures = 0
         self.trouble: VendorUnavailable | None = None
-        # By hook_params, too: two watches on one connection would share a gauge.
-        self._tags = tags_of(hook_class.vendor, conn_id, **self._hook_params)
-        # By host, too, as Airflow's own gauges: one triggerer would overwrite another's.
-        self._gauge_tags = {**self._tags, "hostname": gethostname()}
-        self._answered_at = clock.monotonic()
+        self._meter = Meter(hook_class.vendor, conn_id, self._hook_params)
+        self._report_at = 0.0
 
     @property
     def is_idle(self) -> bool:
@@ -105,14 +101,17 @@ class Watch:
     def __repr__(self) -> str:
         return f"<Watch {self._hook_class.__name__} {self._conn_id!r} {len(self._subscriptions)} targets>"
 
-    def join(self, target: Target, interval: float, max_interval: float | None = None) -> Subscription:
+    def join(
+        self, target: Target, interval: float, max_interval: float | None = None, task: Any = None
+    ) -> Subscription:
         """Return an asynchronous context, and wait for as long as it lasts.
 
         :param target: the vendor's id of a job, or a selection of jobs.
         :param interval: the longest time between two looks at it, in seconds.
         :param max_interval: what it may grow to, doubling with each poll that finds nothing new.
+        :param task: the instance of the task that waits, to be named in logs.
         """
-        return Subscription(self, target, (interval, max_interval or interval))
+        return Subscription(self, target, (interval, max_interval or interval), task)
 
     def enter(self, subscription: Subscription) -> None:
         """Take in a new wait; called by the subscription.
@@ -126,7 +125,8 @@ class Watch:
         if self.trouble is not None:
             subscription.publish(Update(trouble=self.trouble))
         if self._task is None or self._task.done():
-            self._answered_at = clock.monotonic()
+            self._meter.start()
+            self._report_at = clock.monotonic() + REPORT_EVERY
             # In a context of its own: what the watch logs must not go to the first task's log.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
@@ -146,7 +146,8 @@ class Watch:
             del self._intervals[subscription.intervals]
         if not self._subscriptions:
             # Otherwise the last number would stand for ever.
-            self._gauge(silence=0.0)
+            self._meter.gauge("waits", 0)
+            self._meter.gauge("seconds_since_answer", 0.0)
             self._woken.set()
 
     def look_at(self, target: Target) -> None:
@@ -214,6 +215,8 @@ class Watch:
                 polled_at = loop.time()
                 took = polled_at - began
                 full_took = took if full else full_took
+                if clock.monotonic() >= self._report_at:
+                    self._report()
                 next_full = max(next_full, polled_at + pause)
             if not self._failures:
                 # A new wait with a shorter interval does not wait for the end of a longer one.
@@ -285,7 +288,7 @@ class Watch:
         hook = await self._take_hook()
         known = {job_id: self._state.jobs.get(job_id) for job_id in job_ids}
         # A look at new jobs alone must not count as having seen the others' changes.
-        state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
+        state = self._state if full else self._state.for_some()
         try:
             found = await self._poll_in_thread(hook, job_ids, selections, state, full)
         except PermissionDenied:
@@ -293,13 +296,10 @@ class Watch:
         except AuthenticationFailed:
             # The key may have been replaced in Airflow since this watch read it.
             hook = await self._take_hook(is_refused=True)
-            state = self._state if full else ReadState(lists_rest_until=self._state.lists_rest_until)
+            state = self._state if full else self._state.for_some()
             found = await self._poll_in_thread(hook, job_ids, selections, state, full)
         if not full:
-            self._state.jobs.update(found.read.jobs)
-            self._state.lists_rest_until = state.lists_rest_until
-            self._state.seen_at.update(state.seen_at)
-            self._state.listed.update(state.listed)
+            self._state.take_in(state, found.read)
         found.known, found.known_picks = known, dict(self._picked)
         return found
 
@@ -332,9 +332,10 @@ class Watch:
         pause = backoff(self._failures, self._interval, error)
         said = (self._conn_id, self._failures, pause, error)
         log.warning("Connection %r: poll failed (%d in a row), next in %.0f s: %s", *said)
-        Stats.incr("ingestjobs.poll_failures", tags=self._tags)
-        self._gauge(silence=clock.monotonic() - self._answered_at)
+        self._meter.failed()
+        self._meter.gauge("waits", self._intervals.total())
         if self._failures == 1:
+            self._report()
             await self._publish_to_all(set(self._subscriptions), Update(trouble=error))
         return pause
 
@@ -359,15 +360,14 @@ class Watch:
         log.debug(
             "Read %d jobs for %d waits on %r in %.3f s", found.jobs_seen, wanted, self._conn_id, seconds
         )
-        Stats.incr("ingestjobs.polls", tags=self._tags)
-        Stats.incr("ingestjobs.jobs_seen", found.jobs_seen, tags=self._tags)
-        self._answered_at = clock.monotonic()
-        self._gauge(silence=0.0)
-        Stats.timing("ingestjobs.poll_duration", timedelta(seconds=seconds), tags=self._tags)
+        self._meter.answered(found.jobs_seen, seconds)
+        self._meter.gauge("waits", self._intervals.total())
 
-    def _gauge(self, silence: float) -> None:
-        Stats.gauge("ingestjobs.waits", self._intervals.total(), tags=self._gauge_tags)
-        Stats.gauge("ingestjobs.seconds_since_answer", silence, tags=self._gauge_tags)
+    def _report(self) -> None:
+        self._report_at = clock.monotonic() + REPORT_EVERY
+        waits = [wait for same_target in self._subscriptions.values() for wait in same_target]
+        said = describe_waits(waits, self._interval, self._meter.silence, self._failures)
+        log.info("Connection %r: %s", self._conn_id, said)
 
 
 #: Returns the running event loop's watch on a connection, the same one for all callers.

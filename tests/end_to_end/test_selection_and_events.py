@@ -18,6 +18,7 @@ from support.vendors import BY_NAME
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
     from support.airflow_instance import AirflowInstance
+    from support.metrics_server import MetricsServer
 
 pytestmark = pytest.mark.end_to_end
 
@@ -100,7 +101,7 @@ def wait_until_started(airflow: AirflowInstance, number: int, jobs: list[str]) -
 
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no watchers of assets")
-def test_watchers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
+def test_watchers(airflow: AirflowInstance, sandbox: Sandbox, metrics: MetricsServer) -> None:
     """Each job starts its DAG once, also if it ends while no triggerer runs; two watchers share one poll.
 
     Before Airflow 3.3 each watcher polls for itself, and what ends while no triggerer runs starts nothing.
@@ -115,6 +116,8 @@ def test_watchers(airflow: AirflowInstance, sandbox: Sandbox) -> None:
     # Every two seconds, or up to a tenth earlier; two polls side by side would make twice as many.
     most = seconds / 1.8 + 1
     assert seconds / 4 <= polls <= (most if SHARES_POLLS else 2 * most)
+    assert metrics.values["watcher_polls", "narrative_default"]
+    assert metrics.values["watcher_seconds_since_answer", "narrative_default"][-1] == 0
 
     log = airflow.log_file("triggerer")
     seen = log.stat().st_size

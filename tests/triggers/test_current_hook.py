@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,7 +81,33 @@ class TestConnectionAtHand:
             monkeypatch.delenv(ENV)
             assert await current.get() is first
             connections.add("narrative", password="another")
-            assert await current.get() is not first
+            while await current.get() is first:
+                await asyncio.sleep(0.01)
+
+        in_time(scenario())
+
+    def test_no_poll_waits_while_they_are_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As where many connections are looked up one by one in a slow secrets backend."""
+        look_up, looked_up = for_triggers.look_up_connection, list[Any]()
+
+        async def slowly(*args: Any, **kwargs: Any) -> Any:
+            found = await look_up(*args, **kwargs)
+            if looked_up:
+                await asyncio.sleep(0.3)
+            looked_up.append(found)
+            return found
+
+        monkeypatch.setattr(for_triggers, "look_up_connection", slowly)
+
+        async def scenario() -> None:
+            current = CurrentHook(NarrativeHook, "narrative_default", {})
+            first = await current.get()
+            for _ in range(20):
+                began = time.monotonic()
+                assert await current.get() is first
+                assert time.monotonic() - began < 0.2
+            assert len(looked_up) == 1
+            await until(lambda: len(looked_up) == 2)
 
         in_time(scenario())
 

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from socket import gethostname
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -391,7 +392,7 @@ class TestItsLife:
             assert tags["hostname"] == gethostname()
             told[name].append(value)
 
-        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.Stats.gauge", gauge, raising=False)
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.meter.Stats.gauge", gauge, raising=False)
         return told
 
     def test_the_gauge_counts_waits(
@@ -406,6 +407,44 @@ class TestItsLife:
 
         in_time(scenario())
         assert gauges == {"ingestjobs.waits": [3, 0], "ingestjobs.seconds_since_answer": [0, 0]}
+
+    def test_a_line_tells_which_tasks_wait(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.triggers.watch.REPORT_EVERY", 0.1)
+        connections.add("narrative")
+        ids = [sandbox.add_job("narrative") for _ in range(3)]
+        tasks = [
+            SimpleNamespace(dag_id="loads", task_id="wait", run_id="monday", map_index=index)
+            for index in (-1, 0, 1)
+        ]
+
+        async def scenario() -> None:
+            watch = the_watch(NARRATIVE)
+            async with AsyncExitStack() as stack:
+                for job_id, task in zip(ids, tasks, strict=True):
+                    await stack.enter_async_context(watch.join(job_id, 0.05, None, task))
+                await until(lambda: "waiting tasks" in logs.text)
+
+        in_time(scenario())
+        named = ", ".join(f"loads.wait{index} of monday" for index in ("", "[0]", "[1]"))
+        assert "'narrative_default': jobs: 3, selections: 0, read every 0.05 s, last 0 s ago" in logs.text
+        assert f"failed polls in a row: 0, waiting tasks: 3 ({named})" in logs.text
+
+    def test_the_line_comes_when_trouble_begins(
+        self, sandbox: Sandbox, connections: Connections, logs: Logs
+    ) -> None:
+        connections.add("narrative")
+        sandbox.add_fault(Fault(status=503, times=2))
+        job_id = sandbox.add_job("narrative")
+        task = SimpleNamespace(dag_id="loads", task_id="wait", run_id="monday", map_index=-1)
+
+        async def scenario() -> None:
+            async with the_watch(NARRATIVE).join(job_id, 0.05, None, task):
+                await until(lambda: "answers again" in logs.text)
+
+        in_time(scenario())
+        assert logs.text.count("in a row: 1, waiting tasks: 1 (loads.wait of monday)") == 1
 
     def test_the_gauge_tells_since_when_the_vendor_has_not_answered(
         self, sandbox: Sandbox, connections: Connections, gauges: dict[str, list[float]]
