@@ -138,6 +138,19 @@ def first_reschedule(context: Context, sensor: BaseSensorOperator) -> datetime |
     return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
 
 
+def wait_in_worker(sensor: BaseSensorOperator, context: Context) -> Any:
+    """Wait as Airflow's own sensors do in a worker, by ``poke``: what an overridden ``execute`` calls.
+
+    :param sensor: the sensor.
+    :param context: the task's context.
+    """
+    from airflow_provider_ingestjobs.airflow_compat import BaseSensorOperator
+
+    execute: Any = BaseSensorOperator.execute
+    # Airflow 2 takes the second `execute` for that of an operator within another one.
+    return execute(sensor, context) if AIRFLOW_3 else execute.__wrapped__(sensor, context)
+
+
 def without_envelope(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trigger's dict without what Airflow 3.2 leaves around it where an asset's watcher has it.
 

@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.airflow_compat import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
+    wait_in_worker,
 )
 from airflow_provider_ingestjobs.arguments import (
     check_cancel_on_kill,
@@ -178,7 +179,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         if self.deferrable:
             self._defer(target, context)
         try:
-            return super().execute(context)
+            return wait_in_worker(self, context)
         except AirflowSensorTimeout as error:
             raise WaitTimeout(self._report_timeout() or f"{self._name(target)}: {error}") from error
         except AirflowRescheduleException as again:

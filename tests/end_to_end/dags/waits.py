@@ -42,7 +42,14 @@ with DAG("waits", schedule=None, catchup=False, params={}) as waits:
             name = f"{vendor}_{mode}"
             # Airflow mixes up a task's two runs if the second is queued before it saw the first one end.
             sensor(
-                task_id=name, job_id=job_of(name), poke_interval=4, timeout=120, mode=mode, deferrable=False
+                task_id=name,
+                job_id=job_of(name),
+                poke_interval=4,
+                timeout=120,
+                mode=mode,
+                deferrable=False,
+                # A sensor is no operator within another one.
+                allow_nested_operators=False,
             )
     for vendor, operator in CANCEL_OPERATORS.items():
         for case in ("cancels", "already_ended", "refused"):
