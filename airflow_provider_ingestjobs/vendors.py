@@ -92,6 +92,8 @@ class Vendor:
     :param login: the form's label of the login field.
     :param password: the form's label of the password field.
     :param extras: this vendor's extras, before the common ones.
+    :param account: the extras that, with the host, name the account whose rate of requests a vendor limits;
+        ``None`` where only the credentials tell: then each connection has a rate of its own.
     :param cancels: whether the vendor documents a way to stop a job, so that there is a cancel operator.
     """
 
@@ -112,6 +114,7 @@ class Vendor:
     login: str = "Client id (leave empty for a token)"
     password: str = "Token, or client secret"  # noqa: S105 - a label
     extras: Mapping[str, Extra] = field(default_factory=dict)
+    account: tuple[str, ...] | None = None
     cancels: bool = True
 
     @property
@@ -150,6 +153,7 @@ class Vendor:
 
 AMPERITY = Vendor(
     conn_type="amperity",
+    account=("tenant",),
     name="Amperity",
     hook="airflow_provider_ingestjobs.hooks.amperity.AmperityHook",
     doc_url="https://docs.amperity.com/api/",
@@ -178,6 +182,7 @@ AMPERITY = Vendor(
 )
 ADVERITY = Vendor(
     conn_type="adverity",
+    account=(),
     name="Adverity",
     hook="airflow_provider_ingestjobs.hooks.adverity.AdverityHook",
     doc_url="https://docs.adverity.com/guides/management-api/",
@@ -200,6 +205,7 @@ ADVERITY = Vendor(
 )
 IMPLY_POLARIS = Vendor(
     conn_type="imply_polaris",
+    account=(),
     name="Imply Polaris",
     hook="airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
     doc_url="https://docs.imply.io/api/polaris/api-reference",

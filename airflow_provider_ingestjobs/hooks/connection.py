@@ -46,7 +46,8 @@ class Settings:
     :param state_map: vendor words, normalised, that the user mapped.
     :param connect_timeout: seconds to wait for a connection.
     :param read_timeout: seconds to wait for an answer's headers, and again for all of its body.
-    :param requests_per_second: the most that one process sends; ``None``: no limit.
+    :param requests_per_second: the most that one process sends to the account; ``None``: no limit.
+    :param account: whose requests these are: connections with the same one share a rate.
     :param ca_bundle: path of the certificates to trust; ``None``: the usual ones.
     :param extras: the vendor's own extras, with defaults filled in.
     """
@@ -59,6 +60,7 @@ class Settings:
     connect_timeout: float
     read_timeout: float
     requests_per_second: float | None
+    account: str
     ca_bundle: str | None
     extras: Mapping[str, Any] = field(repr=False)
 
@@ -168,15 +170,18 @@ def _settings(
         raise InvalidInput(
             name("extra ca_bundle"), values["ca_bundle"], "there is no such file on this machine"
         )
+    base_url = _base_url(name, vendor, connection)
+    account = [conn_id] if vendor.account is None else [str(values[key]) for key in vendor.account]
     return Settings(
         conn_id=conn_id,
-        base_url=_base_url(name, vendor, connection),
+        base_url=base_url,
         login=connection.login or None,
         password=connection.password,
         state_map=_state_map(name("extra state_map"), values["state_map"] or {}),
         connect_timeout=values["connect_timeout"],
         read_timeout=values["read_timeout"],
         requests_per_second=values["requests_per_second"],
+        account=" ".join([vendor.conn_type, base_url, *account]),
         ca_bundle=values["ca_bundle"],
         extras={key: value for key, value in values.items() if key not in COMMON_EXTRAS},
     )

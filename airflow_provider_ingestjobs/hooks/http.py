@@ -46,35 +46,39 @@ Params = Sequence[tuple[str, str]]
 
 
 class RateLimiter:
-    """A rate that all threads of this process share.
+    """The rate of requests to one account, which all threads and connections of this process share."""
 
-    :param per_second: requests a second.
-    """
-
-    def __init__(self, per_second: float) -> None:
-        self._gap = 1 / per_second
+    def __init__(self) -> None:
+        self._rates: dict[str, float] = {}
         self._next = 0.0
         self._lock = threading.Lock()
+
+    def set_rate(self, conn_id: str, per_second: float) -> None:
+        """Say what a connection may send at most; of several, the lowest counts.
+
+        :param conn_id: the Airflow connection.
+        :param per_second: requests a second.
+        """
+        with self._lock:
+            self._rates[conn_id] = per_second
 
     def acquire(self) -> None:
         """Sleep until one more request may go."""
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
-            self._next = turn + self._gap
+            self._next = turn + 1 / min(self._rates.values())
         if turn > now:
             time.sleep(turn - now)
 
 
 @cache
-def rate_limiter_of(conn_id: str, base_url: str, per_second: float) -> RateLimiter:
-    """Return a connection's rate limiter, one object for every hook on it in this process.
+def rate_limiter_of(account: str) -> RateLimiter:
+    """Return an account's rate limiter, one object for every hook of this process.
 
-    :param conn_id: the Airflow connection.
-    :param base_url: its address; the same id with another address is another account.
-    :param per_second: requests a second.
+    :param account: see :class:`~airflow_provider_ingestjobs.hooks.connection.Settings`.
     """
-    return RateLimiter(per_second)
+    return RateLimiter()
 
 
 def read_retry_after(value: str | None) -> float | None:
@@ -261,7 +265,10 @@ def open_session(
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # Without an auth of its own, requests would send what ~/.netrc has for the host.
     session.auth = _leave_as_is
-    per_second = settings.requests_per_second
+    limiter = None
+    if settings.requests_per_second:
+        limiter = rate_limiter_of(settings.account)
+        limiter.set_rate(settings.conn_id, settings.requests_per_second)
     retry = CappedRetry(
         total=RETRIES,
         redirect=False,
@@ -270,7 +277,7 @@ def open_session(
         backoff_factor=0.5,
         backoff_jitter=0.5,
         raise_on_status=False,
-        limiter=rate_limiter_of(settings.conn_id, settings.base_url, per_second) if per_second else None,
+        limiter=limiter,
         count=count,
     )
     for scheme in ("https://", "http://"):

@@ -112,6 +112,43 @@ class TestWhatIsSent:
         assert running.get_job(NARRATIVE.job_id).state is JobState.RUNNING
 
     @pytest.mark.usefixtures("one_try")
+    @pytest.mark.parametrize(
+        ("case", "tenants", "slept_for"),
+        [
+            # Two teams' connections to one account have one rate, the lower one.
+            (AMPERITY, ["acme", "acme"], [1 / 5, 2 / 5, 3 / 5]),
+            (AMPERITY, ["acme", "other"], [1 / 10, 1 / 5]),
+            (POLARIS, [None, None], [1 / 5, 2 / 5, 3 / 5]),
+            # At one host, only the key tells whose the requests are.
+            (NARRATIVE, [None, None], [1 / 10, 1 / 5]),
+        ],
+        ids=str,
+    )
+    def test_the_rate_is_the_account_s(
+        self,
+        case: VendorCase,
+        tenants: list[str | None],
+        slept_for: list[float],
+        sandbox: Sandbox,
+        connections: Connections,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        http.rate_limiter_of.cache_clear()
+        slept: list[float] = []
+        monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
+        sandbox.add_job(case.name, case.job_id)
+        hooks = []
+        for conn_id, tenant, rate in zip(("first", "second"), tenants, (10, 5), strict=True):
+            extra = {"requests_per_second": rate, **({"tenant": tenant} if tenant else {})}
+            hooks.append(case.hook(connections.add(case.name, conn_id=conn_id, extra=extra)))
+        for hook in hooks:
+            _ = hook.client.session
+        for hook in hooks * 2:
+            with pytest.raises(VendorError):
+                hook.client.request("GET", "/nowhere")
+        assert sorted(slept) == pytest.approx(slept_for)
+
+    @pytest.mark.usefixtures("one_try")
     def test_requests_per_second_hold_for_all_hooks_of_a_connection(
         self, sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
