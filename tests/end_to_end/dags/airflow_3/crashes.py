@@ -81,6 +81,37 @@ with DAG("several_in_a_worker", schedule=None, catchup=False, params={}) as seve
         cancel_on_kill=True,
     )
 
+with DAG(
+    "storm",
+    schedule=None,
+    catchup=False,
+    params={},
+    max_active_tasks=100,
+    default_args={"timeout": 600, "retries": 8, "retry_delay": timedelta(0)},
+) as storm:
+    for number in range(3):
+        for vendor, sensor in {
+            "polaris": PolarisJobSensor,
+            "amperity": AmperityJobSensor,
+            "adverity": AdverityJobSensor,
+            "narrative": NarrativeJobSensor,
+        }.items():
+            for mode in ("deferred", "poke"):
+                name = f"{vendor}_{mode}_{number}"
+                sensor(
+                    task_id=name,
+                    job_id="{{ params." + name + " }}",
+                    poke_interval=1,
+                    deferrable=mode == "deferred",
+                )
+        for vendor, operator in {
+            "polaris": PolarisCancelJobOperator,
+            "amperity": AmperityCancelJobOperator,
+            "adverity": AdverityCancelJobOperator,
+        }.items():
+            name = f"{vendor}_cancel_{number}"
+            operator(task_id=name, job_id="{{ params." + name + " }}", poll_interval=1, deferrable=number > 0)
+
 
 @task
 def job_ids(params: Any = None) -> list[str]:
