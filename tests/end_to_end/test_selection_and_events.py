@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
 from support.vendor_jobs import RUNNING, SUCCEEDED, add_job
 from support.vendors import BY_NAME
+from support.watched import end_a_job, list_requests, started_by, wait_until_started
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.sandbox import Sandbox
@@ -71,35 +72,6 @@ def test_selections_and_checks(airflow: AirflowInstance, sandbox: Sandbox) -> No
         assert "min_rows=10" not in log
 
 
-def started_by(airflow: AirflowInstance, number: int) -> list[str]:
-    """The jobs that have started runs of a watching DAG, by the assets' events."""
-    dag_id = f"started_by_{number}"
-    return [
-        event["extra"]["payload"]["id"]
-        for run in airflow.runs(dag_id)
-        if run["start_date"]
-        for event in airflow.asset_events(dag_id, run["dag_run_id"])
-    ]
-
-
-def end_a_job(sandbox: Sandbox, number: int) -> str:
-    """Let a job that a DAG watches for start and end."""
-    job_id = add_job(sandbox, "narrative", starts="now", fields={"dataset_id": 100 + number})
-    sandbox.set_state("narrative", job_id, SUCCEEDED["narrative"])
-    return job_id
-
-
-def wait_until_started(airflow: AirflowInstance, number: int, jobs: list[str]) -> None:
-    """Wait until jobs have started a DAG, then longer than a poll, and see that each did once."""
-    airflow.wait_for(
-        lambda: set(jobs) <= set(started_by(airflow, number)),
-        60,
-        what=lambda: f"{jobs} to start a DAG, not only {started_by(airflow, number)}",
-    )
-    time.sleep(3)
-    assert sorted(started_by(airflow, number)) == sorted(jobs)
-
-
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no watchers of assets")
 def test_watchers(airflow: AirflowInstance, sandbox: Sandbox, metrics: MetricsServer) -> None:
     """Each job starts its DAG once, also if it ends while no triggerer runs; two watchers share one poll.
@@ -144,8 +116,3 @@ def test_watchers(airflow: AirflowInstance, sandbox: Sandbox, metrics: MetricsSe
     for run in airflow.runs("started_by_2"):
         airflow.wait_for_run("started_by_2", run["dag_run_id"], 60)
         assert airflow.xcom("started_by_2", run["dag_run_id"], "tell") in [[job_id] for job_id in second]
-
-
-def list_requests(sandbox: Sandbox) -> list[str]:
-    """The requests for lists of Narrative's jobs, which nobody but the watchers makes here."""
-    return [request.query for request in sandbox.requests("narrative") if request.path.endswith("/jobs")]
