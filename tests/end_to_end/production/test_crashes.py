@@ -130,6 +130,7 @@ def kill(airflow: ProductionInstance, victim: str, run: Run) -> None:
         pytest.param("tasks", marks=pytest.mark.long),
         pytest.param("scheduler", marks=pytest.mark.long),
         pytest.param("api-server", marks=pytest.mark.long),
+        pytest.param("dag-processor", marks=pytest.mark.long),
     ],
 )
 def test_killed_at_every_stage(
@@ -165,7 +166,7 @@ def test_killed_at_every_stage(
     tries = {name: task["try_number"] for name, task in run.tasks().items()}
     if victim in ("worker", "tasks"):
         assert {name for name, number in tries.items() if number > 1} == set(IN_A_PROCESS)
-    elif victim in ("triggerer", "scheduler"):
+    elif victim in ("triggerer", "scheduler", "dag-processor"):
         assert set(tries.values()) == {1}
     else:
         # A task whose supervisor cannot reach Airflow for long enough is tried again.
