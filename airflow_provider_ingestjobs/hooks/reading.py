@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, repeat
+from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_ingestjobs import clock
@@ -293,7 +294,7 @@ def _find_in_lists(source: JobSource, wanted: set[str], read: BulkRead, state: R
         log.log(level, "A list of jobs cannot be read, so %d are read one by one: %s", left, error)
         return error.wants_pause
     finally:
-        cost = 1 + (source.records.looked_at - before) // RECORDS_PER_REQUEST
+        cost = max(ceil((source.records.looked_at - before) / RECORDS_PER_REQUEST), 1)
         if state is not None and len(read.jobs) + len(read.unchanged) <= cost:
             state.reads_without_lists = READS_WITHOUT_LISTS
     read.has_answered = True
