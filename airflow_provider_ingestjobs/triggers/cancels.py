@@ -87,14 +87,17 @@ class Cancels:
         if ti is None:
             return False
         look_up = partial(_is_still_awaited, ti, xcom_key, started_at)
-        for failures in range(1, MAX_LOOK_UPS):
+        failures = 0
+        while True:
             try:
                 return await in_thread(look_up, self._look_ups)
             except Exception as error:
+                failures += 1
+                if failures == MAX_LOOK_UPS:
+                    raise
                 log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
                 pause = backoff(failures, CANCEL_PAUSE, error)
             await asyncio.sleep(pause)
-        return await in_thread(look_up, self._look_ups)
 
     async def _cancel(self, job_id: str, log: Any) -> None:
         name = f"{self._hook_class.vendor.name} job {job_id}"

@@ -77,7 +77,7 @@ def main() -> None:
     with running(tasks, options.production) as (airflow, sandbox, job_ids):
         run_id = airflow.trigger(DAG_ID)
         airflow.wait_for(lambda: count(airflow, run_id, "scheduled") == tasks, 1800, "all tasks are there")
-        for scheduler in named(airflow, "scheduler"):
+        for scheduler in airflow.of_kind("scheduler"):
             airflow.kill(scheduler)
         bare = memory_mib(airflow)
         moment = datetime.now(UTC) + timedelta(seconds=90 + tasks / 50 + interval * options.intervals)
@@ -160,13 +160,8 @@ def instance_class(production: bool) -> type[AirflowInstance]:
     return ProductionInstance
 
 
-def named(airflow: AirflowInstance, kind: str) -> list[str]:
-    """Return the components of a kind that run."""
-    return [name for name in airflow.components if name.removeprefix("second-") == kind]
-
-
 def triggerer_pids(airflow: AirflowInstance) -> list[int]:
-    return [pid for name in named(airflow, "triggerer") for pid in airflow.pids(name)]
+    return [pid for name in airflow.of_kind("triggerer") for pid in airflow.pids(name)]
 
 
 def defer(airflow: AirflowInstance, job_ids: list[str], interval: float, moment: datetime | None) -> None:
@@ -209,7 +204,7 @@ def count_logs(airflow: AirflowInstance) -> int:
 
 def blocks(airflow: AirflowInstance) -> list[str]:
     """Return the seconds of each warning, all so far."""
-    logs = [airflow.log_file(name).read_text() for name in named(airflow, "triggerer")]
+    logs = [airflow.log_file(name).read_text() for name in airflow.of_kind("triggerer")]
     told = re.findall(r"^(\S+) .*thread was blocked for ([\d.]+) seconds", "".join(logs), re.MULTILINE)
     return [seconds for _, seconds in sorted(told)]
 

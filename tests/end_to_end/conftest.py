@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,13 +60,9 @@ def airflow(
 
 
 def instance_class() -> type[AirflowInstance]:
-    """Airflow over SQLite, or with ``INGESTJOBS_TEST_AIRFLOW=production`` as people run it; or Airflow 2."""
+    """Airflow over SQLite; or Airflow 2."""
     from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
 
-    if os.environ.get("INGESTJOBS_TEST_AIRFLOW") == "production":
-        from support.production_instance import ProductionInstance
-
-        return ProductionInstance
     if not AIRFLOW_3:
         from support.airflow2_instance import Airflow2Instance
 

@@ -129,19 +129,18 @@ class TestWhatIsSent:
         case: VendorCase,
         tenants: list[str | None],
         slept_for: list[float],
-        sandbox: Sandbox,
         connections: Connections,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         http.rate_limiter_of.cache_clear()
         slept: list[float] = []
         monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
-        sandbox.add_job(case.name, case.job_id)
         hooks = []
         for conn_id, tenant, rate in zip(("first", "second"), tenants, (10, 5), strict=True):
             extra = {"requests_per_second": rate, **({"tenant": tenant} if tenant else {})}
             hooks.append(case.hook(connections.add(case.name, conn_id=conn_id, extra=extra)))
         for hook in hooks:
+            # Its rate is known from here on.
             _ = hook.client.session
         for hook in hooks * 2:
             with pytest.raises(VendorError):

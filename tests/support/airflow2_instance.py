@@ -50,21 +50,6 @@ class Airflow2Instance(AirflowInstance):
         """The health endpoint's answer."""
         return dict(self.api("GET", "health", root=""))
 
-    def task_log(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
-    ) -> str:
-        """
-        A task's log as text: what the UI shows, the triggerer's part included.
-
-        :param try_number: which attempt, from 1.
-        :param map_index: which of a mapped task's, from 0.
-        """
-        path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
-        headers = {"Accept": "text/plain"}
-        return self.read(
-            "GET", path, params={"full_content": "true", "map_index": str(map_index)}, headers=headers
-        ).text
-
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
         """A task instance's extra links: name to address."""
         return dict(self.api("GET", f"{task_path(dag_id, run_id, task_id)}/links"))
@@ -73,6 +58,9 @@ class Airflow2Instance(AirflowInstance):
         # Whoever comes to this port of this machine may do anything, and needs no password.
         settings = "WTF_CSRF_ENABLED = False\nAUTH_ROLE_PUBLIC = 'Admin'\n"
         (self.home / "webserver_config.py").write_text(settings, encoding="utf-8")
+
+    def _log_text(self, path: str, params: dict[str, str]) -> str:
+        return self.read("GET", path, params=params, headers={"Accept": "text/plain"}).text
 
     def _log_in(self) -> bool:
         return self.answers()

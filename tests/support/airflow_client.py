@@ -169,8 +169,7 @@ class AirflowClient:
         """
         path = f"{task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         params = {"full_content": "true", "map_index": str(map_index)}
-        answer = self.api("GET", path, params=params, headers={"Accept": "application/json"})
-        return "\n".join(_log_line(entry) for entry in answer["content"])
+        return self._log_text(path, params)
 
     def was_deferred(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> bool:
         """Whether an attempt handed itself to the triggerer."""
@@ -274,6 +273,10 @@ class AirflowClient:
                 f"{method} {path}: {response.status_code} {response.reason}: {response.text[:2000]}"
             )
         return response
+
+    def _log_text(self, path: str, params: dict[str, str]) -> str:
+        answer = self.api("GET", path, params=params, headers={"Accept": "application/json"})
+        return "\n".join(_log_line(entry) for entry in answer["content"])
 
     def _task_states(self, dag_id: str, run_id: str) -> str:
         return ", ".join(f"{task['task_id']} {task['state']}" for task in self.task_instances(dag_id, run_id))

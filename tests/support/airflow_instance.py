@@ -95,6 +95,14 @@ class AirflowInstance(AirflowClient):
 
     # processes
 
+    def of_kind(self, kind: str) -> list[str]:
+        """
+        The components of a kind that run from the beginning, where there is a second one both.
+
+        :param kind: the first one's name.
+        """
+        return [name for name in self.components if name.removeprefix("second-") == kind]
+
     def start(self, component: str, env: Mapping[str, str] | None = None) -> None:
         """
         Start one component; its output goes to ``<home>/<component>.log``.

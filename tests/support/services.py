@@ -41,14 +41,6 @@ class Postgres:
         """
         return str(self._server.get_uri(database="airflow", driver=driver))
 
-    def query(self, sql: str) -> str:
-        """
-        Return what ``psql`` prints for a query in Airflow's database: a line per row, fields between ``|``.
-
-        :param sql: one line.
-        """
-        return str(self._server.psql(f"\\set QUIET on\n\\c airflow\n\\t on\n\\a\n{sql}"))
-
     def stop(self) -> None:
         """Stop the server: its clients lose their connections at once."""
         self._watchdog.forget(self._server.get_pid())

@@ -113,7 +113,7 @@ def kill(airflow: ProductionInstance, victim: str, run: Run) -> None:
         time.sleep(5)
         airflow.postgres.start()
     else:
-        killed = [name for name in airflow.components if name.removeprefix("second-") == victim]
+        killed = airflow.of_kind(victim)
         for name in killed:
             airflow.kill(name)
         for name in killed:

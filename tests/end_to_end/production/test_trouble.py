@@ -69,10 +69,10 @@ def test_failing_secrets_backend(airflow: ProductionInstance, sandbox: Sandbox, 
     run = start(airflow, sandbox, "interrupted", WAITS)
     run.wait_until_deferred(run.jobs)
     before = airflow.triggerers()
-    for component in ("triggerer", "second-triggerer"):
+    for component in airflow.of_kind("triggerer"):
         airflow.kill(component)
     secrets.trouble(fails=True)
-    for component in ("triggerer", "second-triggerer"):
+    for component in airflow.of_kind("triggerer"):
         airflow.start(component)
     airflow.wait_for(
         lambda: not run.triggerers() & {0, *before}, 90, what="the new triggerers to take the waits up"
@@ -137,7 +137,7 @@ def test_mass_kill(
     finally:
         sandbox.rate_limit(vendor, None)
     assert stops(sandbox, vendor, job_ids) == Counter(job_ids)
-    triggerers = "".join(airflow.log_file(name).read_text() for name in ("triggerer", "second-triggerer"))
+    triggerers = "".join(airflow.log_file(name).read_text() for name in airflow.of_kind("triggerer"))
     untold = []
     in_task_log = 0
     for task in mapped(airflow, dag_id, run_id):

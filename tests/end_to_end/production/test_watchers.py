@@ -23,7 +23,7 @@ def test_each_job_starts_its_dag_once(airflow: ProductionInstance, sandbox: Sand
     for number in (1, 2):
         jobs[number].append(end_a_job(sandbox, number))
         wait_until_started(airflow, number, jobs[number])
-    triggerers = [name for name in airflow.components if name.endswith("triggerer")]
+    triggerers = airflow.of_kind("triggerer")
     for name in triggerers:
         airflow.terminate(name)
     for number in (1, 2):
