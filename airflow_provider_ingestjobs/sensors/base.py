@@ -23,18 +23,14 @@ from airflow_provider_ingestjobs.airflow_compat import (
 from airflow_provider_ingestjobs.arguments import (
     check_cancel_on_kill,
     check_count,
-    check_filters,
     check_flag,
     check_given_window,
     check_job_ids,
-    check_rendered,
     check_selection_arguments,
     check_target,
-    check_window,
     one_interval,
     to_end_states,
     to_seconds,
-    to_utc,
 )
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
@@ -42,12 +38,13 @@ from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
-from airflow_provider_ingestjobs.selection import Selection, freeze_filters
-from airflow_provider_ingestjobs.sensors.run_times import default_window, earlier_look, first_look, next_look
+from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.sensors.run_times import earlier_look, first_look, next_look
 from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
-from airflow_provider_ingestjobs.sensors.verdict import Wanted
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
+from airflow_provider_ingestjobs.verdict import Wanted
+from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -257,32 +254,19 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     # ------------------------------------------------------------------ what to wait for
 
     def _target(self, context: Context) -> list[str] | Selection:
-        if self.job_id is not None:
-            return check_job_ids(self.job_id)
-        # As rendered: a filter that the author set must not have become empty, which would match any job.
-        given = [name for name, value in self.filters.items() if value is not None]
-        filters = {name: check_rendered(name, getattr(self, name)) for name in given}
-        if not check_filters(filters, self.hook_class.vendor):
-            check_rendered("job_id", None)
-        window = dict(
-            zip(("started_from", "started_to"), default_window(context, self.look_back), strict=True)
-        )
-        for name in self._given_moments:
-            window[name] = to_utc(name, check_rendered(name, getattr(self, name)))
-        start, end = check_window(**window)
-        return Selection(
-            filters=freeze_filters(filters),
-            started_from=start,
-            started_to=end,
+        target = WaitTarget(
+            job_id=self.job_id,
+            filters={name: getattr(self, name) for name, value in self.filters.items() if value is not None},
+            moments={name: getattr(self, name) for name in self._given_moments},
+            look_back=self.look_back,
             min_jobs=self.min_jobs,
             settle=self.settle,
             latest_only=self.latest_only,
         )
+        return target.resolve(context, self.hook_class.vendor)
 
     def _name(self, target: list[str] | Selection) -> str:
-        if isinstance(target, Selection):
-            return f"{self.vendor} {target.describe()}"
-        return f"{self.vendor} job {', '.join(target)}"
+        return describe_target(target, self.hook_class.vendor)
 
     # ------------------------------------------------------------------ waiting
 

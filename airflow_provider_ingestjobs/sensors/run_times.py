@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""What a task's run says about time: what jobs it is about, and when its wait began."""
+"""When a sensor's wait began, and when it looks again."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.airflow_compat import first_reschedule
@@ -13,28 +13,6 @@ from airflow_provider_ingestjobs.resuming import resume_lag
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import BaseSensorOperator, Context
-
-
-#: How long after a run without a data interval jobs may start.
-LOOK_AHEAD = timedelta(days=1)
-
-
-def default_window(context: Context, look_back: float) -> tuple[datetime, datetime]:
-    """Return when the jobs that a run is about started, unless its author says so.
-
-    It depends on the run alone: a run that is cleared looks for the same jobs again.
-
-    :param context: the task's context.
-    :param look_back: seconds before a run without a data interval in which jobs may have started.
-    """
-    run: Any = context["dag_run"]
-    start, end = run.data_interval_start, run.data_interval_end
-    if start is not None and end is not None and start < end:
-        return start, end
-    # Runs started by hand or by assets have no interval; those of a cron trigger have one of zero length.
-    moment = end or run.logical_date or getattr(run, "run_after", None) or getattr(run, "queued_at", None)
-    moment = moment or clock.now()
-    return moment - timedelta(seconds=look_back), moment + LOOK_AHEAD
 
 
 def first_look(context: Context, sensor: BaseSensorOperator) -> datetime:
