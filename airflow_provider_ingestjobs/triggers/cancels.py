@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import NoConnection, VendorUnavailable
-from airflow_provider_ingestjobs.hooks.for_triggers import open_hook
 from airflow_provider_ingestjobs.metrics import tags_of
 from airflow_provider_ingestjobs.stopping import Answer, tell
 from airflow_provider_ingestjobs.triggers.backoff import backoff
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
+from airflow_provider_ingestjobs.triggers.shared_hook import SharedHook
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 
 if TYPE_CHECKING:
@@ -44,14 +44,10 @@ class Cancels:
 
     def __init__(self, hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> None:
         self._hook_class = hook_class
-        self._conn_id = conn_id
-        self._hook_params = dict(hook_params)
-        self._tags = tags_of(hook_class.vendor, conn_id, **self._hook_params)
+        self._tags = tags_of(hook_class.vendor, conn_id, **hook_params)
         self._places = asyncio.Semaphore(MAX_CANCEL_THREADS)
         self._look_ups = asyncio.Semaphore(MAX_CANCEL_THREADS)
-        self._opening = asyncio.Lock()
-        self._under_way = 0
-        self._hook: IngestJobHook | None = None
+        self._shared_hook = SharedHook(hook_class, conn_id, hook_params)
         self._failures = 0
         self._trouble: NoConnection | VendorUnavailable | None = None
         self._goes_on_at = 0.0
@@ -62,14 +58,11 @@ class Cancels:
         :param job_ids: the vendor's ids of them.
         :param log: the task's log.
         """
-        self._under_way += 1
         try:
-            await asyncio.gather(*(self._cancel(job_id, log) for job_id in job_ids))
+            async with self._shared_hook:
+                await asyncio.gather(*(self._cancel(job_id, log) for job_id in job_ids))
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                # The next kill may come hours later, when the connection may have been edited.
-                self._hook = None
+            if self._shared_hook.is_idle:
                 self._failures, self._trouble = 0, None
 
     async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str, log: Any) -> bool:
@@ -127,7 +120,7 @@ class Cancels:
             if self._trouble is not None and clock.monotonic() >= deadline:
                 return self._trouble
             try:
-                hook = await self._shared_hook()
+                hook = await self._shared_hook.get()
                 answer = await in_thread(partial(hook.ask_to_stop, job_id, looks_first))
             except (NoConnection, VendorUnavailable) as error:
                 self._pause_for(error)
@@ -145,12 +138,6 @@ class Cancels:
         self._trouble = error
         pause = backoff(min(self._failures, MAX_DOUBLINGS), CANCEL_PAUSE, error)
         self._goes_on_at = max(self._goes_on_at, now + pause)
-
-    async def _shared_hook(self) -> IngestJobHook:
-        async with self._opening:
-            if self._hook is None:
-                self._hook = await open_hook(self._hook_class, self._conn_id, self._hook_params)
-            return self._hook
 
 
 #: Returns what cancels jobs on a connection, the same one for all callers on the running event loop.
