@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 def get_provider_info() -> dict[str, Any]:
     """Return what Airflow's ``apache_airflow_provider`` entry point asks for; imports nothing of Airflow."""
-    from airflow_provider_ingestjobs.provider_info import provider_info
+    from airflow_provider_ingestjobs.provider_info import CONFIG, provider_info
     from airflow_provider_ingestjobs.vendors import VENDORS
 
-    return provider_info("airflow-provider-ingestjobs", VENDORS, name="Ingestion jobs")
+    info = provider_info("airflow-provider-ingestjobs", VENDORS, name="Ingestion jobs")
+    return {**info, "config": CONFIG}

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AIRFLOW_3",
     "DAG",
+    "ENDS_FROM_TRIGGER",
+    "STARTS_FROM_TRIGGER",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -77,6 +79,10 @@ __all__ = [
 ]
 
 AIRFLOW_3 = not __version__.startswith("2.")
+#: Whether a trigger can end its task as a worker would: in Airflow 3.0, it cannot store the task's result.
+ENDS_FROM_TRIGGER = not __version__.startswith("3.0.")
+#: Whether a trigger that the scheduler has made is told of its run.
+STARTS_FROM_TRIGGER = AIRFLOW_3 and not __version__.startswith(("3.0.", "3.1.", "3.2."))
 
 EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 #: The newest home first: an older one may have another object of that name, or warn. The names that are not

@@ -90,10 +90,14 @@ class DetailReader:
         :raises VendorError: if the vendor refuses details that are needed.
         """
         while (found := self.look(jobs, needed)) is None:
-            pause = backoff(1, max(self._interval, MIN_INTERVAL), self._trouble or VendorUnavailable(""))
-            left = (self._deadline - clock.now()).total_seconds()
-            time.sleep(max(min(pause, left), 0.0))
+            time.sleep(self.pause())
         return found
+
+    def pause(self) -> float:
+        """Return the seconds after which to look again."""
+        pause = backoff(1, max(self._interval, MIN_INTERVAL), self._trouble or VendorUnavailable(""))
+        left = (self._deadline - clock.now()).total_seconds()
+        return max(min(pause, left), 0.0)
 
     def look(self, jobs: Sequence[Job], needed: Set[str] = frozenset()) -> list[Job] | None:
         """Ask once, and return the jobs with their details; ``None`` if it has to be tried again.

@@ -20,6 +20,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "count": {"type": ["integer", "null"], "minimum": 1},
     "mapping": {"type": ["string", "null"]},
 }
+#: The settings of this package, as Airflow documents and reads them.
+CONFIG: dict[str, Any] = {
+    "ingestjobs": {
+        "description": "Settings of the provider for vendor-run ingestion jobs.",
+        "options": {
+            "workerless": {
+                "description": (
+                    "Whether deferrable sensors start and end in the triggerer, without a worker, where they "
+                    "can. A sensor's own start_from_trigger and end_from_trigger come before this.\n"
+                ),
+                "type": "boolean",
+                "version_added": "0.2.0",
+                "example": None,
+                "default": "False",
+            }
+        },
+    }
+}
 
 
 def provider_info(package: str, vendors: Sequence[Vendor], name: str | None = None) -> dict[str, Any]:
@@ -52,7 +70,7 @@ def provider_info(package: str, vendors: Sequence[Vendor], name: str | None = No
             {
                 "integration-name": row.name,
                 "python-modules": [
-                    f"{HERE}.triggers.{module}" for module in ("job", "selection", "asset_event")
+                    f"{HERE}.triggers.{module}" for module in ("job", "selection", "start", "asset_event")
                 ],
             }
             for row in vendors

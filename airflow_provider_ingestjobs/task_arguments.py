@@ -120,6 +120,8 @@ class WaitArguments(SensorArguments, total=False):
     missing_grace: timedelta | float
     cancel_on_kill: bool
     include_raw: bool
+    start_from_trigger: bool | None
+    end_from_trigger: bool | None
     poll_interval: timedelta | float | None
 
 

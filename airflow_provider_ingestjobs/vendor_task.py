@@ -80,9 +80,11 @@ class VendorTask(Generic[H]):
         self,
         started_at: datetime,
         timeout: timedelta,
+        *,
         poll_interval: float,
         missing_grace: float,
         failed_grace: float = 0.0,
+        max_poll_interval: float | None = None,
     ) -> dict[str, Any]:
         """Return what every trigger of this package takes.
 
@@ -91,12 +93,14 @@ class VendorTask(Generic[H]):
         :param poll_interval: seconds between two looks.
         :param missing_grace: seconds in which the vendor may not know a job.
         :param failed_grace: seconds for which a job that has failed may still be resumed.
+        :param max_poll_interval: what the seconds between two looks may grow to while nothing changes.
         :raises InvalidInput: if the triggerer could not import the task's hook.
         """
         return {
             "hook": class_path(self.hook_class),
             "conn_id": self.conn_id,
             "poll_interval": poll_interval,
+            "max_poll_interval": max_poll_interval,
             "started_at": started_at.isoformat(),
             "deadline": (started_at + timeout).isoformat(),
             "missing_grace": missing_grace,

@@ -31,12 +31,19 @@ class Wanted:
     checks: Mapping[str, float | str]
     check: Callable[[Job], bool | str] | None = None
 
+    def expects(self, jobs: Sequence[Job]) -> bool:
+        """Whether all jobs ended in a state that counts as success.
+
+        :param jobs: the ended jobs.
+        """
+        return all(job.state in self.states for job in jobs)
+
     def needs_details_of(self, jobs: Sequence[Job]) -> set[str]:
         """Return the ids of the jobs that cannot be judged without what takes another request.
 
         :param jobs: the ended jobs, as the wait has read them.
         """
-        if not all(job.state in self.states for job in jobs):
+        if not self.expects(jobs):
             # Numbers do not matter any more.
             return set()
         return {job.id for job in jobs if self.check or lacks_numbers(job, self.checks, self.vendor)}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.vendors import Vendor
 
+#: The key of a dict that stands for an upstream task's XCom in a trigger's arguments: the task and the key.
+UPSTREAM = "ingestjobs.upstream"
 #: How long after a run without a data interval jobs may start.
 LOOK_AHEAD = timedelta(days=1)
 
@@ -47,6 +49,11 @@ class WaitTarget:
     min_jobs: int
     settle: float
     latest_only: bool
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one job is waited for by its id: its task then returns a dict, not a list."""
+        return isinstance(self.job_id, str | int)
 
     def resolve(self, context: Context, vendor: Vendor) -> list[str] | Selection:
         """Return the jobs' ids, or the selection.

@@ -26,12 +26,21 @@ from airflow_provider_ingestjobs.exceptions import (
     VendorError,
     WaitTimeout,
 )
+from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.triggers.base import event_of_error, event_of_jobs, jobs_from_event
+from airflow_provider_ingestjobs.triggers.base import (
+    event_of_error,
+    event_of_jobs,
+    event_of_start,
+    is_start,
+    jobs_from_event,
+)
+from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded
 from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
+from airflow_provider_ingestjobs.triggers.start import StartTrigger
 from support.task_runs import revived
 
 START = datetime(2026, 3, 1, 4, 2, 54, 433000, UTC)
@@ -101,6 +110,64 @@ class TestTriggers:
         trigger = trigger_class(**deepcopy(kept[1]))
         assert trigger.serialize() == kept
         assert revived(trigger).serialize() == kept
+
+    @pytest.mark.parametrize("kept", [JOB_TRIGGER_AS_KEPT, SELECTION_TRIGGER_AS_KEPT])
+    @pytest.mark.parametrize(
+        "end",
+        [
+            {
+                "expected_states": ["succeeded"],
+                "checks": {"min_rows": 1.0},
+                "returns": "job",
+                "include_raw": False,
+            },
+            {"worker": "its check is a function"},
+        ],
+    )
+    def test_how_a_task_ends_without_a_worker(
+        self, kept: tuple[str, dict[str, Any]], end: dict[str, Any]
+    ) -> None:
+        trigger_class = IngestJobTrigger if "job_ids" in kept[1] else JobSelectionTrigger
+        trigger = trigger_class(**deepcopy(kept[1]), end=deepcopy(end))
+        assert trigger.serialize() == (kept[0], {**kept[1], "end": end})
+        assert revived(trigger).serialize() == trigger.serialize()
+
+    def test_an_end_of_a_newer_release_is_left_to_a_worker(self) -> None:
+        ours: dict[str, Any] = {"expected_states": ["succeeded"], "returns": "job", "include_raw": False}
+        Ending(PolarisHook.vendor, **ours)
+        for newer in ({**ours, "outlets": []}, {**ours, "returns": "summary"}):
+            with pytest.raises(WorkerNeeded):
+                Ending(PolarisHook.vendor, **newer)
+
+    def test_a_start_in_the_triggerer(self) -> None:
+        kept: tuple[str, dict[str, Any]] = (
+            "airflow_provider_ingestjobs.triggers.start.StartTrigger",
+            {
+                "target": {
+                    "job_id": ["1", "{{ params.job }}", {"ingestjobs.upstream": ["start", "return_value"]}],
+                    "filters": {},
+                    "moments": {},
+                    "look_back": 86400.0,
+                    "min_jobs": 1,
+                    "settle": 0.0,
+                    "latest_only": False,
+                },
+                "conn_id": "imply_polaris_default",
+                "hook_params": {"project_id": "{{ var.value.project }}"},
+                "hook": "airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
+                "wait_time": 3600.0,
+                "deferral_time": 3720.0,
+                "cancel_on_kill": True,
+                "end": None,
+                "wait": {
+                    "poll_interval": 60.0,
+                    "max_poll_interval": None,
+                    "missing_grace": 300.0,
+                    "failed_grace": 0.0,
+                },
+            },
+        )
+        assert revived(StartTrigger(**deepcopy(kept[1]))).serialize() == kept
 
     def test_the_selection(self) -> None:
         assert Selection.from_dict(SELECTION_AS_KEPT).to_dict() == SELECTION_AS_KEPT
@@ -176,6 +243,15 @@ class TestTriggers:
 
 
 class TestEvents:
+    def test_a_start(self) -> None:
+        event = {"status": "start", "message": "a template failed"}
+        assert event_of_start("a template failed") == event
+        assert is_start(event)
+        assert not any(map(is_start, ({"status": "ended"}, None, "start", {})))
+        # A release that does not know it never takes it for a success.
+        with pytest.raises(IngestJobsError, match="does not say how the job ended"):
+            jobs_from_event(event)
+
     def test_jobs(self) -> None:
         event = event_of_jobs([JOB])
         assert event == {"status": "ended", "jobs": [JOB_AS_KEPT]}

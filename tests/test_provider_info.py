@@ -87,6 +87,20 @@ class TestInfo:
         ]
         assert case.sensor.__module__ in sensor_modules
 
+    def test_airflow_knows_the_setting(self) -> None:
+        code = """
+import os, tempfile
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp()
+from airflow.configuration import conf
+from airflow.providers_manager import ProvidersManager
+ProvidersManager().initialize_providers_configuration()
+print("setting", repr(conf.get("ingestjobs", "workerless")))
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert "setting 'False'" in done.stdout
+
     def test_airflow_finds_it_without_a_warning(self) -> None:
         code = """
 import logging, os, tempfile

@@ -96,7 +96,9 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
             from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 
             timeout = self.deferred_for(self.timeout)
-            arguments = self.trigger_arguments(began, timeout, self.poll_interval, self.missing_grace)
+            arguments = self.trigger_arguments(
+                began, timeout, poll_interval=self.poll_interval, missing_grace=self.missing_grace
+            )
             self.defer(
                 trigger=IngestJobTrigger(job_ids=[self.job_id], **arguments),
                 method_name="execute_complete",

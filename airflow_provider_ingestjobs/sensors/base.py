@@ -39,10 +39,19 @@ from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelectio
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.sensors.deferral import defer_wait
 from airflow_provider_ingestjobs.sensors.run_times import earlier_look, first_look, next_look
 from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
+from airflow_provider_ingestjobs.sensors.workerless import (
+    PerTask,
+    flag_or_setting,
+    start_trigger_args,
+    starts_from_trigger,
+    warn_of_older_airflow,
+    why_worker_starts,
+)
 from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
-from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
+from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, VendorTask
 from airflow_provider_ingestjobs.verdict import Wanted
 from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
 
@@ -97,6 +106,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     :param cancel_on_kill: cancel the vendor's job when the task is killed; when it is deferred, Airflow 3.3
         or newer is needed for that. Not in ``reschedule`` mode, where there is mostly no process to kill.
     :param include_raw: keep the vendor's whole record in what is returned.
+    :param start_from_trigger: let the scheduler hand a deferrable sensor to the triggerer, without a worker
+        (Airflow 3.3 or newer). Default: the setting ``[ingestjobs] workerless``.
+    :param end_from_trigger: let the triggerer end the task, without a worker, where the jobs end well. What
+        only a worker can do, it still does: the task's log says what. Default: the same setting.
     :param kwargs: see Airflow's ``BaseSensorOperator``.
     :raises InvalidInput: for an argument that cannot be used.
     """
@@ -104,6 +117,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
     template_fields: Sequence[str] = ("job_id", "started_from", "started_to")
     operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
     ui_color = "#d7ecea"
+    start_from_trigger = PerTask(False, starts_from_trigger)
+    start_trigger_args = PerTask(None, start_trigger_args)
 
     def __init__(
         self,
@@ -124,6 +139,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         failed_grace: timedelta | float = 0.0,
         cancel_on_kill: bool = False,
         include_raw: bool = False,
+        start_from_trigger: bool | None = None,
+        end_from_trigger: bool | None = None,
         poll_interval: timedelta | float | None = None,
         **kwargs: Unpack[SensorArguments],
     ) -> None:
@@ -160,6 +177,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             cancel_on_kill, self.hook_class.vendor, has_ids=job_id is not None, has_process=has_process
         )
         self.include_raw = check_flag("include_raw", include_raw)
+        self.wants_start_from_trigger = flag_or_setting("start_from_trigger", start_from_trigger)
+        self.end_from_trigger = flag_or_setting("end_from_trigger", end_from_trigger)
+        warn_of_older_airflow(start_from_trigger)
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None
         self._began: datetime | None = None
@@ -169,12 +189,17 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait for the jobs."""
+        if self.deferrable and self.wants_start_from_trigger and (reason := why_worker_starts(self)):
+            self.log.info("A worker starts this task: %s", reason)
+        return self._start(context, clock.now())
+
+    def _start(self, context: Context, began: datetime) -> Any:
         target = self._target(context)
         self.job_link = ""
         if isinstance(target, list) and len(target) == 1:
             self.keep_link(context, target[0])
         if self.deferrable:
-            self._defer(target, context)
+            defer_wait(self, target, began, context)
         try:
             return wait_in_worker(self, context)
         except AirflowSensorTimeout as error:
@@ -207,8 +232,10 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.base import deadline_from_event, jobs_from_event
+        from airflow_provider_ingestjobs.triggers.base import deadline_from_event, is_start, jobs_from_event
 
+        if is_start(event):
+            return self._start(context, context["ti"].start_date)
         try:
             jobs = jobs_from_event(event)
         except (JobNotFound, WaitTimeout) as error:
@@ -251,10 +278,15 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             ended.update(job.id for job in self._ended)
             stop_all(self, [job_id for job_id in check_job_ids(self.job_id) if job_id not in ended], self.log)
 
+    def _validate_start_from_trigger_kwargs(self) -> None:
+        """Leave out Airflow's check for functions, which comes before a subclass has set its attributes."""
+
     # ------------------------------------------------------------------ what to wait for
 
-    def _target(self, context: Context) -> list[str] | Selection:
-        target = WaitTarget(
+    @property
+    def wait_target(self) -> WaitTarget:
+        """What is waited for: as given, and in a task's process as rendered."""
+        return WaitTarget(
             job_id=self.job_id,
             filters={name: getattr(self, name) for name, value in self.filters.items() if value is not None},
             moments={name: getattr(self, name) for name in self._given_moments},
@@ -263,35 +295,14 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             settle=self.settle,
             latest_only=self.latest_only,
         )
-        return target.resolve(context, self.hook_class.vendor)
+
+    def _target(self, context: Context) -> list[str] | Selection:
+        return self.wait_target.resolve(context, self.hook_class.vendor)
 
     def _name(self, target: list[str] | Selection) -> str:
         return describe_target(target, self.hook_class.vendor)
 
     # ------------------------------------------------------------------ waiting
-
-    def _defer(self, target: list[str] | Selection, context: Context) -> None:
-        from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
-        from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
-
-        # An unusable connection fails here, at once, and not in the triggerer.
-        self.hook.settings  # noqa: B018 - looks it up
-        started_at, timeout = clock.now(), self.deferred_for(self.timeout)
-        arguments = self.trigger_arguments(
-            started_at, timeout, self.poke_interval, self.missing_grace, self.failed_grace
-        )
-        if self.exponential_backoff:
-            arguments["max_poll_interval"] = self.max_wait.total_seconds() if self.max_wait else self.timeout
-        if self.cancel_on_kill:
-            context["ti"].xcom_push(key=DEFERRAL_XCOM_KEY, value=arguments["started_at"])
-        self.log.info("Waiting for %s until %s, deferred", self._name(target), started_at + timeout)
-        self.defer(
-            trigger=JobSelectionTrigger(selection=target.to_dict(), **arguments)
-            if isinstance(target, Selection)
-            else IngestJobTrigger(job_ids=target, cancel_on_kill=self.cancel_on_kill, **arguments),
-            method_name="execute_complete",
-            timeout=timeout + TIMEOUT_SLACK,
-        )
 
     def _look_at_all(self, job_ids: list[str], context: Context) -> list[Job] | None:
         if not self._follows:
@@ -359,7 +370,7 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             raise self._skip_instead(error)
         add_to_outlet_events(context, self.outlets, jobs)
         found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
-        return found[0] if isinstance(self.job_id, str | int) else found
+        return found[0] if self.wait_target.is_single else found
 
     def _detail_reader(self, deadline: datetime) -> DetailReader:
         is_kept = self.deferrable or not self.reschedule

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_ingestjobs import clock, exceptions
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, UnexpectedError, VendorError
@@ -20,9 +20,12 @@ from airflow_provider_ingestjobs.follow import Follow
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, as_plain
 from airflow_provider_ingestjobs.resuming import resume_lag
+from airflow_provider_ingestjobs.triggers.detail_reads import detail_reads_for
+from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded, check_installation
 from airflow_provider_ingestjobs.triggers.poll import Target, Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.watch import watch_for
+from airflow_provider_ingestjobs.triggers.xcoms import keep_xcom
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 #: So many seconds after a wait began, its task's process has ended: a restarted trigger may fire at once.
 MAX_RESUME_HOLD = 60.0
+#: How long a trigger outlives its last line that only the task's log has, in seconds. Airflow reads lines and
+#: ends from two pipes: a line that comes after its trigger's end is in the triggerer's log alone.
+LOG_LEAD = 1.0
 #: How long the last look may take when the time of a wait is up, in seconds.
 LAST_LOOK_TIMEOUT = 20.0
 
@@ -57,6 +63,8 @@ class VendorTrigger(BaseTrigger):
     :param missing_grace: seconds in which the vendor may not know a job (yet, or for a while).
     :param hook_params: further arguments of the hook, such as a Polaris project.
     :param failed_grace: seconds for which a job that has failed may still be resumed at the vendor.
+    :param end: what the task makes of its jobs, if no worker is to end it: the arguments of an
+        :class:`~airflow_provider_ingestjobs.triggers.ending.Ending`, or as ``worker`` why one must.
     :param unknown: what another release has written.
     """
 
@@ -72,6 +80,7 @@ class VendorTrigger(BaseTrigger):
         missing_grace: float = 300.0,
         hook_params: Mapping[str, Any] | None = None,
         failed_grace: float = 0.0,
+        end: Mapping[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
@@ -84,6 +93,10 @@ class VendorTrigger(BaseTrigger):
         self.missing_grace = missing_grace
         self.hook_params = dict(hook_params or {})
         self.failed_grace = failed_grace
+        self.end = dict(end) if end else None
+        #: Whether the task had a worker's process before this wait, whose end Airflow may not know yet.
+        self.follows_a_process = True
+        self._has_ended_task = False
         self._unknown = ", ".join(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -99,6 +112,7 @@ class VendorTrigger(BaseTrigger):
             "hook_params": self.hook_params,
             # Only where it is used: releases that do not know it log that they leave it out.
             **({"failed_grace": self.failed_grace} if self.failed_grace else {}),
+            **({"end": self.end} if self.end else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -107,16 +121,25 @@ class VendorTrigger(BaseTrigger):
         if self._unknown:
             self.log.warning("Arguments that another release wrote are ignored: %s", self._unknown)
         try:
-            payload = event_of_jobs(await self._wait(), self.deadline)
+            jobs = await self._wait()
+            if await self._ends_here(jobs):
+                self._has_ended_task = True
+                yield TaskSuccessEvent()
+                return
+            payload = event_of_jobs(jobs, self.deadline)
         except Exception as error:
             ours = own_error(error)
             if isinstance(ours, UnexpectedError):
                 self.log.exception("The wait ends because of a bug, not because of its job: %s", ours)
             payload = event_of_error(ours)
-        # Without an id it runs in the task's own process, as in dag.test().
-        if self.trigger_id is not None and self.seconds_waited() < MAX_RESUME_HOLD:
+        if self._in_triggerer and self.follows_a_process and self.seconds_waited() < MAX_RESUME_HOLD:
             await asyncio.sleep(max(resume_lag() - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+
+    async def cleanup(self) -> None:
+        """Let the task's log have its last lines, which no worker tells again."""
+        if self._has_ended_task:
+            await asyncio.sleep(LOG_LEAD)
 
     @abstractmethod
     async def _wait(self) -> Sequence[Job]:
@@ -125,6 +148,44 @@ class VendorTrigger(BaseTrigger):
     def seconds_waited(self) -> float:
         """Return how long the wait has lasted, in seconds; also of one that another triggerer began."""
         return clock.time() - datetime.fromisoformat(self.started_at).timestamp()
+
+    @property
+    def _in_triggerer(self) -> bool:
+        # Without an id it runs in the task's own process, as in dag.test().
+        return self.trigger_id is not None
+
+    async def _ends_here(self, jobs: Sequence[Job]) -> bool:
+        """Whether the task is done without a worker: its result is stored, and nothing is left to do."""
+        if self.end is None or not self._in_triggerer:
+            return False
+        try:
+            await self._leave_result(jobs, **self.end)
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            is_bug = not isinstance(error, WorkerNeeded | IngestJobsError | TimeoutError)
+            self.log.info("The task goes on in a worker: %s", reason, exc_info=is_bug)
+            return False
+        return True
+
+    async def _leave_result(self, jobs: Sequence[Job], worker: str = "", **end: Any) -> None:
+        if worker:
+            raise WorkerNeeded(worker)
+        check_installation()
+        ending = Ending(self._hook_class.vendor, **end)
+        reads = detail_reads_for(self._hook_class, self.conn_id, self.hook_params)
+        jobs = await reads.read(
+            jobs,
+            ending.needs_details_of(jobs),
+            deadline=datetime.fromisoformat(self.deadline),
+            interval=self.poll_interval,
+            grace=self.missing_grace,
+            log=self.log,
+            include_raw=ending.include_raw,
+        )
+        for key, value in ending.xcoms(jobs).items():
+            await keep_xcom(self.task_instance, key, value)
+        for job in jobs:
+            self.log.info("%s is %s", job, job.describe())
 
     @property
     def _hook_class(self) -> type[IngestJobHook]:
@@ -183,6 +244,22 @@ def event_of_jobs(jobs: Sequence[Job], deadline: str | None = None) -> dict[str,
     """
     event = {"status": "ended", "jobs": [job.to_dict() for job in jobs]}
     return event if deadline is None else {**event, "deadline": deadline}
+
+
+def event_of_start(reason: str) -> dict[str, Any]:
+    """Return the event of a wait that a worker must begin.
+
+    :param reason: why, for people.
+    """
+    return {"status": "start", "message": reason}
+
+
+def is_start(event: Any) -> bool:
+    """Whether an event asks a worker to begin the wait.
+
+    :param event: the event's payload.
+    """
+    return isinstance(event, Mapping) and event.get("status") == "start"
 
 
 def event_of_error(error: IngestJobsError) -> dict[str, Any]:

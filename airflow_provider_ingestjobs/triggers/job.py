@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.follow import FollowJob
 from airflow_provider_ingestjobs.job import Job
-from airflow_provider_ingestjobs.triggers.base import VendorTrigger, own_error
+from airflow_provider_ingestjobs.triggers.base import LOG_LEAD, VendorTrigger, own_error
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
@@ -22,9 +22,6 @@ DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 300.0
-#: How long before its end a killed task's trigger has logged its last line, in seconds. Airflow reads lines
-#: and ends from two pipes: a line that comes after its trigger's end is in the triggerer's log alone.
-LOG_LEAD = 1.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
@@ -64,6 +61,7 @@ class IngestJobTrigger(VendorTrigger):
         at the second time.
         """
         if self._cancels is None:
+            await super().cleanup()
             return
         await _outlast_cancels(self._cancels, KILL_HOLD)
         if not self._cancels.done():

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""XComs of a task whose trigger keeps them, as its worker would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+#: The event loop itself keeps no task alive.
+_ASKING: set[asyncio.Future[Any]] = set()
+
+
+async def keep_xcom(ti: Any, key: str, value: Any) -> None:
+    """Store an XCom of a task.
+
+    Airflow's events that end a task take XComs, too, but it stores those as text: the tasks that pull them
+    would get a JSON text where a worker's XCom is a dict.
+
+    :param ti: the trigger's task instance.
+    :param key: its key.
+    :param value: JSON data.
+    """
+    await _answered(_keep(key=key, value=value, **_of(ti)))
+
+
+async def drop_xcoms(ti: Any, keys: Iterable[str]) -> None:
+    """Delete XComs of a task.
+
+    :param ti: the trigger's task instance.
+    :param keys: their keys; those that do not exist are left out.
+    """
+    for key in keys:
+        await _answered(_drop(key=key, **_of(ti)))
+
+
+def _of(ti: Any) -> dict[str, Any]:
+    return {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+
+
+async def _answered(question: Coroutine[Any, Any, None]) -> None:
+    # In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
+    asking = asyncio.ensure_future(question)
+    _ASKING.add(asking)
+    asking.add_done_callback(_ASKING.discard)
+    await asyncio.shield(asking)
+
+
+async def _keep(**xcom: Any) -> None:
+    from airflow_provider_ingestjobs.airflow_compat import XCom
+
+    store: Any = getattr(XCom, "aset", None) or sync_to_async(XCom.set)
+    await store(**xcom)
+
+
+async def _drop(**xcom: Any) -> None:
+    from airflow_provider_ingestjobs.airflow_compat import XCom
+
+    await sync_to_async(XCom.delete)(**xcom)
