@@ -30,6 +30,8 @@ CANCEL_PAUSE = 5.0
 MAX_DOUBLINGS = 4
 #: How long a vendor in trouble is asked again, in seconds.
 MAX_CANCEL_TIME = 900.0
+#: The pause before Airflow is asked again whether a cleared task has begun to wait anew, in seconds.
+LOOK_AGAIN = 2.0
 #: How often Airflow is asked whether a user has ended the task.
 MAX_LOOK_UPS = 5
 
@@ -65,7 +67,9 @@ class Cancels:
             if self._shared_hook.is_idle:
                 self._failures, self._trouble = 0, None
 
-    async def is_still_awaited(self, ti: Any, xcom_key: str, started_at: str, log: Any) -> bool:
+    async def is_still_awaited(
+        self, ti: Any, xcom_key: str, started_at: str, log: Any, patience: float = 0.0
+    ) -> bool:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
 
         A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
@@ -76,20 +80,27 @@ class Cancels:
         :param xcom_key: the XCom in which the task says when its present wait began.
         :param started_at: when the trigger's wait began.
         :param log: the task's log.
+        :param patience: for how long to look again whether a new wait has begun, in seconds: without a worker
+            between the two, a cleared task is deferred before its new trigger can say when.
         """
         if ti is None:
             return False
+        until = clock.monotonic() + patience
         look_up = partial(_is_still_awaited, ti, xcom_key, started_at)
         failures = 0
         while True:
             try:
-                return await in_thread(look_up, self._look_ups)
+                is_awaited = await in_thread(look_up, self._look_ups)
             except Exception as error:
                 failures += 1
                 if failures == MAX_LOOK_UPS:
                     raise
                 log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
                 pause = backoff(failures, CANCEL_PAUSE, error)
+            else:
+                if not is_awaited or clock.monotonic() >= until:
+                    return is_awaited
+                pause = LOOK_AGAIN
             await asyncio.sleep(pause)
 
     async def _cancel(self, job_id: str, log: Any) -> None:

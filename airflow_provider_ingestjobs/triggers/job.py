@@ -22,6 +22,8 @@ DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 300.0
+#: How long a cleared task may take to be waited for anew, where no worker is between the two, in seconds.
+RESTART_PATIENCE = 60.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
@@ -90,9 +92,9 @@ class IngestJobTrigger(VendorTrigger):
     async def _cancel_jobs(self) -> None:
         try:
             cancels = cancels_for(self._hook_class, self.conn_id, self.hook_params)
-            if await cancels.is_still_awaited(
-                getattr(self, "task_instance", None), DEFERRAL_XCOM_KEY, self.started_at, self.log
-            ):
+            patience = 0.0 if self.follows_a_process else RESTART_PATIENCE
+            ti = getattr(self, "task_instance", None)
+            if await cancels.is_still_awaited(ti, DEFERRAL_XCOM_KEY, self.started_at, self.log, patience):
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return
             await cancels.cancel_all(self.job_ids, self.log)

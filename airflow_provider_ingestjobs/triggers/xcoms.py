@@ -28,7 +28,7 @@ async def keep_xcom(ti: Any, key: str, value: Any) -> None:
 
 
 async def drop_xcoms(ti: Any, keys: Iterable[str]) -> None:
-    """Delete XComs of a task.
+    """Delete XComs of a task (Airflow 3.3 and newer).
 
     :param ti: the trigger's task instance.
     :param keys: their keys; those that do not exist are left out.
@@ -57,6 +57,9 @@ async def _keep(**xcom: Any) -> None:
 
 
 async def _drop(**xcom: Any) -> None:
-    from airflow_provider_ingestjobs.airflow_compat import XCom
+    from airflow.sdk.execution_time.comms import DeleteXCom
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
-    await sync_to_async(XCom.delete)(**xcom)
+    # Airflow's `XCom.delete` reads the XCom before, and logs an error where there is none.
+    comms: Any = SUPERVISOR_COMMS
+    await comms.asend(DeleteXCom(**xcom))

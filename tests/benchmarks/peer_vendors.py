@@ -37,6 +37,7 @@ class PeerVendors:
             routes=[
                 Route("/api/v2/accounts/{account_id:int}/runs/{job_id:int}/", self._dbt_cloud),
                 Route("/api/{version}/jobs/runs/get", self._databricks),
+                Route("/api/{version}/jobs/run-now", self._databricks_start, methods=["POST"]),
             ]
         )
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -73,6 +74,9 @@ class PeerVendors:
         return await self._answer(
             {"run_id": job_id, "run_page_url": f"{self.url}/#run/{job_id}", "state": state}
         )
+
+    async def _databricks_start(self, request: Request) -> Response:
+        return await self._answer({"run_id": json.loads(await request.body())["job_id"]})
 
     async def _answer(self, content: dict[str, Any]) -> Response:
         self.answered += 1

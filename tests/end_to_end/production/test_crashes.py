@@ -44,12 +44,14 @@ IN_A_PROCESS = (
     "cancel_asked",
     "cancel_resuming",
 )
-#: The tasks of the DAG ``user_actions``.
+#: The tasks of the DAGs ``user_actions`` and ``workerless_actions``.
 USER_ACTIONS = {
     f"{vendor}_{action}": vendor
     for vendor in ("polaris", "amperity")
     for action in ("cleared", "marked_success", "left_alone")
 }
+#: With and without a worker that starts the task.
+each_start = pytest.mark.parametrize("dag_id", ["user_actions", "workerless_actions"])
 
 
 @pytest.fixture
@@ -173,16 +175,29 @@ def test_killed_at_every_stage(
         assert {name for name, number in tries.items() if number > 1} <= set(IN_A_PROCESS)
 
 
-def test_user_actions_on_deferred_tasks(airflow: ProductionInstance, sandbox: Sandbox) -> None:
-    """With ``cancel_on_kill``, a job is cancelled once when its task is cleared or marked as succeeded."""
-    run = start(airflow, sandbox, "user_actions", USER_ACTIONS)
+def wait_until_read(run: Run) -> None:
+    """Wait until the jobs of all tasks have been read."""
     run.wait_until_deferred(run.jobs)
+
+    def unread() -> list[str]:
+        return [task_id for task_id in run.jobs if "is running" not in run.log(task_id)]
+
+    run.airflow.wait_for(
+        lambda: not unread(), 60, what=lambda: f"the jobs of {', '.join(unread())} to be read"
+    )
+
+
+@each_start
+def test_user_actions_on_deferred_tasks(dag_id: str, airflow: ProductionInstance, sandbox: Sandbox) -> None:
+    """With ``cancel_on_kill``, a job is cancelled once when its task is cleared or marked as succeeded."""
+    run = start(airflow, sandbox, dag_id, USER_ACTIONS)
+    wait_until_read(run)
     acted_on = [task_id for task_id in run.jobs if not task_id.endswith("left_alone")]
     for task_id in acted_on:
         if task_id.endswith("cleared"):
-            airflow.clear_task("user_actions", run.run_id, task_id)
+            airflow.clear_task(dag_id, run.run_id, task_id)
         else:
-            airflow.set_task_state("user_actions", run.run_id, task_id, "success")
+            airflow.set_task_state(dag_id, run.run_id, task_id, "success")
     for task_id in run.jobs.keys() - acted_on:
         run.end_job(task_id, SUCCEEDED)
     assert run.ends() == {
@@ -235,12 +250,13 @@ def test_user_actions_on_a_task_in_a_worker(
     assert run.asked_to_cancel() == dict.fromkeys(jobs, 1)
 
 
-def test_two_triggerers(airflow: ProductionInstance, sandbox: Sandbox) -> None:
+@each_start
+def test_two_triggerers(dag_id: str, airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """A triggerer that hangs, or is killed, loses its tasks to the other one; nothing is cancelled."""
     # Of two that run, it is a matter of luck which one takes up a trigger.
     airflow.kill("triggerer")
-    run = start(airflow, sandbox, "user_actions", USER_ACTIONS)
-    run.wait_until_deferred(run.jobs)
+    run = start(airflow, sandbox, dag_id, USER_ACTIONS)
+    wait_until_read(run)
     second, before = run.triggerers(), airflow.triggerers()
     airflow.start("triggerer")
     airflow.wait_for(lambda: airflow.triggerers() - before, 60, what="the usual triggerer to run again")
