@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.links import XCOM_KEY
@@ -21,12 +22,14 @@ from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJo
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.shared_hook import shared_hook_for
-from airflow_provider_ingestjobs.triggers.xcoms import drop_xcoms, keep_xcom
+from airflow_provider_ingestjobs.triggers.xcoms import drop_xcoms, keep_xcom, read_xcom
 from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
 
+#: The XCom in which a task that the triggerer has started keeps when its wait began, and what for.
+WAIT_XCOM_KEY = "_ingestjobs_wait"
 #: The pauses before the wait is begun again where Airflow could not answer, in seconds.
 RETRY_PAUSES = (1.0, 5.0, 15.0, 30.0)
 #: How long templates may take, in seconds: Airflow answers some questions of a trigger's template never.
@@ -137,20 +140,38 @@ class StartTrigger(BaseTrigger):
         if self._unknown:
             raise WorkerNeeded(f"another release has written its {self._unknown}")
         check_xcom_backend()
-        async with asyncio.timeout(MAX_RENDER_TIME):
-            given = {"target": self.target, "conn_id": self.conn_id, "hook_params": self.hook_params}
-            rendered = render(given, self, self._context)
+        started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
+        kept = await self._kept(started_at)
+        # A wait that another triggerer began goes on, whatever its connection and templates come to by now.
+        rendered = kept or await self._as_rendered(self._context)
         vendor = hook_class_from(self.hook).vendor
         wait_target = WaitTarget(**rendered["target"])
         target = wait_target.resolve(self._context, vendor)
-        started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
         deadline = started_at + timedelta(seconds=self.wait_time)
         trigger = self._trigger_for(target, wait_target, rendered, started_at, deadline)
-        await self._keep_what_a_worker_keeps(target, trigger)
+        if kept is None:
+            await self._keep_what_a_worker_keeps(target, trigger)
+            await keep_xcom(
+                self.task_instance, WAIT_XCOM_KEY, {"started_at": trigger.started_at, "rendered": rendered}
+            )
         self.log.info(
             "Waiting for %s until %s, started in the triggerer", describe_target(target, vendor), deadline
         )
         return trigger
+
+    async def _kept(self, started_at: datetime) -> dict[str, Any] | None:
+        """Return what the templates had come to when another triggerer began the wait, if one did."""
+        if (clock.now() - started_at).total_seconds() < MAX_RESUME_HOLD:
+            return None
+        kept = await read_xcom(self.task_instance, WAIT_XCOM_KEY)
+        if not kept or kept["started_at"] != started_at.isoformat():
+            return None
+        return dict(kept["rendered"])
+
+    async def _as_rendered(self, context: Context) -> dict[str, Any]:
+        given = {"target": self.target, "conn_id": self.conn_id, "hook_params": self.hook_params}
+        async with asyncio.timeout(MAX_RENDER_TIME):
+            return dict(render(given, self, context))
 
     def _trigger_for(
         self,
@@ -192,10 +213,6 @@ class StartTrigger(BaseTrigger):
         if self.cancel_on_kill:
             await keep_xcom(ti, DEFERRAL_XCOM_KEY, trigger.started_at)
         hook_class = hook_class_from(self.hook)
-        is_restart = trigger.seconds_waited() > MAX_RESUME_HOLD
-        if is_restart:
-            # The wait goes on, whatever its connection is like now.
-            return
         async with shared_hook_for(hook_class, trigger.conn_id, trigger.hook_params) as shared:
             # An unusable connection fails the task at once, as in a worker.
             hook = await shared.get()

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
+
+T = TypeVar("T")
 
 #: The event loop itself keeps no task alive.
 _ASKING: set[asyncio.Future[Any]] = set()
@@ -27,6 +29,15 @@ async def keep_xcom(ti: Any, key: str, value: Any) -> None:
     await _answered(_keep(key=key, value=value, **_of(ti)))
 
 
+async def read_xcom(ti: Any, key: str) -> Any:
+    """Return an XCom of a task; ``None`` if there is none (Airflow 3.3 and newer).
+
+    :param ti: the trigger's task instance.
+    :param key: its key.
+    """
+    return await _answered(_read(key=key, **_of(ti)))
+
+
 async def drop_xcoms(ti: Any, keys: Iterable[str]) -> None:
     """Delete XComs of a task (Airflow 3.3 and newer).
 
@@ -41,12 +52,12 @@ def _of(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
 
 
-async def _answered(question: Coroutine[Any, Any, None]) -> None:
+async def _answered(question: Coroutine[Any, Any, T]) -> T:
     # In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
     asking = asyncio.ensure_future(question)
     _ASKING.add(asking)
     asking.add_done_callback(_ASKING.discard)
-    await asyncio.shield(asking)
+    return await asyncio.shield(asking)
 
 
 async def _keep(**xcom: Any) -> None:
@@ -54,6 +65,13 @@ async def _keep(**xcom: Any) -> None:
 
     store: Any = getattr(XCom, "aset", None) or sync_to_async(XCom.set)
     await store(**xcom)
+
+
+async def _read(**xcom: Any) -> Any:
+    from airflow_provider_ingestjobs.airflow_compat import XCom
+
+    reader: Any = XCom
+    return await reader.aget_one(**xcom)
 
 
 async def _drop(**xcom: Any) -> None:

@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from support.vendors import BY_NAME
 
@@ -127,3 +127,11 @@ def speak_plain_http() -> None:
         return url.replace("https://", "http://", 1), params
 
     DbtCloudHook.get_request_url_params = staticmethod(over_http)
+    original_conn = DbtCloudHook.get_conn
+
+    def conn_over_http(hook: Any, *args: object, **kwargs: object) -> object:
+        session = original_conn(hook, *args, **kwargs)
+        hook.base_url = hook.base_url.replace("https://", "http://", 1)
+        return session
+
+    DbtCloudHook.get_conn = conn_over_http

@@ -74,6 +74,11 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.base.keep_xcom", keep)
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.start.keep_xcom", keep)
     monkeypatch.setattr("airflow_provider_ingestjobs.triggers.start.drop_xcoms", drop)
+
+    async def read(ti: Any, key: str) -> Any:
+        return xcoms.get(key)
+
+    monkeypatch.setattr("airflow_provider_ingestjobs.triggers.start.read_xcom", read)
     monkeypatch.setattr(ending, "find_spec", lambda name: None)
     return xcoms
 
@@ -185,6 +190,38 @@ class TestBegin:
         sensor = NarrativeJobSensor(job_id=job_id, **FLAGS)
         assert in_time(run()).payload["status"] == "start"
 
+    def test_after_a_restart_it_waits_for_what_it_began_to_wait_for(
+        self, sandbox: Sandbox, connections: Connections, kept: dict[str, Any]
+    ) -> None:
+        connections.add("narrative")
+        first, second = (sandbox.add_job("narrative", timeline=[(0, "running")]) for _ in range(2))
+        sensor = NarrativeJobSensor(job_id="{{ ti.xcom_pull(task_ids='start') }}", **FLAGS)
+        deferred_at = clock.now() - timedelta(minutes=2)
+        begun = [
+            in_time(handed_over(sensor, RunningTaskInstance(upstream), deferred_at)._begin())
+            for upstream in (first, second)
+        ]
+        assert [getattr(one, "job_ids", None) for one in begun] == [[first], [first]]
+        assert kept["_ingestjobs_wait"] == {
+            "started_at": deferred_at.isoformat(),
+            "rendered": {
+                "target": {
+                    "job_id": first,
+                    "filters": {},
+                    "moments": {},
+                    "look_back": 86400.0,
+                    "min_jobs": 1,
+                    "settle": 0.0,
+                    "latest_only": False,
+                },
+                "conn_id": "narrative_default",
+                "hook_params": {},
+            },
+        }
+        # A later try is another wait.
+        later = in_time(handed_over(sensor, RunningTaskInstance(second))._begin())
+        assert getattr(later, "job_ids", None) == [second]
+
     def test_the_deadline_is_the_same_after_a_restart(self, job_id: str) -> None:
         deferred_at = clock.now() - timedelta(hours=2)
         sensor = NarrativeJobSensor(job_id=job_id, timeout=3600 * 5, **FLAGS)
@@ -207,10 +244,14 @@ class TestBegin:
         assert event.payload["status"] == "start"
         assert "narrative_conn_id='nobody' cannot be used" in event.payload["message"]
 
-    def test_a_connection_that_is_missing_later_does_not_end_the_wait(self, sandbox: Sandbox) -> None:
-        sensor = NarrativeJobSensor(job_id="1", narrative_conn_id="nobody", **FLAGS)
-        begun = in_time(handed_over(sensor, deferred_at=clock.now() - timedelta(minutes=5))._begin())
-        assert begun.conn_id == "nobody"
+    def test_a_connection_that_is_missing_later_does_not_end_the_wait(
+        self, job_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sensor = NarrativeJobSensor(job_id=job_id, **FLAGS)
+        deferred_at = clock.now() - timedelta(minutes=5)
+        in_time(handed_over(sensor, deferred_at=deferred_at)._begin())
+        monkeypatch.delenv("AIRFLOW_CONN_NARRATIVE_DEFAULT")
+        assert in_time(handed_over(sensor, deferred_at=deferred_at)._begin()).conn_id == "narrative_default"
 
     def test_airflow_that_cannot_answer_is_asked_again(
         self, job_id: str, kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch, logs: Logs
