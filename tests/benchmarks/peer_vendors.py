@@ -67,12 +67,13 @@ class PeerVendors:
         return await self._answer({"data": {"id": job_id, "status": 10 if job_id in self._ended else 3}})
 
     async def _databricks(self, request: Request) -> Response:
-        job_id = int(json.loads(await request.body())["run_id"])
+        # The peer's trigger sends it in the body, its operator in the address.
+        job_id = int(request.query_params.get("run_id") or json.loads(await request.body())["run_id"])
         state = {"life_cycle_state": "RUNNING", "state_message": ""}
         if job_id in self._ended:
             state = {"life_cycle_state": "TERMINATED", "result_state": "SUCCESS", "state_message": ""}
         return await self._answer(
-            {"run_id": job_id, "run_page_url": f"{self.url}/#run/{job_id}", "state": state}
+            {"run_id": job_id, "job_id": job_id, "run_page_url": f"{self.url}/#run/{job_id}", "state": state}
         )
 
     async def _databricks_start(self, request: Request) -> Response:

@@ -78,10 +78,16 @@ EXPECTED = {
         "members": "success",
         "publish": "success",
     },
+    "example_without_workers": {
+        "wait_for_members": "success",
+        "publish": "success",
+    },
     "example_asset_watcher": {
         "report": "success",
     },
 }
+#: The task for which no worker runs.
+WORKERLESS = ("example_without_workers", "wait_for_members")
 
 #: The DAG that nobody starts: a job's end does.
 STARTED_BY_A_JOB = "example_asset_watcher"
@@ -171,6 +177,10 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
             )
             for dag_id, task_id in sorted(set(waiting) - set(through_triggerer)):
                 wrong[dag_id, task_id] = "never deferred"
+            if _had_worker(instance, runs, *WORKERLESS):
+                wrong[WORKERLESS] = "had a worker"
+            else:
+                print(f"No worker ran for {'.'.join(WORKERLESS)}.")
             for (dag_id, task_id), what in wrong.items():
                 print(f"\nNOT AS EXPECTED: {dag_id}.{task_id} {what}.")
                 if log := _log(instance, dag_id, runs[dag_id], task_id):
@@ -324,6 +334,12 @@ def _log(instance: AirflowInstance, dag_id: str, run_id: str, task_id: str) -> s
     except AirflowInstanceError:
         return ""
     return "\n".join(line for line in lines if "::group::" not in line and "::endgroup::" not in line)
+
+
+def _had_worker(instance: AirflowInstance, runs: dict[str, str], dag_id: str, task_id: str) -> bool:
+    """Whether a worker has written to a task's log."""
+    folder = instance.home / "logs" / f"dag_id={dag_id}" / f"run_id={runs[dag_id]}" / f"task_id={task_id}"
+    return any(folder.glob("attempt=?.log"))
 
 
 def _keep(clock: Clock, instance: AirflowInstance) -> None:

@@ -102,5 +102,6 @@ def test_example_dags_parse(airflow: AirflowInstance) -> None:
         "example_all_vendors",
         "example_selection",
         "example_checks",
+        "example_without_workers",
         *(["example_asset_watcher"] if AIRFLOW_3 else []),
     } <= set(airflow.dag_ids())
