@@ -177,8 +177,9 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             cancel_on_kill, self.hook_class.vendor, has_ids=job_id is not None, has_process=has_process
         )
         self.include_raw = check_flag("include_raw", include_raw)
-        self.wants_start_from_trigger = flag_or_setting("start_from_trigger", start_from_trigger)
-        self.end_from_trigger = flag_or_setting("end_from_trigger", end_from_trigger)
+        of_task = (deferrable, kwargs.get("default_args"))
+        self.wants_start_from_trigger = flag_or_setting("start_from_trigger", start_from_trigger, *of_task)
+        self.end_from_trigger = flag_or_setting("end_from_trigger", end_from_trigger, *of_task)
         warn_of_older_airflow(start_from_trigger)
         self._follows: dict[str, FollowJob] = {}
         self._follow_selection: FollowSelection | None = None

@@ -177,8 +177,8 @@ def _portable(name: str, value: Any) -> Any:
 
 
 def _has_params_of_its_own(sensor: IngestJobSensor[Any]) -> bool:
-    # A run's conf is checked against the DAG's params alone before the run exists. A triggerer ends where
-    # that conf does not fit the params of a task.
+    # A run's conf is checked against the DAG's params before the run exists, and against the task's by its
+    # worker. A triggerer checks nothing.
     dag = sensor.get_dag()
     return bool(sensor.params) and (dag is None or sensor.params != dag.params)
 
@@ -206,8 +206,7 @@ def own_parts(sensor: IngestJobSensor[Any]) -> str:
 WORKER_STARTS: Mapping[str, Callable[[Any], object]] = {
     "Airflow 3.3 or newer is needed": lambda _: not STARTS_FROM_TRIGGER,
     "only a worker calls its on_execute_callback": lambda sensor: sensor.on_execute_callback,
-    "the triggerer cannot read its inlets and outlets": lambda sensor: sensor.inlets or sensor.outlets,
-    "the triggerer cannot check its own params": _has_params_of_its_own,
+    "only a worker checks its own params": _has_params_of_its_own,
     "only a worker renders templates as native objects": _renders_native,
     "only a worker reads template files": lambda sensor: sensor.template_ext,
     f"its execution_timeout is shorter than {SHORTEST_TIMEOUT.seconds} seconds": lambda sensor: (
@@ -229,13 +228,19 @@ WORKER_ENDS: Mapping[str, Callable[[Any], object]] = {
 }
 
 
-def flag_or_setting(name: str, value: bool | None) -> bool:
+def flag_or_setting(
+    name: str, value: bool | None, deferrable: bool, default_args: Mapping[str, Any] | None
+) -> bool:
     """Return a flag; where it was not given, the setting ``[ingestjobs] workerless``.
 
     :param name: the argument, for the error.
     :param value: what was given.
-    :raises InvalidInput: for what is no flag.
+    :param deferrable: whether the task waits in the triggerer: in a worker, the flag would do nothing.
+    :param default_args: what the DAG gives all its tasks, and so also those that it does not concern.
+    :raises InvalidInput: for what is no flag, and for one that would do nothing.
     """
     if value is None:
         return bool(conf.getboolean("ingestjobs", "workerless", fallback=False))
-    return check_flag(name, value)
+    if check_flag(name, value) and not deferrable and not (default_args or {}).get(name):
+        raise InvalidInput(name, value, "give deferrable=True, too: this task waits in a worker")
+    return value

@@ -240,7 +240,7 @@ def test_trigger_cell(
 async def wait_in_triggerer(lab: Lab, sensor: Any, outcome: Outcome) -> Any:
     # Long ago enough for a worker to have noticed that the task was deferred: see VendorTrigger.run.
     began = datetime.now(UTC) - timedelta(seconds=30)
-    arguments = sensor.trigger_arguments(began, timedelta(seconds=90), 0.05, 300)
+    arguments = sensor.trigger_arguments(began, timedelta(seconds=90), poll_interval=0.05, missing_grace=300)
     trigger = IngestJobTrigger(job_ids=[lab.job_id], **arguments)
     waiting = asyncio.ensure_future(fire(trigger))
     if outcome.error is None and outcome is not fault_matrix.SUCCEEDS:

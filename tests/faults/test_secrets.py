@@ -211,7 +211,7 @@ def run_tasks(case: VendorCase, conn_id: str, job_id: str, sandbox: Sandbox) -> 
             canaries(sandbox, case), *shown(caught.value), repr(sensor), repr(vars(sensor)), fields, ti.xcoms
         )
     began = datetime.now(UTC) - timedelta(seconds=30)
-    arguments = sensor.trigger_arguments(began, timedelta(seconds=90), 0.05, 300)
+    arguments = sensor.trigger_arguments(began, timedelta(seconds=90), poll_interval=0.05, missing_grace=300)
     trigger = IngestJobTrigger(job_ids=[job_id], **arguments)
     assert_no_secret(canaries(sandbox, case), trigger.serialize(), repr(trigger), repr(revived(trigger)))
     event = in_time(fire(trigger))

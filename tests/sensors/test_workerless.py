@@ -122,7 +122,6 @@ class TestStart:
             (lambda: sensor(on_execute_callback=print), "on_execute_callback"),
             (lambda: sensor(pre_execute=print), "NarrativeJobSensor has its own pre_execute"),
             (lambda: Polite(task_id="wait", job_id="1"), "Polite has its own execute"),
-            (lambda: sensor(outlets=["x"]), "inlets and outlets"),
             (lambda: sensor(params={"x": 1}), "its own params"),
             (lambda: sensor(execution_timeout=timedelta(seconds=59)), "shorter than 60 seconds"),
             (lambda: sensor(render_template_as_native_obj=True), "native objects"),
@@ -150,9 +149,6 @@ class TestStart:
         with DAG("dag", schedule=None, params={"x": 1}):
             task = sensor(job_id="{{ params.x }}")
         assert task.start_from_trigger
-
-    def test_who_does_not_defer_is_started_by_a_worker(self) -> None:
-        assert not sensor(deferrable=False).start_from_trigger
 
     def test_a_mapped_task_is_started_by_a_worker(self) -> None:
         assert NarrativeJobSensor.start_from_trigger is False
@@ -184,6 +180,19 @@ class TestFlags:
     def test_what_is_no_flag(self, name: str) -> None:
         with pytest.raises(InvalidInput, match=f"{name}='no' cannot be used"):
             sensor(**{"start_from_trigger": False, "end_from_trigger": False, name: "no"})
+
+    @pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
+    def test_a_flag_that_would_do_nothing(self, name: str) -> None:
+        with pytest.raises(InvalidInput, match=rf"{name}=True cannot be used: give deferrable=True"):
+            sensor(
+                **{"start_from_trigger": False, "end_from_trigger": False, "deferrable": False, name: True}
+            )
+
+    @expects_warning
+    def test_a_flag_of_the_whole_dag_does_nothing_for_a_task_in_a_worker(self) -> None:
+        with DAG("dag", schedule=None, default_args={"start_from_trigger": True, "end_from_trigger": True}):
+            task = NarrativeJobSensor(task_id="wait", job_id="1", deferrable=False)
+        assert not task.start_from_trigger
 
     @pytest.mark.skipif(STARTS_FROM_TRIGGER, reason="it can be done here")
     def test_an_older_airflow_is_warned_of(self) -> None:
