@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
@@ -47,5 +48,5 @@ def defer_wait(
         if isinstance(target, Selection)
         else IngestJobTrigger(job_ids=target, cancel_on_kill=sensor.cancel_on_kill, **arguments),
         method_name="execute_complete",
-        timeout=began + timeout + TIMEOUT_SLACK - clock.now(),
+        timeout=max(began + timeout - clock.now(), timedelta(0)) + TIMEOUT_SLACK,
     )

@@ -164,6 +164,16 @@ class TestBegin:
         assert deferral.value.timeout is not None
         assert timedelta(seconds=200) < deferral.value.timeout < timedelta(seconds=221)
 
+    def test_a_worker_that_begins_the_wait_after_its_time_has_a_last_look(self, job_id: str) -> None:
+        from airflow_provider_ingestjobs.airflow_compat import TaskDeferred
+
+        sensor = NarrativeJobSensor(job_id=job_id, timeout=600, **FLAGS)
+        ti = TaskInstance()
+        ti.start_date = datetime.now(UTC) - timedelta(hours=1)
+        with pytest.raises(TaskDeferred) as deferral:
+            sensor.execute_complete({"ti": ti}, {"status": "start", "message": "so"})  # type: ignore[typeddict-item]
+        assert deferral.value.timeout == timedelta(minutes=2)
+
     def test_a_question_that_airflow_does_not_answer(
         self, job_id: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
