@@ -12,10 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 try:
-    from airflow.sdk import Param, dag, task
+    from airflow.sdk import dag, task
 except ImportError:  # Airflow 2
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
-    from airflow.models import Param
 
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
 
@@ -26,7 +25,8 @@ from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
     tags=["ingestjobs", "amperity"],
     doc_md=__doc__,
     default_args={"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
-    params={"job_id": Param("isj-20261102-30112-Loyal1", type="string", description="The job to wait for")},
+    # Without a type: only a worker would check it.
+    params={"job_id": "isj-20261102-30112-Loyal1"},
 )
 def example_without_workers() -> None:
     wait_for_members = AmperityJobSensor(

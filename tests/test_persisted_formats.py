@@ -30,12 +30,13 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.sensors.workerless import is_start
 from airflow_provider_ingestjobs.triggers.base import (
     event_of_error,
     event_of_jobs,
     event_of_start,
-    is_start,
     jobs_from_event,
+    start_from_event,
 )
 from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded
 from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
@@ -246,6 +247,12 @@ class TestEvents:
     def test_a_start(self) -> None:
         event = {"status": "start", "message": "a template failed"}
         assert event_of_start("a template failed") == event
+        began = "2026-03-01T00:00:00+00:00"
+        assert event_of_start("a template failed", began) == {**event, "began": began}
+        assert start_from_event({**event, "began": began}) == START.replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        assert start_from_event(event) is None
         assert is_start(event)
         assert not any(map(is_start, ({"status": "ended"}, None, "start", {})))
         # A release that does not know it never takes it for a success.

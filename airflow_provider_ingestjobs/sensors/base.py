@@ -45,6 +45,7 @@ from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout
 from airflow_provider_ingestjobs.sensors.workerless import (
     PerTask,
     flag_or_setting,
+    is_start,
     start_trigger_args,
     starts_from_trigger,
     warn_of_older_airflow,
@@ -233,17 +234,19 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
-        from airflow_provider_ingestjobs.triggers.base import deadline_from_event, is_start, jobs_from_event
+        from airflow_provider_ingestjobs.triggers import base as events
 
         if is_start(event):
-            return self._start(context, context["ti"].start_date)
+            return self._start(context, events.start_from_event(event) or clock.now())
         try:
-            jobs = jobs_from_event(event)
+            jobs = events.jobs_from_event(event)
         except (JobNotFound, WaitTimeout) as error:
             self._skip_instead(error)
             raise
         # An event of another release may lack its deadline; Airflow keeps the start of a deferred task.
-        deadline = deadline_from_event(event) or context["ti"].start_date + timedelta(seconds=self.timeout)
+        deadline = events.deadline_from_event(event) or context["ti"].start_date + timedelta(
+            seconds=self.timeout
+        )
         jobs = self._in_full(self._detail_reader(deadline).wait, jobs)
         return self._judge(jobs, context)
 
@@ -259,7 +262,8 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
             self._skip_instead(error)
             raise
         except Exception as error:
-            if getattr(self, "never_fail", False):
+            # A wait that only begins here fails as in `execute`.
+            if getattr(self, "never_fail", False) and not is_start((next_kwargs or {}).get("event")):
                 raise AirflowSkipException(str(error)) from error
             raise
 

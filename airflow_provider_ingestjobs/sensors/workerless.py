@@ -24,13 +24,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: What a subclass may have made its own, and a triggerer would leave out.
-OWN_METHODS = ("execute", "execute_complete", "poke", "resume_execution", "pre_execute", "post_execute")
+OWN_METHODS = (
+    "execute",
+    "execute_complete",
+    "poke",
+    "resume_execution",
+    "pre_execute",
+    "post_execute",
+    "get_template_env",
+    "prepare_template",
+    "render_template",
+    "render_template_fields",
+)
 #: What an author may have given a task instead.
 GIVEN_HOOKS = ("pre_execute", "post_execute")
 #: The class path of what begins a wait in the triggerer. It is not imported where DAG files are read.
 START_TRIGGER = "airflow_provider_ingestjobs.triggers.start.StartTrigger"
 #: How much earlier than Airflow, which ends a task's deferral by its ``execution_timeout``, the wait ends.
-LAST_WORD = timedelta(seconds=30)
+LAST_WORD = timedelta(seconds=60)
 #: The shortest ``execution_timeout`` of a task that the triggerer starts.
 SHORTEST_TIMEOUT = 2 * LAST_WORD
 
@@ -48,6 +59,14 @@ class PerTask(Generic[T]):
 
     def __get__(self, task: Any, owner: type) -> T:
         return self._of_class if task is None else self._of_task(task)
+
+
+def is_start(event: Any) -> bool:
+    """Whether an event asks a worker to begin the wait.
+
+    :param event: the event's payload.
+    """
+    return isinstance(event, Mapping) and event.get("status") == "start"
 
 
 def warn_of_older_airflow(start_from_trigger: bool | None) -> None:
@@ -176,11 +195,22 @@ def _portable(name: str, value: Any) -> Any:
     raise InvalidInput(name, value, "in the triggerer, use a text, a template or a task's whole result")
 
 
-def _has_params_of_its_own(sensor: IngestJobSensor[Any]) -> bool:
-    # A run's conf is checked against the DAG's params before the run exists, and against the task's by its
-    # worker. A triggerer checks nothing.
+def _has_checked_params(sensor: IngestJobSensor[Any]) -> bool:
+    # A worker checks what a run's conf makes of them. A triggerer does not, and ends over one without value.
+    own: Any = sensor.params
     dag = sensor.get_dag()
-    return bool(sensor.params) and (dag is None or sensor.params != dag.params)
+    if dag is None:
+        return bool(own)
+    params: Any = dag.params
+    return own != params or any(
+        param.schema or not param.has_value for param in (params.get_param(name) for name in params)
+    )
+
+
+def _has_templates_of_its_own(sensor: IngestJobSensor[Any]) -> bool:
+    # The serialised DAG, which is all that a triggerer has, lacks them.
+    names = ("jinja_environment_kwargs", "user_defined_filters", "user_defined_macros")
+    return any(getattr(sensor.get_dag(), name, None) for name in names)
 
 
 def _renders_native(sensor: IngestJobSensor[Any]) -> bool:
@@ -206,7 +236,11 @@ def own_parts(sensor: IngestJobSensor[Any]) -> str:
 WORKER_STARTS: Mapping[str, Callable[[Any], object]] = {
     "Airflow 3.3 or newer is needed": lambda _: not STARTS_FROM_TRIGGER,
     "only a worker calls its on_execute_callback": lambda sensor: sensor.on_execute_callback,
-    "only a worker checks its own params": _has_params_of_its_own,
+    "only a worker checks its params": _has_checked_params,
+    "only a worker has its DAG's macros, filters and template settings": _has_templates_of_its_own,
+    "Airflow would not tell the triggerers' queues apart": lambda _: conf.getboolean(
+        "triggerer", "queues_enabled", fallback=False
+    ),
     "only a worker renders templates as native objects": _renders_native,
     "only a worker reads template files": lambda sensor: sensor.template_ext,
     f"its execution_timeout is shorter than {SHORTEST_TIMEOUT.seconds} seconds": lambda sensor: (
@@ -218,6 +252,7 @@ WORKER_ENDS: Mapping[str, Callable[[Any], object]] = {
     "this version of Airflow cannot end a task from its trigger": lambda _: not ENDS_FROM_TRIGGER,
     "its check is a function": lambda sensor: sensor.check,
     "only a worker makes the events of its outlets": lambda sensor: sensor.outlets,
+    "only a worker checks its inlets": lambda sensor: sensor.inlets,
     "only a worker calls its on_success_callback": lambda sensor: sensor.on_success_callback,
     "only a worker stores multiple_outputs": lambda sensor: getattr(sensor, "multiple_outputs", False),
     "only a worker renders its map_index_template": lambda sensor: sensor.map_index_template,

@@ -246,20 +246,23 @@ def event_of_jobs(jobs: Sequence[Job], deadline: str | None = None) -> dict[str,
     return event if deadline is None else {**event, "deadline": deadline}
 
 
-def event_of_start(reason: str) -> dict[str, Any]:
+def event_of_start(reason: str, began: str | None = None) -> dict[str, Any]:
     """Return the event of a wait that a worker must begin.
 
     :param reason: why, for people.
+    :param began: when the wait began, if it may have; ISO 8601 with an offset.
     """
-    return {"status": "start", "message": reason}
+    event = {"status": "start", "message": reason}
+    return event if began is None else {**event, "began": began}
 
 
-def is_start(event: Any) -> bool:
-    """Whether an event asks a worker to begin the wait.
+def start_from_event(event: Mapping[str, Any]) -> datetime | None:
+    """Return when a wait began that a worker must begin anew; ``None`` if it had not.
 
     :param event: the event's payload.
     """
-    return isinstance(event, Mapping) and event.get("status") == "start"
+    began = event.get("began")
+    return None if began is None else datetime.fromisoformat(began)
 
 
 def event_of_error(error: IngestJobsError) -> dict[str, Any]:

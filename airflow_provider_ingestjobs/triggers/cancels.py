@@ -86,11 +86,12 @@ class Cancels:
         if ti is None:
             return False
         until = clock.monotonic() + patience
-        look_up = partial(_is_still_awaited, ti, xcom_key, started_at)
         failures = 0
+        was_deferred = False
         while True:
+            look_up = partial(_look_up_wait, ti, xcom_key, was_deferred)
             try:
-                is_awaited = await in_thread(look_up, self._look_ups)
+                is_deferred, began = await in_thread(look_up, self._look_ups)
             except Exception as error:
                 failures += 1
                 if failures == MAX_LOOK_UPS:
@@ -98,9 +99,12 @@ class Cancels:
                 log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
                 pause = backoff(failures, CANCEL_PAUSE, error)
             else:
-                if not is_awaited or clock.monotonic() >= until:
-                    return is_awaited
-                pause = LOOK_AGAIN
+                if began != started_at or not (is_deferred or was_deferred):
+                    return False
+                # What ends this wait from here on is the other triggerer's affair.
+                if not is_deferred or clock.monotonic() >= until:
+                    return True
+                was_deferred, pause = True, LOOK_AGAIN
             await asyncio.sleep(pause)
 
     async def _cancel(self, job_id: str, log: Any) -> None:
@@ -155,7 +159,8 @@ class Cancels:
 cancels_for = PerConnection(Cancels)
 
 
-def _is_still_awaited(ti: Any, xcom_key: str, started_at: str) -> bool:
+def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[bool, Any]:
+    """Return whether a task is deferred, and when its last wait began, if it is or was at the look before."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from airflow_provider_ingestjobs.airflow_compat import XCom
@@ -163,9 +168,10 @@ def _is_still_awaited(ti: Any, xcom_key: str, started_at: str) -> bool:
     states = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
-    if "deferred" not in states.get(ti.run_id, {}).values():
-        return False
+    is_deferred = "deferred" in states.get(ti.run_id, {}).values()
+    if not (is_deferred or was_deferred):
+        return False, None
     began: Any = XCom.get_one(
         key=xcom_key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
     )
-    return bool(began == started_at)
+    return is_deferred, began

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.shared_hook import shared_hook_for
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MAX_READERS = 4
 #: How long a task waits for its turn and for the details, in seconds. Then a worker reads them.
 MAX_SECONDS = 300.0
+#: How long after the wait's deadline it does so at most, in seconds: Airflow ends the deferral soon after it.
+MAX_AFTER_DEADLINE = 10.0
 
 
 class DetailReads:
@@ -63,7 +66,8 @@ class DetailReads:
         :raises IngestJobsError: as :meth:`~airflow_provider_ingestjobs.details.DetailReader.look` does, and
             for a connection that cannot be used.
         """
-        async with asyncio.timeout(MAX_SECONDS), self._shared_hook as shared:
+        left = max((deadline - clock.now()).total_seconds(), 0.0) + MAX_AFTER_DEADLINE
+        async with asyncio.timeout(min(MAX_SECONDS, left)), self._shared_hook as shared:
             reader = DetailReader(
                 await shared.get(),
                 deadline=deadline,

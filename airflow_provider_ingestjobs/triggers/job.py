@@ -23,7 +23,7 @@ DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 300.0
 #: How long a cleared task may take to be waited for anew, where no worker is between the two, in seconds.
-RESTART_PATIENCE = 60.0
+RESTART_PATIENCE = 240.0
 
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 

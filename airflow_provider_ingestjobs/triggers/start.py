@@ -107,7 +107,7 @@ class StartTrigger(BaseTrigger):
             reason = str(error) or type(error).__name__
             is_bug = not isinstance(error, WorkerNeeded | IngestJobsError | TimeoutError)
             self.log.info("The task starts in a worker: %s", reason, exc_info=is_bug)
-            yield TriggerEvent(event_of_start(reason))  # type: ignore[no-untyped-call]
+            yield TriggerEvent(event_of_start(reason, self._began()))  # type: ignore[no-untyped-call]
             return
         async for event in self._trigger.run():
             yield event
@@ -142,6 +142,10 @@ class StartTrigger(BaseTrigger):
         check_xcom_backend()
         started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
         kept = await self._kept(started_at)
+        ti: Any = self.task_instance
+        if kept is None and ti.try_number > 1:
+            # A worker clears what an earlier try has left, but not after a deferral.
+            await drop_xcoms(ti, ("return_value", XCOM_KEY))
         # A wait that another triggerer began goes on, whatever its connection and templates come to by now.
         rendered = kept or await self._as_rendered(self._context)
         vendor = hook_class_from(self.hook).vendor
@@ -158,6 +162,14 @@ class StartTrigger(BaseTrigger):
             "Waiting for %s until %s, started in the triggerer", describe_target(target, vendor), deadline
         )
         return trigger
+
+    def _began(self) -> str | None:
+        """Return when the wait began, if it may have: another triggerer may have had it."""
+        if self.timeout_after is None:
+            return None
+        started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
+        is_long_ago = (clock.now() - started_at).total_seconds() >= MAX_RESUME_HOLD
+        return started_at.isoformat() if is_long_ago else None
 
     async def _kept(self, started_at: datetime) -> dict[str, Any] | None:
         """Return what the templates had come to when another triggerer began the wait, if one did."""
@@ -207,9 +219,6 @@ class StartTrigger(BaseTrigger):
         self, target: list[str] | Selection, trigger: IngestJobTrigger | JobSelectionTrigger
     ) -> None:
         ti: Any = self.task_instance
-        if ti.try_number > 1:
-            # A worker clears what an earlier try has left.
-            await drop_xcoms(ti, ("return_value", XCOM_KEY))
         if self.cancel_on_kill:
             await keep_xcom(ti, DEFERRAL_XCOM_KEY, trigger.started_at)
         hook_class = hook_class_from(self.hook)

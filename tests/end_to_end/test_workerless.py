@@ -55,7 +55,7 @@ STARTS_IN_WORKER = {
     "bad_input": ("failed", "starts in a worker: job_id='a/"),
     "nothing": ("failed", "starts in a worker: the triggerer cannot read the result of 'nobody'"),
     "no_connection": ("failed", "starts in a worker: narrative_conn_id='nobody'"),
-    "own_params": ("success", "A worker starts this task: only a worker checks its own params"),
+    "own_params": ("success", "A worker starts this task: only a worker checks its params"),
     "executes": ("success", "A worker starts this task: only a worker calls its on_execute_callback"),
 }
 

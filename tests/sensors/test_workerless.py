@@ -52,6 +52,11 @@ class Polite(NarrativeJobSensor):
         return super().execute(context)
 
 
+class Prefixing(NarrativeJobSensor):
+    def render_template_fields(self, *args: Any, **kwargs: Any) -> None:
+        self.job_id = f"prod-{self.job_id}"
+
+
 class Upstream(BaseOperator):
     def __init__(self, *, value: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -112,7 +117,7 @@ class TestStart:
         assert arguments is not None
         assert arguments.trigger_kwargs is not None
         assert (arguments.trigger_kwargs["wait_time"], arguments.trigger_kwargs["deferral_time"]) == (
-            3570,
+            3540,
             3600,
         )
 
@@ -122,10 +127,11 @@ class TestStart:
             (lambda: sensor(on_execute_callback=print), "on_execute_callback"),
             (lambda: sensor(pre_execute=print), "NarrativeJobSensor has its own pre_execute"),
             (lambda: Polite(task_id="wait", job_id="1"), "Polite has its own execute"),
-            (lambda: sensor(params={"x": 1}), "its own params"),
-            (lambda: sensor(execution_timeout=timedelta(seconds=59)), "shorter than 60 seconds"),
+            (lambda: sensor(params={"x": 1}), "checks its params"),
+            (lambda: sensor(execution_timeout=timedelta(seconds=119)), "shorter than 120 seconds"),
             (lambda: sensor(render_template_as_native_obj=True), "native objects"),
             (HookOfAFunction.sensor, "define it in a module"),
+            (lambda: Prefixing(task_id="wait", job_id="1"), "Prefixing has its own render_template_fields"),
         ],
     )
     def test_what_a_worker_starts(self, make: Callable[[], NarrativeJobSensor], reason: str) -> None:
@@ -145,10 +151,32 @@ class TestStart:
             task = sensor(job_id="{{ var.value.job }}")
         assert "native objects" in why_worker_starts(task)
 
-    def test_params_of_the_dag(self) -> None:
-        with DAG("dag", schedule=None, params={"x": 1}):
+    @pytest.mark.parametrize(
+        ("param", "starts"),
+        [({"default": 1}, True), ({"default": 1, "type": "integer"}, False), ({}, False)],
+    )
+    def test_params_of_the_dag(self, param: dict[str, Any], starts: bool) -> None:
+        from airflow.sdk import Param
+
+        with DAG("dag", schedule=None, params={"x": Param(**param)}):
             task = sensor(job_id="{{ params.x }}")
-        assert task.start_from_trigger
+        assert task.start_from_trigger == starts
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {"user_defined_macros": {"x": 1}},
+            {"user_defined_filters": {"upper": str.lower}},
+            {"jinja_environment_kwargs": {"variable_start_string": "<<"}},
+        ],
+    )
+    def test_templates_of_the_dag_s_own(self, own: dict[str, Any]) -> None:
+        with DAG("dag", schedule=None, **own):
+            assert "macros, filters" in why_worker_starts(sensor())
+
+    def test_queues_of_triggerers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+        assert "queues" in why_worker_starts(sensor())
 
     def test_a_mapped_task_is_started_by_a_worker(self) -> None:
         assert NarrativeJobSensor.start_from_trigger is False
@@ -210,6 +238,7 @@ class TestEnd:
             ({"post_execute": print}, "NarrativeJobSensor has its own post_execute"),
             ({"map_index_template": "{{ task.job_id }}"}, "map_index_template"),
             ({"outlets": ["x"]}, "outlets"),
+            ({"inlets": ["x"]}, "inlets"),
         ],
     )
     def test_what_a_worker_ends(self, arguments: dict[str, Any], reason: str) -> None:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from pydantic import BaseModel
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.airflow_compat import STARTS_FROM_TRIGGER
+from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.sandbox import Fault
 from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
 from airflow_provider_ingestjobs.triggers import detail_reads, ending, start
+from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded
 from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY
+from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
 from support.task_runs import DagRun, TaskInstance, in_time
 
@@ -142,6 +146,7 @@ class TestBegin:
             ("{{ ti.xcom_pull(task_ids='nobody') }}", "cannot read the result of 'nobody'"),
             ("a/{{ params.job }}", "job_id='a/job-1' cannot be used"),
             ("{{ '' }}", "job_id='' cannot be used"),
+            ("{{ triggering_asset_events }}", "'triggering_asset_events' is undefined"),
         ],
     )
     def test_a_worker_says_what_is_wrong(self, given: str, reason: str, job_id: str, logs: Logs) -> None:
@@ -151,14 +156,35 @@ class TestBegin:
         assert reason in event.payload["message"]
         assert "The task starts in a worker" in logs.text
 
+    @pytest.mark.parametrize(
+        "template",
+        ["{{ dag_run.clear_number }}", "{{ ti.max_tries }}", "{{ dag_run.consumed_asset_events }}"],
+    )
+    def test_what_airflow_has_not_told_of_the_run_is_left_to_a_worker(
+        self, template: str, job_id: str
+    ) -> None:
+        class Told(BaseModel):
+            run_id: str
+            clear_number: int = 0
+            max_tries: int = 0
+            consumed_asset_events: list[str] = []
+
+        run = Told(run_id="r")
+        trigger = handed_over(NarrativeJobSensor(job_id=job_id, **FLAGS))
+        context: Any = {"ti": run, "dag_run": run}
+        assert render("{{ dag_run.run_id }}{{ ti.run_id }}", trigger, context) == "rr"
+        with pytest.raises(WorkerNeeded, match="does not know the run's"):
+            render(template, trigger, context)
+
     def test_a_worker_begins_the_wait_as_if_it_had_lasted_since_then(self, job_id: str) -> None:
         from airflow_provider_ingestjobs.airflow_compat import TaskDeferred
 
         sensor = NarrativeJobSensor(job_id=job_id, timeout=600, **FLAGS)
         ti = TaskInstance()
         ti.start_date = datetime.now(UTC) - timedelta(seconds=500)
+        event = {"status": "start", "message": "so", "began": ti.start_date.isoformat()}
         with pytest.raises(TaskDeferred) as deferral:
-            sensor.execute_complete({"ti": ti}, {"status": "start", "message": "so"})  # type: ignore[typeddict-item]
+            sensor.execute_complete({"ti": ti}, event)  # type: ignore[typeddict-item]
         trigger: Any = deferral.value.trigger
         assert trigger.deadline == (ti.start_date + timedelta(seconds=600)).isoformat()
         assert deferral.value.timeout is not None
@@ -170,9 +196,23 @@ class TestBegin:
         sensor = NarrativeJobSensor(job_id=job_id, timeout=600, **FLAGS)
         ti = TaskInstance()
         ti.start_date = datetime.now(UTC) - timedelta(hours=1)
+        event = {"status": "start", "message": "so", "began": ti.start_date.isoformat()}
         with pytest.raises(TaskDeferred) as deferral:
-            sensor.execute_complete({"ti": ti}, {"status": "start", "message": "so"})  # type: ignore[typeddict-item]
+            sensor.execute_complete({"ti": ti}, event)  # type: ignore[typeddict-item]
         assert deferral.value.timeout == timedelta(minutes=2)
+        # A wait that had not begun has all its time.
+        del event["began"]
+        with pytest.raises(TaskDeferred) as deferral:
+            sensor.execute_complete({"ti": ti}, event)  # type: ignore[typeddict-item]
+        assert deferral.value.timeout is not None
+        assert timedelta(seconds=719) < deferral.value.timeout <= timedelta(seconds=720)
+
+    def test_bad_input_is_no_skip(self) -> None:
+        sensor = NarrativeJobSensor(job_id="1", never_fail=True, **FLAGS)
+        sensor.job_id = ""
+        event = {"event": {"status": "start", "message": "so"}}
+        with pytest.raises(InvalidInput):
+            sensor.resume_execution("execute_complete", event, {"ti": TaskInstance()})  # type: ignore[typeddict-item]
 
     def test_a_question_that_airflow_does_not_answer(
         self, job_id: str, monkeypatch: pytest.MonkeyPatch
@@ -247,7 +287,7 @@ class TestBegin:
         deferred_at = clock.now()
         begun = in_time(handed_over(sensor, deferred_at=deferred_at)._begin())
         assert begun.started_at == deferred_at.isoformat()
-        assert begun.deadline == (deferred_at + timedelta(minutes=9, seconds=30)).isoformat()
+        assert begun.deadline == (deferred_at + timedelta(minutes=9)).isoformat()
 
     def test_a_missing_connection_fails_at_once(self, sandbox: Sandbox) -> None:
         event = fired(handed_over(NarrativeJobSensor(job_id="1", narrative_conn_id="nobody", **FLAGS)))
@@ -288,7 +328,7 @@ class TestBegin:
         assert arguments is not None
         trigger = StartTrigger(**{**(arguments.trigger_kwargs or {}), "later": 1})
         ti = RunningTaskInstance()
-        trigger.timeout_after = clock.now()
+        trigger.timeout_after = clock.now() + timedelta(days=8)
         trigger.render_template_fields({"ti": ti, "dag_run": DagRun()})  # type: ignore
         assert fired(trigger).payload == {
             "status": "start",
