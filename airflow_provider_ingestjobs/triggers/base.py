@@ -94,8 +94,8 @@ class VendorTrigger(BaseTrigger):
         self.hook_params = dict(hook_params or {})
         self.failed_grace = failed_grace
         self.end = dict(end) if end else None
-        #: Whether the task had a worker's process before this wait, whose end Airflow may not know yet.
-        self.follows_a_process = True
+        #: What began this wait in the triggerer; ``None`` if a worker did, whose end may not be known yet.
+        self.begun_by: str | None = None
         self._has_ended_task = False
         self._unknown = ", ".join(unknown)
 
@@ -132,7 +132,7 @@ class VendorTrigger(BaseTrigger):
             if isinstance(ours, UnexpectedError):
                 self.log.exception("The wait ends because of a bug, not because of its job: %s", ours)
             payload = event_of_error(ours)
-        if self._in_triggerer and self.follows_a_process and self.seconds_waited() < MAX_RESUME_HOLD:
+        if self._in_triggerer and self.begun_by is None and self.seconds_waited() < MAX_RESUME_HOLD:
             await asyncio.sleep(max(resume_lag() - (clock.monotonic() - began), 0.0))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 

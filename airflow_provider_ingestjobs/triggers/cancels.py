@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ CANCEL_PAUSE = 5.0
 MAX_DOUBLINGS = 4
 #: How long a vendor in trouble is asked again, in seconds.
 MAX_CANCEL_TIME = 900.0
+#: How long a cleared task may take to be waited for anew, where no worker is between the two, in seconds.
+RESTART_PATIENCE = 240.0
 #: The pause before Airflow is asked again whether a cleared task has begun to wait anew, in seconds.
 LOOK_AGAIN = 2.0
 #: How often Airflow is asked whether a user has ended the task.
@@ -68,7 +70,7 @@ class Cancels:
                 self._failures, self._trouble = 0, None
 
     async def is_still_awaited(
-        self, ti: Any, xcom_key: str, started_at: str, log: Any, patience: float = 0.0
+        self, ti: Any, xcom_key: str, judge: Callable[[Any], bool | None], log: Any
     ) -> bool:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
 
@@ -77,21 +79,20 @@ class Cancels:
         well, but its wait began later.
 
         :param ti: the trigger's task instance; ``None`` where Airflow gives none.
-        :param xcom_key: the XCom in which the task says when its present wait began.
-        :param started_at: when the trigger's wait began.
+        :param xcom_key: the XCom in which the task says of its present wait.
+        :param judge: returns whether that is this trigger's wait, which another one has now; ``None`` if only
+            the next trigger's start will tell.
         :param log: the task's log.
-        :param patience: for how long to look again whether a new wait has begun, in seconds: without a worker
-            between the two, a cleared task is deferred before its new trigger can say when.
         """
         if ti is None:
             return False
-        until = clock.monotonic() + patience
+        until = clock.monotonic() + RESTART_PATIENCE
         failures = 0
         was_deferred = False
         while True:
             look_up = partial(_look_up_wait, ti, xcom_key, was_deferred)
             try:
-                is_deferred, began = await in_thread(look_up, self._look_ups)
+                is_deferred, wait = await in_thread(look_up, self._look_ups)
             except Exception as error:
                 failures += 1
                 if failures == MAX_LOOK_UPS:
@@ -99,10 +100,10 @@ class Cancels:
                 log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
                 pause = backoff(failures, CANCEL_PAUSE, error)
             else:
-                if began != started_at or not (is_deferred or was_deferred):
-                    return False
-                # What ends this wait from here on is the other triggerer's affair.
-                if not is_deferred or clock.monotonic() >= until:
+                verdict = judge(wait) if is_deferred or was_deferred else False
+                if verdict is not None or not is_deferred:
+                    return bool(verdict)
+                if clock.monotonic() >= until:
                     return True
                 was_deferred, pause = True, LOOK_AGAIN
             await asyncio.sleep(pause)
@@ -160,7 +161,7 @@ cancels_for = PerConnection(Cancels)
 
 
 def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[bool, Any]:
-    """Return whether a task is deferred, and when its last wait began, if it is or was at the look before."""
+    """Return whether a task is deferred, and what it says of its wait, if it is or was at the look before."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from airflow_provider_ingestjobs.airflow_compat import XCom
@@ -171,7 +172,7 @@ def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[bool, Any
     is_deferred = "deferred" in states.get(ti.run_id, {}).values()
     if not (is_deferred or was_deferred):
         return False, None
-    began: Any = XCom.get_one(
+    wait: Any = XCom.get_one(
         key=xcom_key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
     )
-    return is_deferred, began
+    return is_deferred, wait

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,11 +20,13 @@ from airflow_provider_ingestjobs.triggers.subscription import Subscription
 #: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
 DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
 
+#: The XCom in which a task that the triggerer has started keeps when its wait began, what for, and by whom.
+WAIT_XCOM_KEY = "_ingestjobs_wait"
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 300.0
-#: How long a cleared task may take to be waited for anew, where no worker is between the two, in seconds.
-RESTART_PATIENCE = 240.0
-
+#: How long it waits to hear whether the task was killed at all, where only the start of the next trigger will
+#: tell: if that is to run in the same triggerer, it cannot before this one's end.
+MOVE_HOLD = 20.0
 _RUNNING_CANCELS: set[asyncio.Task[None]] = set()
 
 
@@ -42,6 +44,7 @@ class IngestJobTrigger(VendorTrigger):
         self.job_ids = list(job_ids)
         self.cancel_on_kill = cancel_on_kill
         self._cancels: asyncio.Task[None] | None = None
+        self._is_judged: asyncio.Event | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, as Airflow keeps them."""
@@ -52,7 +55,8 @@ class IngestJobTrigger(VendorTrigger):
         """Cancel the vendor's jobs, where the task asks for that and a user has ended its wait."""
         if not self.cancel_on_kill:
             return
-        self._cancels = asyncio.create_task(self._cancel_jobs())
+        self._is_judged = asyncio.Event()
+        self._cancels = asyncio.create_task(self._cancel_jobs(self._is_judged))
         _RUNNING_CANCELS.add(self._cancels)
         self._cancels.add_done_callback(_RUNNING_CANCELS.discard)
 
@@ -62,10 +66,13 @@ class IngestJobTrigger(VendorTrigger):
         Not in :meth:`on_kill`, which the triggerer cancels again every second, and before Python 3.12 leaves
         at the second time.
         """
-        if self._cancels is None:
+        if self._cancels is None or self._is_judged is None:
             await super().cleanup()
             return
-        await _outlast_cancels(self._cancels, KILL_HOLD)
+        if self.begun_by is not None:
+            await _outlast_cancels(asyncio.ensure_future(self._is_judged.wait()), MOVE_HOLD)
+        if self.begun_by is None or self._is_judged.is_set():
+            await _outlast_cancels(self._cancels, KILL_HOLD)
         if not self._cancels.done():
             self.log.warning("What comes of stopping the killed task's jobs will be in the triggerer's log")
         await _outlast_cancels(asyncio.Future(), LOG_LEAD)
@@ -89,12 +96,23 @@ class IngestJobTrigger(VendorTrigger):
         follow = FollowJob(vendor, job_id, logs_end=logs_end, **self._follow_arguments())
         return await self._follow(follow, job_id, _take)
 
-    async def _cancel_jobs(self) -> None:
+    def _is_taken_over(self, wait: Any) -> bool | None:
+        """Whether this wait is another triggerer's now, by what the task says of its present one."""
+        if self.begun_by is None:
+            # A cleared task has a worker before it is deferred again, which says when.
+            return bool(wait == self.started_at)
+        if not isinstance(wait, Mapping) or wait.get("started_at") != self.started_at:
+            return False
+        return True if wait.get("by") != self.begun_by else None
+
+    async def _cancel_jobs(self, is_judged: asyncio.Event) -> None:
         try:
             cancels = cancels_for(self._hook_class, self.conn_id, self.hook_params)
-            patience = 0.0 if self.follows_a_process else RESTART_PATIENCE
             ti = getattr(self, "task_instance", None)
-            if await cancels.is_still_awaited(ti, DEFERRAL_XCOM_KEY, self.started_at, self.log, patience):
+            key = DEFERRAL_XCOM_KEY if self.begun_by is None else WAIT_XCOM_KEY
+            is_still_awaited = await cancels.is_still_awaited(ti, key, self._is_taken_over, self.log)
+            is_judged.set()
+            if is_still_awaited:
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return
             await cancels.cancel_all(self.job_ids, self.log)
@@ -102,7 +120,7 @@ class IngestJobTrigger(VendorTrigger):
             self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
 
 
-async def _outlast_cancels(future: asyncio.Future[None], seconds: float) -> None:
+async def _outlast_cancels(future: asyncio.Future[Any], seconds: float) -> None:
     """Wait for a future, though the triggerer cancels that every second."""
     until = clock.monotonic() + seconds
     while not future.done() and (left := until - clock.monotonic()) > 0:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -18,7 +19,7 @@ from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.base import MAX_RESUME_HOLD, event_of_start
 from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded, check_xcom_backend
-from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.shared_hook import shared_hook_for
@@ -28,8 +29,6 @@ from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
 
-#: The XCom in which a task that the triggerer has started keeps when its wait began, and what for.
-WAIT_XCOM_KEY = "_ingestjobs_wait"
 #: The pauses before the wait is begun again where Airflow could not answer, in seconds.
 RETRY_PAUSES = (1.0, 5.0, 15.0, 30.0)
 #: How long templates may take, in seconds: Airflow answers some questions of a trigger's template never.
@@ -82,6 +81,7 @@ class StartTrigger(BaseTrigger):
         #: When Airflow ends the deferral; the triggerer sets it.
         self.timeout_after: datetime | None = None
         self._unknown = ", ".join(unknown)
+        self._id = uuid4().hex
         self._context: Context | None = None
         self._trigger: IngestJobTrigger | JobSelectionTrigger | None = None
 
@@ -154,10 +154,9 @@ class StartTrigger(BaseTrigger):
         deadline = started_at + timedelta(seconds=self.wait_time)
         trigger = self._trigger_for(target, wait_target, rendered, started_at, deadline)
         if kept is None:
-            await self._keep_what_a_worker_keeps(target, trigger)
-            await keep_xcom(
-                self.task_instance, WAIT_XCOM_KEY, {"started_at": trigger.started_at, "rendered": rendered}
-            )
+            await self._keep_link(target, trigger)
+        wait = {"started_at": trigger.started_at, "rendered": rendered, "by": self._id}
+        await keep_xcom(ti, WAIT_XCOM_KEY, wait)
         self.log.info(
             "Waiting for %s until %s, started in the triggerer", describe_target(target, vendor), deadline
         )
@@ -212,18 +211,15 @@ class StartTrigger(BaseTrigger):
         )
         trigger.task_instance = self.task_instance
         trigger.trigger_id = self.trigger_id
-        trigger.follows_a_process = False
+        trigger.begun_by = self._id
         return trigger
 
-    async def _keep_what_a_worker_keeps(
+    async def _keep_link(
         self, target: list[str] | Selection, trigger: IngestJobTrigger | JobSelectionTrigger
     ) -> None:
-        ti: Any = self.task_instance
-        if self.cancel_on_kill:
-            await keep_xcom(ti, DEFERRAL_XCOM_KEY, trigger.started_at)
         hook_class = hook_class_from(self.hook)
         async with shared_hook_for(hook_class, trigger.conn_id, trigger.hook_params) as shared:
             # An unusable connection fails the task at once, as in a worker.
             hook = await shared.get()
         if isinstance(target, list) and len(target) == 1 and (url := hook.job_url(target[0])):
-            await keep_xcom(ti, XCOM_KEY, url)
+            await keep_xcom(self.task_instance, XCOM_KEY, url)

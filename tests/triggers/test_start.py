@@ -23,7 +23,7 @@ from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
 from airflow_provider_ingestjobs.triggers import detail_reads, ending, start
 from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded
-from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY
+from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
 from support.task_runs import DagRun, TaskInstance, in_time
@@ -252,6 +252,8 @@ class TestBegin:
             for upstream in (first, second)
         ]
         assert [getattr(one, "job_ids", None) for one in begun] == [[first], [first]]
+        by = kept["_ingestjobs_wait"].pop("by")
+        assert isinstance(by, str)
         assert kept["_ingestjobs_wait"] == {
             "started_at": deferred_at.isoformat(),
             "rendered": {
@@ -345,13 +347,21 @@ class TestBegin:
         in_time(handed_over(sensor, RunningTaskInstance(try_number=try_number))._begin())
         assert ("return_value" in kept) == (try_number == 1)
 
-    def test_what_a_kill_needs_to_know_is_kept(
-        self, sandbox: Sandbox, connections: Connections, kept: Any
+    def test_a_kill_can_tell_a_move_from_a_clear(
+        self, sandbox: Sandbox, connections: Connections, kept: dict[str, Any]
     ) -> None:
         connections.add("polaris")
         running = sandbox.add_job("polaris", timeline=[(0, "running")])
-        begun = in_time(handed_over(PolarisJobSensor(job_id=running, cancel_on_kill=True, **FLAGS))._begin())
-        assert kept[DEFERRAL_XCOM_KEY] == begun.started_at
+        sensor = PolarisJobSensor(job_id=running, cancel_on_kill=True, **FLAGS)
+        deferred_at = clock.now() - timedelta(minutes=2)
+        begun: Any = in_time(handed_over(sensor, deferred_at=deferred_at)._begin())
+        # Nobody else has begun a wait yet, a triggerer has taken this one over, and a later try waits.
+        assert begun._is_taken_over(kept[WAIT_XCOM_KEY]) is None
+        in_time(handed_over(sensor, deferred_at=deferred_at)._begin())
+        assert begun._is_taken_over(kept[WAIT_XCOM_KEY]) is True
+        in_time(handed_over(sensor)._begin())
+        assert begun._is_taken_over(kept[WAIT_XCOM_KEY]) is False
+        assert begun._is_taken_over(None) is False
         assert XCOM_KEY not in kept
 
 

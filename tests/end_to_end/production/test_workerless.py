@@ -69,7 +69,8 @@ def test_triggerers_killed_at_every_stage(airflow: ProductionInstance, sandbox: 
         assert airflow.xcom("workerless_crashes", run.run_id, task_id)["state"] == "succeeded"
         log = run.log(task_id)
         deadlines = re.findall(r"Waiting for .* until (\S+ \S+), started in the triggerer", log)
-        # Both triggerers that had the wait have told of the same deadline.
-        assert (len(deadlines), len(set(deadlines))) == (2, 1), log
+        # All triggerers that had the wait have told of the same deadline.
+        assert len(deadlines) >= 2, log
+        assert len(set(deadlines)) == 1, log
         assert "Pre Execute" not in log
     assert {task["try_number"] for task in run.tasks().values()} == {1}
