@@ -96,7 +96,7 @@ class VendorTrigger(BaseTrigger):
         self.end = dict(end) if end else None
         #: What began this wait in the triggerer; ``None`` if a worker did, whose end may not be known yet.
         self.begun_by: str | None = None
-        self._has_ended_task = False
+        self._has_last_word = False
         self._unknown = ", ".join(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -123,7 +123,6 @@ class VendorTrigger(BaseTrigger):
         try:
             jobs = await self._wait()
             if await self._ends_here(jobs):
-                self._has_ended_task = True
                 yield TaskSuccessEvent()
                 return
             payload = event_of_jobs(jobs, self.deadline)
@@ -138,7 +137,7 @@ class VendorTrigger(BaseTrigger):
 
     async def cleanup(self) -> None:
         """Let the task's log have its last lines, which no worker tells again."""
-        if self._has_ended_task:
+        if self._has_last_word:
             await asyncio.sleep(LOG_LEAD)
 
     @abstractmethod
@@ -158,6 +157,7 @@ class VendorTrigger(BaseTrigger):
         """Whether the task is done without a worker: its result is stored, and nothing is left to do."""
         if self.end is None or not self._in_triggerer:
             return False
+        self._has_last_word = True
         try:
             await self._leave_result(jobs, **self.end)
         except Exception as error:

@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailabl
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.triggers.base import MAX_RESUME_HOLD, event_of_start
+from airflow_provider_ingestjobs.triggers.base import LOG_LEAD, MAX_RESUME_HOLD, event_of_start
 from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded, check_xcom_backend
 from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.rendering import render
@@ -118,9 +118,11 @@ class StartTrigger(BaseTrigger):
             await self._trigger.on_kill()
 
     async def cleanup(self) -> None:
-        """End as the wait's own trigger does."""
+        """End as the wait's own trigger does; without one, let the task's log have its last line."""
         if self._trigger is not None:
             await self._trigger.cleanup()
+        else:
+            await asyncio.sleep(LOG_LEAD)
 
     async def _begin_in_time(self) -> IngestJobTrigger | JobSelectionTrigger:
         """Begin the wait, which may take some tries while Airflow itself cannot answer."""
