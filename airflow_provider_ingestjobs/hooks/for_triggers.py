@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -17,12 +17,13 @@ from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.connection import no_connection
 
 H = TypeVar("H", bound=IngestJobHook)
+T = TypeVar("T")
 
 #: How Airflow's name for a DAG file's module begins; other processes cannot import such a module.
 DAG_FILE_MODULE = "unusual_prefix_"
 
 #: The event loop itself keeps no task alive.
-_READING: set[asyncio.Future[Any]] = set()
+_ASKING: set[asyncio.Future[Any]] = set()
 
 
 def class_path(hook_class: type[IngestJobHook]) -> str:
@@ -68,11 +69,20 @@ async def open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str,
     :raises InvalidInput: for a connection that is missing or cannot be used.
     :raises VendorUnavailable: if Airflow cannot tell right now.
     """
-    # In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
-    reading = asyncio.ensure_future(_open_hook(hook_class, conn_id, hook_params))
-    _READING.add(reading)
-    reading.add_done_callback(_READING.discard)
-    return await asyncio.shield(reading)
+    return await answered(_open_hook(hook_class, conn_id, hook_params))
+
+
+async def answered(question: Coroutine[Any, Any, T]) -> T:
+    """Return the answer to a question to Airflow, which goes on though its caller is cancelled.
+
+    In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
+
+    :param question: what asks Airflow.
+    """
+    asking = asyncio.ensure_future(question)
+    _ASKING.add(asking)
+    asking.add_done_callback(_ASKING.discard)
+    return await asyncio.shield(asking)
 
 
 async def _open_hook(hook_class: type[H], conn_id: str, hook_params: Mapping[str, Any]) -> H:

@@ -102,15 +102,7 @@ def start_trigger_args(sensor: IngestJobSensor[Any]) -> StartTriggerArgs | None:
     return StartTriggerArgs(
         trigger_cls=START_TRIGGER,
         trigger_kwargs={
-            "target": {
-                **vars(sensor.wait_target),
-                "job_id": _portable("job_id", sensor.job_id),
-                "filters": {n: _portable(n, value) for n, value in sensor.wait_target.filters.items()},
-                "moments": {n: _portable(n, value) for n, value in sensor.wait_target.moments.items()},
-            },
-            "conn_id": _portable("conn_id", sensor.conn_id),
-            "hook_params": {n: _portable(n, value) for n, value in sensor.hook_params.items()},
-            "hook": class_path(sensor.hook_class),
+            **_what_to_wait_for(sensor),
             # Airflow's own end of the deferral could not tell how the jobs stood.
             "wait_time": min(limit, deferral - LAST_WORD).total_seconds(),
             "deferral_time": deferral.total_seconds(),
@@ -131,12 +123,7 @@ def why_worker_starts(sensor: IngestJobSensor[Any]) -> str:
     if reason := next((reason for reason, holds in WORKER_STARTS.items() if holds(sensor)), ""):
         return reason
     try:
-        class_path(sensor.hook_class)
-        target = sensor.wait_target
-        for name, value in {"job_id": target.job_id, **target.filters, **target.moments}.items():
-            _portable(name, value)
-        for name, value in {"conn_id": sensor.conn_id, **sensor.hook_params}.items():
-            _portable(name, value)
+        _what_to_wait_for(sensor)
     except InvalidInput as error:
         return str(error)
     return own_parts(sensor)
@@ -180,6 +167,25 @@ def why_worker_ends(sensor: IngestJobSensor[Any]) -> str:
     :param sensor: the task.
     """
     return next((reason for reason, holds in WORKER_ENDS.items() if holds(sensor)), "") or own_parts(sensor)
+
+
+def _what_to_wait_for(sensor: IngestJobSensor[Any]) -> dict[str, Any]:
+    """Return what a DAG's trigger is told of a wait.
+
+    :raises InvalidInput: if it cannot be told that.
+    """
+    target = sensor.wait_target
+    return {
+        "target": {
+            **vars(target),
+            "job_id": _portable("job_id", target.job_id),
+            "filters": {name: _portable(name, value) for name, value in target.filters.items()},
+            "moments": {name: _portable(name, value) for name, value in target.moments.items()},
+        },
+        "conn_id": _portable("conn_id", sensor.conn_id),
+        "hook_params": {name: _portable(name, value) for name, value in sensor.hook_params.items()},
+        "hook": class_path(sensor.hook_class),
+    }
 
 
 def _portable(name: str, value: Any) -> Any:

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.job import Job, as_plain
 from airflow_provider_ingestjobs.resuming import resume_lag
 from airflow_provider_ingestjobs.triggers.detail_reads import detail_reads_for
-from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded, check_installation
+from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded, check_installation, say_why
 from airflow_provider_ingestjobs.triggers.poll import Target, Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
 from airflow_provider_ingestjobs.triggers.watch import watch_for
@@ -161,9 +161,7 @@ class VendorTrigger(BaseTrigger):
         try:
             await self._leave_result(jobs, **self.end)
         except Exception as error:
-            reason = str(error) or type(error).__name__
-            is_bug = not isinstance(error, WorkerNeeded | IngestJobsError | TimeoutError)
-            self.log.info("The task goes on in a worker: %s", reason, exc_info=is_bug)
+            say_why(self.log, "goes on", error)
             return False
         return True
 
@@ -261,8 +259,7 @@ def start_from_event(event: Mapping[str, Any]) -> datetime | None:
 
     :param event: the event's payload.
     """
-    began = event.get("began")
-    return None if began is None else datetime.fromisoformat(began)
+    return _moment(event, "began")
 
 
 def event_of_error(error: IngestJobsError) -> dict[str, Any]:
@@ -314,11 +311,7 @@ def deadline_from_event(event: Any) -> datetime | None:
 
     :param event: the event's payload.
     """
-    try:
-        moment = datetime.fromisoformat(event["deadline"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else None
+    return _moment(event, "deadline")
 
 
 def own_error(error: Exception) -> IngestJobsError:
@@ -337,6 +330,14 @@ def own_error(error: Exception) -> IngestJobsError:
     wrapped = UnexpectedError(f"{type(error).__name__}{text}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def _moment(event: Any, name: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(event[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _error_from(event: Mapping[str, Any]) -> IngestJobsError:

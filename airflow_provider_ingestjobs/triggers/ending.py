@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.arguments import to_end_states
 from airflow_provider_ingestjobs.checks import check_checks
+from airflow_provider_ingestjobs.errors import IngestJobsError
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.verdict import Wanted
 
@@ -26,6 +27,19 @@ MAX_RESULT = 256 * 1024
 
 class WorkerNeeded(Exception):
     """Something that a triggerer cannot do, or leaves to a worker; the text says what."""
+
+
+def say_why(log: Any, what: str, error: Exception) -> str:
+    """Tell a task's log why a worker is needed, with the traceback of a bug, and return the reason.
+
+    :param log: the task's log.
+    :param what: what the worker does.
+    :param error: why.
+    """
+    reason = str(error) or type(error).__name__
+    is_bug = not isinstance(error, WorkerNeeded | IngestJobsError | TimeoutError)
+    log.info("The task %s in a worker: %s", what, reason, exc_info=is_bug)
+    return reason
 
 
 class Ending:

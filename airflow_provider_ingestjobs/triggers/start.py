@@ -13,12 +13,12 @@ from uuid import uuid4
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.errors import IngestJobsError, VendorUnavailable
+from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.base import LOG_LEAD, MAX_RESUME_HOLD, event_of_start
-from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded, check_xcom_backend
+from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded, check_xcom_backend, say_why
 from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
@@ -104,10 +104,10 @@ class StartTrigger(BaseTrigger):
         try:
             self._trigger = await self._begin_in_time()
         except Exception as error:
-            reason = str(error) or type(error).__name__
-            is_bug = not isinstance(error, WorkerNeeded | IngestJobsError | TimeoutError)
-            self.log.info("The task starts in a worker: %s", reason, exc_info=is_bug)
-            yield TriggerEvent(event_of_start(reason, self._began()))  # type: ignore[no-untyped-call]
+            reason = say_why(self.log, "starts", error)
+            began = self._started_at
+            payload = event_of_start(reason, began.isoformat() if began and _is_long_ago(began) else None)
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
             return
         async for event in self._trigger.run():
             yield event
@@ -137,12 +137,12 @@ class StartTrigger(BaseTrigger):
         return await self._begin()
 
     async def _begin(self) -> IngestJobTrigger | JobSelectionTrigger:
-        if self._context is None or self.timeout_after is None:
+        started_at = self._started_at
+        if self._context is None or started_at is None:
             raise WorkerNeeded("Airflow has not told the trigger of its run")
         if self._unknown:
             raise WorkerNeeded(f"another release has written its {self._unknown}")
         check_xcom_backend()
-        started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
         kept = await self._kept(started_at)
         ti: Any = self.task_instance
         if kept is None and ti.try_number > 1:
@@ -164,17 +164,16 @@ class StartTrigger(BaseTrigger):
         )
         return trigger
 
-    def _began(self) -> str | None:
-        """Return when the wait began, if it may have: another triggerer may have had it."""
+    @property
+    def _started_at(self) -> datetime | None:
+        """When the wait began, also if another triggerer began it; ``None`` if Airflow has not told that."""
         if self.timeout_after is None:
             return None
-        started_at = self.timeout_after - timedelta(seconds=self.deferral_time)
-        is_long_ago = (clock.now() - started_at).total_seconds() >= MAX_RESUME_HOLD
-        return started_at.isoformat() if is_long_ago else None
+        return self.timeout_after - timedelta(seconds=self.deferral_time)
 
     async def _kept(self, started_at: datetime) -> dict[str, Any] | None:
         """Return what the templates had come to when another triggerer began the wait, if one did."""
-        if (clock.now() - started_at).total_seconds() < MAX_RESUME_HOLD:
+        if not _is_long_ago(started_at):
             return None
         kept = await read_xcom(self.task_instance, WAIT_XCOM_KEY)
         if not kept or kept["started_at"] != started_at.isoformat():
@@ -225,3 +224,8 @@ class StartTrigger(BaseTrigger):
             hook = await shared.get()
         if isinstance(target, list) and len(target) == 1 and (url := hook.job_url(target[0])):
             await keep_xcom(self.task_instance, XCOM_KEY, url)
+
+
+def _is_long_ago(started_at: datetime) -> bool:
+    """Whether another triggerer may have begun a wait."""
+    return (clock.now() - started_at).total_seconds() >= MAX_RESUME_HOLD

@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 from asgiref.sync import sync_to_async
 
-T = TypeVar("T")
-
-#: The event loop itself keeps no task alive.
-_ASKING: set[asyncio.Future[Any]] = set()
+from airflow_provider_ingestjobs.hooks.for_triggers import answered
 
 
 async def keep_xcom(ti: Any, key: str, value: Any) -> None:
@@ -26,7 +22,7 @@ async def keep_xcom(ti: Any, key: str, value: Any) -> None:
     :param key: its key.
     :param value: JSON data.
     """
-    await _answered(_keep(key=key, value=value, **_of(ti)))
+    await answered(_keep(key=key, value=value, **_of(ti)))
 
 
 async def read_xcom(ti: Any, key: str) -> Any:
@@ -35,7 +31,7 @@ async def read_xcom(ti: Any, key: str) -> Any:
     :param ti: the trigger's task instance.
     :param key: its key.
     """
-    return await _answered(_read(key=key, **_of(ti)))
+    return await answered(_read(key=key, **_of(ti)))
 
 
 async def drop_xcoms(ti: Any, keys: Iterable[str]) -> None:
@@ -45,19 +41,11 @@ async def drop_xcoms(ti: Any, keys: Iterable[str]) -> None:
     :param keys: their keys; those that do not exist are left out.
     """
     for key in keys:
-        await _answered(_drop(key=key, **_of(ti)))
+        await answered(_drop(key=key, **_of(ti)))
 
 
 def _of(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
-
-
-async def _answered(question: Coroutine[Any, Any, T]) -> T:
-    # In Airflow 3.0 and 3.1, a triggerer ends if one of its questions is cancelled before the answer is read.
-    asking = asyncio.ensure_future(question)
-    _ASKING.add(asking)
-    asking.add_done_callback(_ASKING.discard)
-    return await asyncio.shield(asking)
 
 
 async def _keep(**xcom: Any) -> None:
