@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from airflow_provider_ingestjobs import clock
@@ -25,40 +25,36 @@ from airflow_provider_ingestjobs.arguments import (
     check_count,
     check_flag,
     check_given_window,
-    check_job_ids,
     check_selection_arguments,
     check_target,
     one_interval,
     to_end_states,
     to_seconds,
 )
-from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.checks import check_checks, check_function
-from airflow_provider_ingestjobs.exceptions import JobNotFound, WaitTimeout
+from airflow_provider_ingestjobs.deferral import defer_wait
+from airflow_provider_ingestjobs.exceptions import JobEnded, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.sensors.deferral import defer_wait
 from airflow_provider_ingestjobs.sensors.run_times import earlier_look, first_look, next_look
 from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
-from airflow_provider_ingestjobs.sensors.workerless import (
+from airflow_provider_ingestjobs.sensors.start_from_trigger import (
     PerTask,
-    flag_or_setting,
     is_start,
     start_trigger_args,
     starts_from_trigger,
     warn_of_older_airflow,
     why_worker_starts,
 )
-from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
-from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, VendorTask
+from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE
 from airflow_provider_ingestjobs.verdict import Wanted
 from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
+from airflow_provider_ingestjobs.wait_task import WaitTask
+from airflow_provider_ingestjobs.workerless import flag_or_setting
 
 if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
     from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.details import DetailReader
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -68,7 +64,7 @@ H = TypeVar("H", bound="IngestJobHook")
 J = TypeVar("J", bound="list[Job] | None")
 
 
-class IngestJobSensor(VendorTask[H], BaseSensorOperator):
+class IngestJobSensor(WaitTask[H], BaseSensorOperator):
     """Waits until a vendor's jobs have ended, and returns them.
 
     The jobs are given either by ``job_id`` or by a selection: what they load (each vendor's sensor has its
@@ -219,18 +215,19 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
         self._began = self._began or first_look(context, self)
         self._is_resumed = earlier_look(context, self) is not None
         target = self._target(context)
-        if isinstance(target, Selection):
-            jobs = self._look_for(target, context)
-        else:
-            jobs = self._look_at_all(target, context)
-        if jobs is None:
-            for follow in self._all_follows():
-                follow.say_that_it_waits(clock.now())
-            return False
-        if self._details is None:
-            self._details = self._detail_reader(self._deadline)
-        jobs = self._in_full(self._details.look, jobs)
-        return PokeReturnValue(True, self._judge(jobs, context)) if jobs is not None else False
+        with self._skips():
+            if isinstance(target, Selection):
+                jobs = self._look_for(target, context)
+            else:
+                jobs = self.look_at_all(target, first_look(context, self))
+            if jobs is None:
+                for follow in self._all_follows():
+                    follow.say_that_it_waits(clock.now())
+                return False
+            if self._details is None:
+                self._details = self.reader(self._deadline)
+            jobs = self.in_full(self._details.look, jobs)
+            return PokeReturnValue(True, self.judge(jobs, context)) if jobs is not None else False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
@@ -238,50 +235,29 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
         if is_start(event):
             return self._start(context, events.start_from_event(event) or clock.now())
-        try:
+        with self._skips():
             jobs = events.jobs_from_event(event)
-        except (JobNotFound, WaitTimeout) as error:
-            self._skip_instead(error)
-            raise
-        # An event of another release may lack its deadline; Airflow keeps the start of a deferred task.
-        deadline = events.deadline_from_event(event) or context["ti"].start_date + timedelta(
-            seconds=self.timeout
-        )
-        jobs = self._in_full(self._detail_reader(deadline).wait, jobs)
-        return self._judge(jobs, context)
+            # An event of another release may lack its deadline; Airflow keeps the start of a deferred task.
+            deadline = events.deadline_from_event(event) or context["ti"].start_date + timedelta(
+                seconds=self.timeout
+            )
+            jobs = self.in_full(self.reader(deadline).wait, jobs)
+            return self.judge(jobs, context)
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
         """Go on with the deferred task; it is skipped over what it would be in the other modes."""
         try:
-            check_deferral_timeout(self.vendor, next_method, next_kwargs)
-            # Not that of Airflow's sensors, which skips over every AirflowException.
-            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            with self._skips():
+                check_deferral_timeout(self.vendor, next_method, next_kwargs)
+                # Not that of Airflow's sensors, which skips over every AirflowException.
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException:
-            raise
-        except (WaitTimeout, AirflowTaskTimeout) as error:
-            self._skip_instead(error)
             raise
         except Exception as error:
             # A wait that only begins here fails as in `execute`.
             if getattr(self, "never_fail", False) and not is_start((next_kwargs or {}).get("event")):
                 raise AirflowSkipException(str(error)) from error
             raise
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage what the jobs read and wrote; its provider calls this where it is installed."""
-        if not self._ended:
-            return None
-        from airflow_provider_ingestjobs.lineage import lineage_of
-
-        vendor = self.hook_class.vendor
-        return lineage_of(self._ended, vendor, f"{vendor.scheme}://{self._lineage_host}")
-
-    def on_kill(self) -> None:
-        """Cancel the jobs, where the task asks for that."""
-        if self.cancel_on_kill:
-            ended = {job_id for job_id, follow in self._follows.items() if follow.has_ended}
-            ended.update(job.id for job in self._ended)
-            stop_all(self, [job_id for job_id in check_job_ids(self.job_id) if job_id not in ended], self.log)
 
     def _validate_start_from_trigger_kwargs(self) -> None:
         """Leave out Airflow's check for functions, which comes before a subclass has set its attributes."""
@@ -309,92 +285,50 @@ class IngestJobSensor(VendorTask[H], BaseSensorOperator):
 
     # ------------------------------------------------------------------ waiting
 
-    def _look_at_all(self, job_ids: list[str], context: Context) -> list[Job] | None:
-        if not self._follows:
-            arguments = self._follow_arguments(first_look(context, self))
-            self._follows = {
-                job_id: FollowJob(self.vendor, job_id, logs_end=len(job_ids) > 1, **arguments)
-                for job_id in job_ids
-            }
-        try:
-            self.look_at(self._follows)
-        except JobNotFound as error:
-            self._skip_instead(error)
-            raise
-        jobs = [follow.job for follow in self._follows.values() if follow.job and follow.has_ended]
-        return jobs if len(jobs) == len(self._follows) else None
+    @property
+    def look_interval(self) -> float:
+        """The longest time between two looks, in seconds."""
+        return self.poke_interval
+
+    @property
+    def longest_interval(self) -> float | None:
+        """What the seconds between two looks may grow to while nothing changes."""
+        if not self.exponential_backoff:
+            return None
+        return self.max_wait.total_seconds() if self.max_wait else self.timeout
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what this object knows is kept between two looks."""
+        return not self.reschedule
 
     def _look_for(self, selection: Selection, context: Context) -> list[Job] | None:
         if self._follow_selection is None:
             # Nothing is kept between two looks in reschedule mode: the run's start is the next best.
             run: Any = context["dag_run"]
             began = (run.start_date if self.reschedule else None) or clock.now()
-            arguments = self._follow_arguments(began)
+            arguments = self.follow_arguments(began)
             self._follow_selection = FollowSelection(self.vendor, selection, **arguments)
-        try:
-            return self.look_for(selection, self._follow_selection)
-        except JobNotFound as error:
-            self._skip_instead(error)
-            raise
-
-    def _follow_arguments(self, began: datetime) -> dict[str, Any]:
-        return {
-            "conn_id": self.conn_id,
-            "began": began,
-            "grace": self.missing_grace,
-            "log": self.log,
-            "failed_grace": self.failed_grace,
-            "is_kept": not self.reschedule,
-        }
+        return self.look_for(selection, self._follow_selection)
 
     @property
     def _deadline(self) -> datetime:
         return (self._began or clock.now()) + timedelta(seconds=self.timeout)
 
     def _report_timeout(self) -> str:
-        if self._details and (unread := self._details.report()):
-            return unread
-        return " ".join(follow.report(clock.now()) for follow in self._all_follows())
+        return self.report_timeout(self._all_follows())
 
     def _all_follows(self) -> list[Follow]:
         jobs = [follow for follow in self._follows.values() if not follow.has_ended]
         return [*jobs, *([self._follow_selection] if self._follow_selection else [])]
 
-    # ------------------------------------------------------------------ the end
-
-    def _judge(self, jobs: Sequence[Job], context: Context) -> Any:
-        self._ended = jobs
-        if find_spec("airflow.providers.openlineage"):
-            # OpenLineage asks from a process of its own, which cannot look up a connection.
-            self._lineage_host = self.hook.settings.base_url.partition("://")[2]
-        for job in jobs:
-            self.log.info("%s is %s", job, job.describe())
-        self.keep_page(context, jobs)
-        note = note_on_earlier_try(context) if self.cancel_on_kill else ""
-        if error := self._wanted.what_is_wrong(jobs, note):
-            raise self._skip_instead(error)
-        add_to_outlet_events(context, self.outlets, jobs)
-        found = [job.to_dict(include_raw=self.include_raw) for job in jobs]
-        return found[0] if self.wait_target.is_single else found
-
-    def _detail_reader(self, deadline: datetime) -> DetailReader:
-        is_kept = self.deferrable or not self.reschedule
-        return self.detail_reader(deadline, self.poke_interval, self.include_raw, is_kept)
-
-    def _in_full(self, read: Callable[[Sequence[Job], Set[str]], J], jobs: Sequence[Job]) -> J:
-        # The wait reads the states of all jobs; what takes a request per job is read here.
+    @contextmanager
+    def _skips(self) -> Iterator[None]:
+        """Skip the task over how its jobs ended, or that they did not in time, where it asks for that."""
         try:
-            return read(jobs, self._wanted.needs_details_of(jobs))
-        except WaitTimeout as error:
-            self._skip_instead(error)
+            yield
+        except (JobEnded, JobNotFound, WaitTimeout, AirflowTaskTimeout) as error:
+            # Airflow before 3.2 does not know never_fail where a deferred sensor goes on.
+            if self.soft_fail or getattr(self, "never_fail", False):
+                raise AirflowSkipException(str(error)) from error
             raise
-
-    def _skip_instead(self, error: BaseException) -> BaseException:
-        """Return the error; where the task skips because of it, raise the skip instead.
-
-        :param error: how a job ended, or that it was not found, or not in time.
-        """
-        # Airflow before 3.2 does not know never_fail where a deferred sensor goes on.
-        if self.soft_fail or getattr(self, "never_fail", False):
-            raise AirflowSkipException(str(error)) from error
-        return error

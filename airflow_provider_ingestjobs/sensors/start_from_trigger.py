@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""Which parts of a sensor's task need a worker, and what a trigger is told of those that do not."""
+"""Which sensors' tasks need a worker to begin, and what the scheduler makes a trigger of where none does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow_provider_ingestjobs.airflow_compat import ENDS_FROM_TRIGGER, STARTS_FROM_TRIGGER, conf
-from airflow_provider_ingestjobs.arguments import check_flag, to_utc
+from airflow_provider_ingestjobs.airflow_compat import STARTS_FROM_TRIGGER, conf
+from airflow_provider_ingestjobs.arguments import to_utc
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path
 from airflow_provider_ingestjobs.vendor_task import TIMEOUT_SLACK
 from airflow_provider_ingestjobs.wait_target import UPSTREAM
+from airflow_provider_ingestjobs.workerless import ending, own_parts, wait_arguments
 
 if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a subclass may have made its own, and a triggerer would leave out.
-OWN_METHODS = (
-    "execute",
-    "execute_complete",
-    "poke",
-    "resume_execution",
-    "pre_execute",
-    "post_execute",
-    "get_template_env",
-    "prepare_template",
-    "render_template",
-    "render_template_fields",
-)
-#: What an author may have given a task instead.
-GIVEN_HOOKS = ("pre_execute", "post_execute")
 #: The class path of what begins a wait in the triggerer. It is not imported where DAG files are read.
 START_TRIGGER = "airflow_provider_ingestjobs.triggers.start.StartTrigger"
 #: How much earlier than Airflow, which ends a task's deferral by its ``execution_timeout``, the wait ends.
@@ -129,46 +115,6 @@ def why_worker_starts(sensor: IngestJobSensor[Any]) -> str:
     return own_parts(sensor)
 
 
-def wait_arguments(sensor: IngestJobSensor[Any]) -> dict[str, Any]:
-    """Return what a trigger is told of how often to look, and what to bear.
-
-    :param sensor: the task.
-    """
-    longest = sensor.max_wait.total_seconds() if sensor.max_wait else sensor.timeout
-    return {
-        "poll_interval": sensor.poke_interval,
-        "max_poll_interval": longest if sensor.exponential_backoff else None,
-        "missing_grace": sensor.missing_grace,
-        "failed_grace": sensor.failed_grace,
-    }
-
-
-def ending(sensor: IngestJobSensor[Any]) -> dict[str, Any] | None:
-    """Return what a trigger needs to end a task, or why it must not; ``None`` if it is not asked to.
-
-    :param sensor: the task, rendered.
-    """
-    if not sensor.end_from_trigger:
-        return None
-    if reason := why_worker_ends(sensor):
-        return {"worker": reason}
-    returns = "job" if sensor.wait_target.is_single else "jobs"
-    return {
-        "expected_states": sorted(state.value for state in sensor.expected_states),
-        "checks": dict(sensor.checks),
-        "returns": returns if sensor.do_xcom_push else "nothing",
-        "include_raw": sensor.include_raw,
-    }
-
-
-def why_worker_ends(sensor: IngestJobSensor[Any]) -> str:
-    """Return why only a worker can end a task; empty if it is not needed.
-
-    :param sensor: the task.
-    """
-    return next((reason for reason, holds in WORKER_ENDS.items() if holds(sensor)), "") or own_parts(sensor)
-
-
 def _what_to_wait_for(sensor: IngestJobSensor[Any]) -> dict[str, Any]:
     """Return what a DAG's trigger is told of a wait.
 
@@ -225,19 +171,6 @@ def _renders_native(sensor: IngestJobSensor[Any]) -> bool:
     return bool(own if own is not None else dag is not None and dag.render_template_as_native_obj)
 
 
-def own_parts(sensor: IngestJobSensor[Any]) -> str:
-    """Return what a sensor's class or author has added to it that runs in a worker; empty if nothing.
-
-    :param sensor: the task.
-    """
-    from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
-
-    cls = type(sensor)
-    own = [name for name in OWN_METHODS if getattr(cls, name) is not getattr(IngestJobSensor, name)]
-    given = [name for name in GIVEN_HOOKS if getattr(sensor, f"_{name}_hook", None) is not None]
-    return f"{cls.__name__} has its own {', '.join([*own, *given])}" if own or given else ""
-
-
 #: Why only a worker can start a task, and what tells.
 WORKER_STARTS: Mapping[str, Callable[[Any], object]] = {
     "Airflow 3.3 or newer is needed": lambda _: not STARTS_FROM_TRIGGER,
@@ -253,35 +186,3 @@ WORKER_STARTS: Mapping[str, Callable[[Any], object]] = {
         (sensor.execution_timeout or SHORTEST_TIMEOUT) < SHORTEST_TIMEOUT
     ),
 }
-#: Why only a worker can end a task, and what tells.
-WORKER_ENDS: Mapping[str, Callable[[Any], object]] = {
-    "this version of Airflow cannot end a task from its trigger": lambda _: not ENDS_FROM_TRIGGER,
-    "its check is a function": lambda sensor: sensor.check,
-    "only a worker makes the events of its outlets": lambda sensor: sensor.outlets,
-    "only a worker checks its inlets": lambda sensor: sensor.inlets,
-    "only a worker calls its on_success_callback": lambda sensor: sensor.on_success_callback,
-    "only a worker stores multiple_outputs": lambda sensor: getattr(sensor, "multiple_outputs", False),
-    "only a worker renders its map_index_template": lambda sensor: sensor.map_index_template,
-    "only a worker stores the DAG's result": lambda sensor: getattr(sensor, "returns_dag_result", False),
-    "a task is mapped over its result": lambda sensor: (
-        sensor.get_dag() is not None and any(sensor.iter_mapped_dependants())
-    ),
-}
-
-
-def flag_or_setting(
-    name: str, value: bool | None, deferrable: bool, default_args: Mapping[str, Any] | None
-) -> bool:
-    """Return a flag; where it was not given, the setting ``[ingestjobs] workerless``.
-
-    :param name: the argument, for the error.
-    :param value: what was given.
-    :param deferrable: whether the task waits in the triggerer: in a worker, the flag would do nothing.
-    :param default_args: what the DAG gives all its tasks, and so also those that it does not concern.
-    :raises InvalidInput: for what is no flag, and for one that would do nothing.
-    """
-    if value is None:
-        return bool(conf.getboolean("ingestjobs", "workerless", fallback=False))
-    if check_flag(name, value) and not deferrable and not (default_args or {}).get(name):
-        raise InvalidInput(name, value, "give deferrable=True, too: this task waits in a worker")
-    return value
