@@ -8,16 +8,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.exceptions import WaitTimeout
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.vendor_task import TIMEOUT_SLACK
 from airflow_provider_ingestjobs.wait_target import describe_target
 from airflow_provider_ingestjobs.workerless import ending, wait_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.wait_task import WaitTask
+
+#: What Airflow resumes a task by whose trigger has failed.
+FAIL_METHOD = "__fail__"
+#: What it says if the time of the deferral is up: since Airflow 3, and before that.
+DEFERRAL_TIMEOUTS = ("Trigger timeout", "Trigger/execution timeout")
 
 
 def defer_wait(task: WaitTask[Any], target: list[str] | Selection, began: datetime, context: Context) -> None:
@@ -48,3 +55,16 @@ def defer_wait(task: WaitTask[Any], target: list[str] | Selection, began: dateti
         method_name="execute_complete",
         timeout=max(began + timeout - clock.now(), timedelta(0)) + TIMEOUT_SLACK,
     )
+
+
+def check_deferral_timeout(vendor: str, next_method: str, next_kwargs: Mapping[str, Any] | None) -> None:
+    """Tell a deferral whose time is up from a trigger that is broken; Airflow resumes both tasks alike.
+
+    :param vendor: the vendor's name.
+    :param next_method: what the task is resumed by.
+    :param next_kwargs: what that is called with.
+    :raises WaitTimeout: if the time is up.
+    """
+    reason = (next_kwargs or {}).get("error")
+    if next_method == FAIL_METHOD and reason in DEFERRAL_TIMEOUTS:
+        raise WaitTimeout(f"The jobs of {vendor} had not ended when Airflow ended the deferral: {reason}")

@@ -32,14 +32,14 @@ from airflow_provider_ingestjobs.arguments import (
     to_seconds,
 )
 from airflow_provider_ingestjobs.checks import check_checks, check_function
-from airflow_provider_ingestjobs.deferral import defer_wait
+from airflow_provider_ingestjobs.deferral import check_deferral_timeout, defer_wait
 from airflow_provider_ingestjobs.exceptions import JobEnded, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.sensors.run_times import earlier_look, first_look, next_look
-from airflow_provider_ingestjobs.sensors.soft_fail import check_deferral_timeout, hidden_error
+from airflow_provider_ingestjobs.sensors.soft_fail import hidden_error
 from airflow_provider_ingestjobs.sensors.start_from_trigger import (
     PerTask,
     is_start,
