@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-import secrets
-import string
-import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
 from airflow_provider_ingestjobs.job import normalise_word
+from airflow_provider_ingestjobs.sandbox.amperity_tables import new_table, table_record, vendor_id
 from airflow_provider_ingestjobs.sandbox.amperity_workflow import overview, verbose, workflow_run
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
-from airflow_provider_ingestjobs.sandbox.job_store import ROW_COUNTS, SandboxJob
+from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
     VendorApi,
-    iso,
     json_response,
     listing,
     parse_time,
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
 
 TENANT = "sandbox-tenant"
 API_VERSION = "2024-04-01"
-_ALPHABET = string.ascii_letters + string.digits
 LIST_WINDOW_SECONDS = 7 * 24 * 3600
 #: The list's answer carries a token that no request can use.
 UNUSABLE_NEXT_TOKEN = "ZVEy1iwsKBs9a6H"  # noqa: S105 a page token
@@ -265,16 +260,16 @@ class Amperity(VendorApi):
 
     def prepare(self, job: SandboxJob, now: float) -> None:
         """Give a new job its workflow and its tables."""
-        job.group = str(job.fields.pop("workflow_id", None) or _vendor_id("wf", job.number, now))
+        job.group = str(job.fields.pop("workflow_id", None) or vendor_id("wf", job.number, now))
         for table in job.fields.pop("tables", [{}]):
-            job.parts.append(self._table(job, table))
+            job.parts.append(new_table(job, table))
 
     def take_step(self, job: SandboxJob, at: float, step: dict[str, Any]) -> None:
         """Apply a step to the job and to each of its tables."""
         super().take_step(job, at, step)
         given = step.get("tables", [])
         while len(job.parts) < len(given):
-            job.parts.append(self._table(job, {}))
+            job.parts.append(new_table(job, {}))
         for index, part in enumerate(job.parts):
             own = dict(given[index]) if index < len(given) else {}
             word = own.pop("state", None) or part["pinned"] or step.get("state") or part["state"] or job.state
@@ -311,51 +306,17 @@ class Amperity(VendorApi):
 
     def record(self, job: SandboxJob, base_url: str) -> dict[str, Any]:
         """Return IngestJobDetails."""
-        tables = [self._table_record(job, part) for part in job.parts]
+        tables = [table_record(job, part) for part in job.parts]
         shown = _without(job.fields, "workflow", "attribution")
         return {"id": job.id, "tables": tables, "workflow_id": job.group, **shown}
 
     def new_id(self, number: int, now: float) -> str:
         """Return an id such as isj-20240701-48815-6dcXdk."""
-        return _vendor_id("isj", number, now)
+        return vendor_id("isj", number, now)
 
     def connection_extra(self, base_url: str, auth: str) -> dict[str, Any]:
         """Return the tenant."""
         return {"tenant": TENANT}
-
-    def _table(self, job: SandboxJob, fields: dict[str, Any]) -> dict[str, Any]:
-        own = dict(fields)
-        pinned = own.pop("state", None)
-        number = len(job.parts) + 1
-        own.setdefault("table_name", "Customers" if number == 1 else f"Customers {number}")
-        own.setdefault("feed_id", _feed_id(job.id, number))
-        return {
-            "fields": own,
-            "pinned": pinned,
-            "state": None,
-            "started_at": None,
-            "ended_at": None,
-            # Whether the table came to its own end, and was not cut short by a cancel.
-            "complete": False,
-        }
-
-    def _table_record(self, job: SandboxJob, part: dict[str, Any]) -> dict[str, Any]:
-        counts = job.rows_now(part["complete"])
-        record: dict[str, Any] = {name: counts.get(name, 0) for name in ROW_COUNTS}
-        record.update(feed_id=None, table_name=None, state=part["state"], job_id=job.id)
-        # Their schema requires both times, silent on a table that has not got there: left out until known.
-        for name in ("started_at", "ended_at"):
-            if part[name] is not None:
-                record[name] = iso(part[name])
-        record.update(part["fields"])
-        if "files" not in record:
-            name, read, errors = "part0.avro", record["read"], record["errors"]
-            day = time.strftime("%Y%m%d", time.gmtime(job.created_at))
-            file_id = f"cb-{day}-{job.number:05d}-SF3Uz/{name}"
-            record["files"] = (
-                [{"file_id": file_id, "name": name, "read": read, "errors": errors}] if read else []
-            )
-        return record
 
     def _workflow(self, workflow_id: str, in_lists: bool = False) -> dict[str, Any] | None:
         held = self.store.groups.get(workflow_id, {}).values()
@@ -380,17 +341,3 @@ def _within(at: float | None, start: float | None, end: float | None) -> bool:
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in names}
-
-
-def _vendor_id(prefix: str, number: int, now: float) -> str:
-    return f"{prefix}-{time.strftime('%Y%m%d', time.gmtime(now))}-{number:05d}-{_letters(6)}"
-
-
-def _feed_id(job_id: str, table: int) -> str:
-    # Not by chance: a table that comes later is made once for reads by id, and once for lists that lag.
-    digest = hashlib.sha256(f"{job_id}/{table}".encode()).digest()
-    return "df-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:8])
-
-
-def _letters(count: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(count))

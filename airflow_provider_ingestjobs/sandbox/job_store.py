@@ -327,3 +327,34 @@ def as_timeline(entries: Any) -> list[tuple[float, dict[str, Any]]]:
     if "state" not in timeline[0][1]:
         raise ValueError("the first timeline entry must name a state")
     return timeline
+
+
+def check_job(
+    vendor: str,
+    *,
+    row_names: frozenset[str],
+    rows: dict[str, int] | None,
+    starts: str,
+    known_after: float | None,
+    list_lag: float,
+) -> None:
+    """Check arguments of ``Sandbox.add_job``.
+
+    :param vendor: what the vendor is called.
+    :param row_names: names of row counts that only this vendor has.
+    :param rows: the row counts.
+    :param starts: when the timeline starts.
+    :param known_after: seconds in which the vendor does not know the job.
+    :param list_lag: seconds by which the lists lag.
+    :raises ValueError: if one of them is none that there is.
+    """
+    if not 0 <= list_lag < math.inf:
+        raise ValueError(f"list_lag must be seconds, 0 or more, not {list_lag!r}")
+    if known_after is not None and not math.isfinite(known_after):
+        raise ValueError(f"known_after must be seconds, or None, not {known_after!r}")
+    if starts not in ("now", "first_read"):
+        raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
+    known = (*ROW_COUNTS, *sorted(row_names))
+    unknown = [name for name in rows or {} if name not in known]
+    if unknown:
+        raise ValueError(f"rows has {unknown}; {vendor}'s may have {', '.join(known)}")

@@ -18,6 +18,11 @@ from starlette.exceptions import HTTPException
 from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+from airflow_provider_ingestjobs.sandbox.narrative_snapshots import (
+    MATERIALIZE_VIEW,
+    snapshot_id,
+    snapshots_of,
+)
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ MAX_PER_PAGE = 500
 DATA_PLANE_ID = "f79cbdae-4848-47ca-95e8-69588364d185"
 STATES = ("cancelled", "completed", "failed", "pending", "pending_cancellation", "running")
 ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_desc")
-MATERIALIZE_VIEW, FORECAST = "materialize-view", "nql-forecast"
+FORECAST = "nql-forecast"
 #: How many snapshots `all_records` gives.
 ALL_RECORDS = 100
 _REFRESH_LIFETIME = 14_400
@@ -225,22 +230,11 @@ class Narrative(VendorApi):
         if not {"per_page", "offset"} <= call.query.keys():
             per_page = ALL_RECORDS if call.query.get("all_records") == "true" else 1
             offset = 0
-        of_dataset = [
-            job
-            for job in self.store.all.values()
-            if job.visible and _makes_snapshots(job) and str(job.fields["input"]["dataset_id"]) == dataset
-        ]
-        if not of_dataset:
+        snapshots = snapshots_of(dataset, self.store.all.values())
+        if snapshots is None:
             # Which status an unknown data set gets is not documented.
             raise HTTPException(404, "The dataset was not found.")
-        done = sorted((job for job in of_dataset if _has_snapshot(job)), key=_snapshot_order)
-        snapshots: list[dict[str, Any]] = []
-        rows = 0
-        for files, job in enumerate(done, 1):
-            added = job.rows_now(job.is_complete).get("inserted", 0)
-            rows += added
-            snapshots.append(_snapshot(job, added, files, rows))
-        page = snapshots[::-1][offset : offset + per_page]
+        page = snapshots[offset : offset + per_page]
         return json_response({"dataset_id": int(dataset), "records": page})
 
     def prepare(self, job: SandboxJob, now: float) -> None:
@@ -297,47 +291,9 @@ class Narrative(VendorApi):
             return {"success": {"result": {"Forecast": forecast}}}
         return {
             "dataset_id": job.fields["input"].get("dataset_id"),
-            "snapshot_id": _snapshot_id(job),
+            "snapshot_id": snapshot_id(job),
             "recalculation_id": str(uuid.uuid5(uuid.NAMESPACE_OID, job.id)),
         }
-
-
-def _makes_snapshots(job: SandboxJob) -> bool:
-    return job.fields["type"] == MATERIALIZE_VIEW and "dataset_id" in job.fields["input"]
-
-
-def _has_snapshot(job: SandboxJob) -> bool:
-    return normalise_word(job.state) == "completed"
-
-
-def _snapshot_order(job: SandboxJob) -> tuple[float, int]:
-    return job.ended_at or 0.0, job.number
-
-
-def _snapshot_id(job: SandboxJob) -> int:
-    # As large as theirs, and the next one's neighbour: a client that rounds takes one for the other.
-    return 1_724_919_539_450_000_000 + job.number
-
-
-def _snapshot(job: SandboxJob, added: int, files: int, rows: int) -> dict[str, Any]:
-    """Return DatasetSummaryResponse, as of a data set that only ever grows, by one file for each snapshot.
-
-    :param job: the job that made the snapshot.
-    :param added: rows that it has added.
-    :param files: files that the data set then had.
-    :param rows: rows that the data set then had.
-    """
-    none = ("deleted_records", "deleted_files", "added_delete_files", "removed_delete_files", "removed_bytes")
-    stored = {"files": files, "records": rows, "bytes": 100 * rows}
-    return {
-        "snapshot_id": _snapshot_id(job),
-        **{f"est_total_dataset_stored_{name}": count for name, count in stored.items()},
-        **{f"active_dataset_stored_{name}": count for name, count in stored.items()},
-        "snapshot_added_files": 1,
-        "snapshot_added_records": added,
-        "snapshot_added_bytes": 100 * added,
-        **{f"snapshot_{name}": 0 for name in none},
-    }
 
 
 def _number(call: Call, name: str, default: int | None, least: int) -> int:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.sandbox.adverity import Adverity
 from airflow_provider_ingestjobs.sandbox.amperity import Amperity
+from airflow_provider_ingestjobs.sandbox.connections import connection, connection_variables
 from airflow_provider_ingestjobs.sandbox.control import control_app
 from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 from airflow_provider_ingestjobs.sandbox.polaris import Polaris
@@ -288,30 +288,11 @@ class Sandbox:
         :param auth: ``"key"`` for the password alone, ``"login"`` for login and password.
         :param url: the base URL where it is not the sandbox's own: one that was not started has none.
         """
-        if auth not in ("key", "login"):
-            raise ValueError(f"auth must be 'key' or 'login', not {auth!r}")
-        api = self._vendor(vendor)
-        credentials = api.credentials
-        base_url = url or self.url
-        return {
-            "conn_id": f"{api.conn_type}_default",
-            "conn_type": api.conn_type,
-            "host": base_url,
-            "login": credentials.login if auth == "login" else None,
-            "password": credentials.password if auth == "login" else credentials.key,
-            "extra": api.connection_extra(base_url, auth),
-        }
+        return connection(self._vendor(vendor), auth, url or self.url)
 
     def connection_env(self) -> dict[str, str]:
         """Return the environment variables that give Airflow every vendor's default connection."""
-        variables = {}
-        for vendor in self._vendors:
-            arguments = self.connection(vendor)
-            name = f"AIRFLOW_CONN_{arguments.pop('conn_id').upper()}"
-            variables[name] = json.dumps(
-                {key: value for key, value in arguments.items() if value not in (None, {})}
-            )
-        return variables
+        return connection_variables(self._vendors.values(), self.url)
 
     def describe(self) -> dict[str, Any]:
         """Return what there is: the jobs by vendor and state, the faults, and how to connect."""

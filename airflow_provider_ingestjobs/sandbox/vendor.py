@@ -27,10 +27,10 @@ from starlette.routing import Route
 
 from airflow_provider_ingestjobs.job import normalise_word
 from airflow_provider_ingestjobs.sandbox.job_store import (
-    ROW_COUNTS,
     JobStore,
     SandboxJob,
     as_timeline,
+    check_job,
 )
 
 if TYPE_CHECKING:
@@ -239,16 +239,14 @@ class VendorApi(ABC):
         list_lag: float,
     ) -> str:
         """Add a job, see ``Sandbox.add_job``."""
-        if not 0 <= list_lag < math.inf:
-            raise ValueError(f"list_lag must be seconds, 0 or more, not {list_lag!r}")
-        if known_after is not None and not math.isfinite(known_after):
-            raise ValueError(f"known_after must be seconds, or None, not {known_after!r}")
-        if starts not in ("now", "first_read"):
-            raise ValueError(f"starts must be 'now' or 'first_read', not {starts!r}")
-        known = (*ROW_COUNTS, *sorted(self.row_names))
-        unknown = [name for name in rows or {} if name not in known]
-        if unknown:
-            raise ValueError(f"rows has {unknown}; {self.name}'s may have {', '.join(known)}")
+        check_job(
+            self.name,
+            row_names=self.row_names,
+            rows=rows,
+            starts=starts,
+            known_after=known_after,
+            list_lag=list_lag,
+        )
         now = self._clock()
         self.store.advance(now)
         number = self.store.next_number()
