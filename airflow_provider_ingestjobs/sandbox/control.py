@@ -30,7 +30,7 @@ ENDPOINTS = {
     "POST /_sandbox/jobs/state": "put a job into a state: vendor, job_id, state, failure",
     "DELETE /_sandbox/jobs?vendor=&job_id=": "remove a job",
     "POST /_sandbox/faults": "add a fault: vendor, method, path, status, headers, body, delay, drop, drip, "
-    "endless, times, skip",
+    "endless, times, skip, after (the vendor has dealt with the request, whose answer is lost or late)",
     "DELETE /_sandbox/faults": "remove every fault",
     "GET /_sandbox/requests?vendor=": "the requests the vendors got",
     "POST /_sandbox/tokens/expire": "expire a vendor's tokens, or everybody's: vendor",

@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 class Fault:
     """What goes wrong with the requests that match.
 
-    Without ``status`` and ``body`` it spoils the vendor's real answer.
+    Without ``status`` and ``body`` it spoils the vendor's real answer. With ``after`` the vendor does what it
+    is asked to, whatever its client gets to see.
 
     :param vendor: only this vendor's requests; None: everybody's.
     :param method: only this HTTP method.
     :param path: only paths in which this regular expression is found.
-    :param status: answer with this status; the vendor never sees the request.
+    :param status: answer with this status; without ``after`` the vendor never sees the request.
     :param headers: headers set on the answer, e.g. ``{"Retry-After": "2"}``.
     :param body: answer with this body, a dict as JSON; with a status alone it is the vendor's error body.
-    :param delay: seconds before anything happens.
-    :param drop: ``"before"`` closes the connection instead of answering, and the vendor never sees the
-        request; ``"mid_body"`` closes it half-way through the answer.
+    :param delay: seconds before anything happens; with ``after``, before anything is answered.
+    :param drop: ``"before"`` closes the connection instead of answering, and without ``after`` the vendor
+        never sees the request; ``"mid_body"`` closes it half-way through the answer.
     :param drip: seconds between the bytes of the answer's body.
     :param endless: the answer's body never ends.
     :param times: how many requests it hits; None: until cleared.
     :param skip: how many matching requests pass before it strikes; those that an earlier fault hits do not
         count.
+    :param after: strikes after the vendor has dealt with the request, whose real answer is lost, or late.
     """
 
     vendor: str | None = None
@@ -47,6 +49,7 @@ class Fault:
     endless: bool = False
     times: int | None = 1
     skip: int = 0
+    after: bool = False
 
     def __post_init__(self) -> None:
         if self.drop not in (None, "before", "mid_body"):
@@ -59,6 +62,8 @@ class Fault:
             raise ValueError(f"status must be between 200 and 599, not {self.status!r}")
         if self.path is not None:
             re.compile(self.path)
+        if self.after and not (self.replaces_answer or self.drop or self.delay):
+            raise ValueError("after needs a status, a body, a drop or a delay: what else befalls the answer?")
 
     def matches(self, vendor: str, method: str, path: str) -> bool:
         """Whether a request is hit.
@@ -72,6 +77,11 @@ class Fault:
             and (self.method is None or self.method.upper() == method)
             and (self.path is None or re.search(self.path, path) is not None)
         )
+
+    @property
+    def replaces_answer(self) -> bool:
+        """Whether it answers in the vendor's place."""
+        return self.status is not None or self.body is not None
 
     @property
     def needs_socket(self) -> bool:

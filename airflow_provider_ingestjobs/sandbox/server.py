@@ -110,6 +110,7 @@ class SandboxApp:
         self._held.add(transport)
         try:
             body = await spoil.read_body(receive)
+            real = await spoil.real_response(vendor.app, scope, body) if fault.after else None
             if fault.delay and await spoil.client_gone(receive, fault.delay):
                 self._record(vendor, scope, at, None)
                 return
@@ -117,7 +118,7 @@ class SandboxApp:
                 self._record(vendor, scope, at, None)
                 await spoil.hang_up(transport, receive)
                 return
-            response = await _response(fault, vendor, scope, body)
+            response = await _response(fault, vendor, scope, body, real)
             await spoil.send_spoiled(response, fault, receive, recording_send, transport)
         finally:
             self._held.discard(transport)
@@ -331,11 +332,17 @@ class _ProtocolWithTransport(H11Protocol):
         self.app = with_transport
 
 
-async def _response(fault: Fault, vendor: VendorApi, scope: Scope, body: bytes) -> Response:
-    """Return the response that a fault sends: its own, or else the vendor's with the fault's headers."""
-    if fault.status is None and fault.body is None:
-        response = await spoil.real_response(vendor.app, scope, body)
-        return response.with_headers(fault.headers)
+async def _response(
+    fault: Fault, vendor: VendorApi, scope: Scope, body: bytes, real: Response | None = None
+) -> Response:
+    """Return the response that a fault sends: its own, or else the vendor's with the fault's headers.
+
+    :param real: the vendor's, if it has dealt with the request already.
+    """
+    if real is None and (fault.after or not fault.replaces_answer):
+        real = await spoil.real_response(vendor.app, scope, body)
+    if real is not None and not fault.replaces_answer:
+        return real.with_headers(fault.headers)
     status, content = fault.status or 200, fault.content
     if content is None:
         content = json.dumps(vendor.error(status, f"Sandbox fault {status}")).encode()

@@ -133,6 +133,76 @@ def test_drop_mid_body_of_a_cancel_still_cancels(sandbox: Sandbox, polaris: Clie
     assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "canceled"
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"status": 502},
+        {"body": "<html>"},
+        {"status": 200, "body": {}},
+        {"drop": "before"},
+        {"drop": "mid_body"},
+    ],
+    ids=str,
+)
+def test_after_the_vendor_has_dealt_with_the_request(
+    sandbox: Sandbox, polaris: Client, lost: dict[str, Any]
+) -> None:
+    job = sandbox.add_job("polaris", timeline=[(0, "running")])
+    sandbox.cancel_delay = 0
+    sandbox.add_fault(Fault(method="PUT", after=True, **lost))
+    body = {"desiredExecutionStatus": "canceled"}
+    if "drop" in lost:
+        with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+            polaris.request("PUT", f"/v1/jobs/{job}", json=body)
+    else:
+        answer = polaris.request("PUT", f"/v1/jobs/{job}", json=body)
+        assert (answer.status_code, "executionStatus" in answer.text) == (lost.get("status", 200), False)
+    # A mark of what was recorded: a dropped answer has no status, half of one has the vendor's.
+    recorded = None if lost == {"drop": "before"} else lost.get("status", 200)
+    assert [request.status for request in sandbox.requests()] == [recorded]
+    assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "canceled"
+
+
+@pytest.mark.parametrize("lost", [{"status": 502}, {"drop": "before"}], ids=str)
+def test_before_the_vendor_has_seen_the_request(
+    sandbox: Sandbox, polaris: Client, lost: dict[str, Any]
+) -> None:
+    job = sandbox.add_job("polaris", timeline=[(0, "running")])
+    sandbox.cancel_delay = 0
+    sandbox.add_fault(Fault(method="PUT", **lost))
+    with contextlib.suppress(requests.ConnectionError):
+        polaris.request("PUT", f"/v1/jobs/{job}", json={"desiredExecutionStatus": "canceled"})
+    assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "running"
+
+
+def test_a_delay_after_the_vendor_has_dealt_with_the_request(sandbox: Sandbox, polaris: Client) -> None:
+    jobs = [sandbox.add_job("polaris", timeline=[(0, "running")]) for _ in range(2)]
+    sandbox.cancel_delay = 0
+    body = {"desiredExecutionStatus": "canceled"}
+    sandbox.add_fault(Fault(method="PUT", delay=60, after=True))
+    with pytest.raises(requests.ReadTimeout):
+        polaris.session.put(f"{polaris.url}/v1/jobs/{jobs[0]}", json=body, timeout=0.2)
+    assert polaris.read(f"/v1/jobs/{jobs[0]}")["executionStatus"] == "canceled"
+    sandbox.add_fault(Fault(method="PUT", delay=0.01, after=True))
+    late = polaris.request("PUT", f"/v1/jobs/{jobs[1]}", json=body)
+    assert (late.status_code, late.json()["executionStatus"]) == (200, "canceled")
+
+
+def test_after_without_a_socket(sandbox: Sandbox, polaris: Client) -> None:
+    job = sandbox.add_job("polaris", timeline=[(0, "running")])
+    sandbox.cancel_delay = 0
+    sandbox.add_fault(Fault(method="PUT", status=504, after=True))
+    headers = {"Authorization": str(polaris.session.headers["Authorization"])}
+    lost = sandbox.respond(
+        "PUT",
+        f"/v1/jobs/{job}",
+        headers={**headers, "Content-Type": "application/json"},
+        body=b'{"desiredExecutionStatus": "canceled"}',
+    )
+    assert lost.status == 504
+    assert polaris.read(f"/v1/jobs/{job}")["executionStatus"] == "canceled"
+
+
 def test_drip_sends_byte_by_byte(sandbox: Sandbox, narrative: Client) -> None:
     sandbox.add_fault(Fault(body="0123456789", drip=0.01))
     assert narrative.get("/jobs").content == b"0123456789"
@@ -214,7 +284,18 @@ def test_rate_limit(sandbox: Sandbox, amperity: Client, narrative: Client, clock
     assert {amperity.get("/api/ingest/jobs/x").status_code for _ in range(12)} == {404}
 
 
-@pytest.mark.parametrize("wrong", [{"drop": "after"}, {"times": 0}, {"status": 99}, {"skip": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"drop": "after"},
+        {"times": 0},
+        {"status": 99},
+        {"skip": -1},
+        {"after": True},
+        {"after": True, "headers": {"Retry-After": "2"}},
+        {"after": True, "drip": 1},
+    ],
+)
 def test_bad_faults_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Fault(**wrong)
