@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.sandbox.adverity import Adverity
@@ -16,6 +16,7 @@ from airflow_provider_ingestjobs.sandbox.connections import connection, connecti
 from airflow_provider_ingestjobs.sandbox.control import control_app
 from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 from airflow_provider_ingestjobs.sandbox.polaris import Polaris
+from airflow_provider_ingestjobs.sandbox.routing import by_name
 from airflow_provider_ingestjobs.sandbox.server import SandboxApp, Server
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_ingestjobs.sandbox.fault import Fault
     from airflow_provider_ingestjobs.sandbox.job_store import Timeline
-    from airflow_provider_ingestjobs.sandbox.server import ActiveFault
     from airflow_provider_ingestjobs.sandbox.spoil import Response
     from airflow_provider_ingestjobs.sandbox.vendor import VendorApi
 
@@ -79,7 +79,7 @@ class Sandbox:
         self._clock = clock
         self._demo = demo
         self._lock = threading.RLock()
-        self._vendors = _by_name([vendor(clock, self._lock) for vendor in vendors])
+        self._vendors = by_name([vendor(clock, self._lock) for vendor in vendors])
         for vendor in self._vendors.values():
             vendor.ties = ties
         self._requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
@@ -313,7 +313,7 @@ class Sandbox:
             return {
                 "url": self.url,
                 "vendors": held,
-                "faults": [_fault_as_dict(active) for active in self._app.active_faults()],
+                "faults": [active.as_dict() for active in self._app.active_faults()],
                 "latency": self.latency,
                 "cancel_delay": self.cancel_delay,
                 "connections": self.connection_env(),
@@ -339,38 +339,3 @@ class Sandbox:
                 for secret in (known.key, known.password, *(api.tokens if "token" in query else ())):
                     query = query.replace(secret, "***")
             self._requests.append(RecordedRequest(vendor.name, scope["method"], path, query, status, at))
-
-
-def _by_name(vendors: list[VendorApi]) -> dict[str, VendorApi]:
-    """Return the vendors by name, each of them sure to get the requests that are meant for it."""
-    if not vendors:
-        raise ValueError("vendors is empty; name at least one VendorApi subclass, or leave it out for ours")
-    named: dict[str, VendorApi] = {}
-    for vendor in vendors:
-        for name in {vendor.name, vendor.conn_type}:
-            other = next((api for api in named.values() if name in (api.name, api.conn_type)), None)
-            if other is not None:
-                classes = f"{type(other).__name__} and {type(vendor).__name__}"
-                raise ValueError(f"{classes} are both called {name!r}; give one of them a sandbox of its own")
-        named[vendor.name] = vendor
-    for vendor in vendors:
-        for path in vendor.sample_paths():
-            if not vendor.owns_path.match(path):
-                raise ValueError(f"{vendor.name} has a route {path} that its owns_path does not match")
-            for other in vendors:
-                if other is not vendor and other.owns_path.match(path):
-                    raise ValueError(
-                        f"{vendor.name} and {other.name} both answer {path}; give one of them a sandbox of "
-                        f"its own, such as Sandbox(vendors=[{type(vendor).__name__}])"
-                    )
-    return named
-
-
-def _fault_as_dict(active: ActiveFault) -> dict[str, Any]:
-    content = active.fault.content
-    return {
-        **asdict(active.fault),
-        "body": None if content is None else content.decode("utf-8", "replace"),
-        "times": active.times,
-        "skip": active.skip,
-    }

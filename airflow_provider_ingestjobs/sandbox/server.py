@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote
 
@@ -51,6 +51,16 @@ class ActiveFault:
     fault: Fault
     skip: int
     times: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        content = self.fault.content
+        return {
+            **asdict(self.fault),
+            "body": None if content is None else content.decode("utf-8", "replace"),
+            "times": self.times,
+            "skip": self.skip,
+        }
 
 
 class SandboxApp:
