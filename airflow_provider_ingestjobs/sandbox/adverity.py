@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The sandbox's Adverity: the Management API's jobs and its token endpoint."""
+"""The sandbox's Adverity: the Management API's jobs, the fetches that start them, and its token endpoint."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from starlette.exceptions import HTTPException
 
 from airflow_provider_ingestjobs.job import normalise_word
+from airflow_provider_ingestjobs.sandbox.adverity_fetch import FetchRequest, InvalidField
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
+from airflow_provider_ingestjobs.sandbox.starts import start_job
 from airflow_provider_ingestjobs.sandbox.vendor import (
     Call,
     Credentials,
@@ -91,14 +93,15 @@ class Adverity(VendorApi):
     Its own keys of ``fields`` are ``datastream_id``, ``stage`` and ``imported`` (that endpoint's answer);
     ``datastream`` is merged with the usual one, and may have an ``absolute_url``, the page for people. Its
     own key of a step is ``stage``: only a job in the stage ``"fetch"`` can be stopped. It shows no rows.
-    Which time a range of past jobs is about is not published: a subclass may set ``past_range_field``.
+    Which time a range of past jobs is about is not published: a subclass may set ``past_range_field``. It has
+    every datastream whose number is above 0.
     """
 
     name = "adverity"
     conn_type = "adverity"
     step_keys = frozenset({"stage"})
     demo_jobs = DEMO_JOBS
-    owns_path = re.compile(r"/api/(jobs|auth)(/|$)")
+    owns_path = re.compile(r"/api/(jobs|datastreams|auth)(/|$)")
     credentials = Credentials(
         key="sandbox-adverity-key",
         login="sandbox-adverity-user",
@@ -113,6 +116,11 @@ class Adverity(VendorApi):
     #: The record's field that ``start`` and ``end`` are about, such as ``scheduled``, ``job_end`` or
     #: ``range_start``; where it is empty, ``scheduled`` counts.
     past_range_field: ClassVar[str] = "job_start"
+    start_timeline = ((0, "Scheduled"), (1, "Running"), (3, "Success"))
+    #: How many jobs a fetch by the datastream's schedule starts.
+    jobs_per_fetch: ClassVar[int] = 2
+    #: Whether the answer to a start names the jobs: older instances' does not.
+    answers_with_jobs: ClassVar[bool] = True
 
     def routes(self) -> list[Route]:
         """Return Adverity's endpoints."""
@@ -124,6 +132,8 @@ class Adverity(VendorApi):
             self.route("GET", "/api/jobs/{job_id}/", self.get_job),
             self.route("GET", "/api/jobs/{job_id}/imported/", self.get_imported),
             self.route("POST", "/api/jobs/{job_id}/stop/", self.stop_job),
+            self.route("POST", "/api/datastreams/{datastream_id}/fetch_fixed/", self.fetch_fixed),
+            self.route("POST", "/api/datastreams/{datastream_id}/fetch/", self.fetch),
         ]
 
     def error(self, status: int, message: str) -> dict[str, Any]:
@@ -219,6 +229,14 @@ class Adverity(VendorApi):
         self.cancel(job, call.now, {})
         return json_response({"status": "ok"})
 
+    def fetch_fixed(self, call: Call) -> Response:
+        """POST /api/datastreams/{id}/fetch_fixed/: a single fetch, which is one job."""
+        return self._fetch(call, 1)
+
+    def fetch(self, call: Call) -> Response:
+        """POST /api/datastreams/{id}/fetch/: the jobs that the datastream's schedule makes of the range."""
+        return self._fetch(call, self.jobs_per_fetch)
+
     def prepare(self, job: SandboxJob, now: float) -> None:
         """Check the numeric id and complete the datastream."""
         if not job.id.isdigit():
@@ -276,6 +294,33 @@ class Adverity(VendorApi):
             return job.created_at if job.started_at is None else job.started_at
         record = self.record(job, "")
         return parse_time(record[self.past_range_field] or record["scheduled"])
+
+    def _fetch(self, call: Call, jobs: int) -> Response:
+        datastream = call.path("datastream_id")
+        if not datastream.isdecimal() or int(datastream) == 0:
+            raise HTTPException(404, "Not found.")
+        body = call.json()
+        if not isinstance(body, dict):
+            raise HTTPException(400, "JSON parse error")
+        try:
+            asked = FetchRequest.parse(body)
+        except InvalidField as error:
+            return _invalid(error.name, error.message)
+        started = [
+            start_job(self, {"datastream_id": int(datastream), **part}, call.now)
+            for part in asked.ranges(jobs)
+        ]
+        answer: dict[str, Any] = {
+            "status": "ok",
+            "start": asked.start,
+            "message": "Fetch scheduled.",
+            "end": asked.end,
+        }
+        if self.answers_with_jobs:
+            answer["jobs"] = [
+                {"id": int(job.id), "url": f"{call.base_url}/api/jobs/{job.id}/"} for job in started
+            ]
+        return json_response(answer)
 
     def _known(self, call: Call) -> SandboxJob:
         job = self.store.get(call.path("job_id"), call.now)

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 ENDPOINTS = {
     "GET /_sandbox": "this page",
-    "DELETE /_sandbox": "forget jobs, faults, tokens, limits and requests; demo jobs start anew",
+    "DELETE /_sandbox": "forget jobs, plans, faults, tokens, limits and requests; demo jobs start anew",
+    "GET /_sandbox/jobs?vendor=": "the ids of all jobs a vendor has (job_ids), and of what was started "
+    "through its API (started_ids), oldest first",
     "POST /_sandbox/jobs": "add a job, or a list of them: vendor, job_id, timeline, rows, failure, starts, "
     "fields, cancel_state, known_after, list_lag",
     "POST /_sandbox/jobs/state": "put a job into a state: vendor, job_id, state, failure",
     "DELETE /_sandbox/jobs?vendor=&job_id=": "remove a job",
+    "POST /_sandbox/starts": "plan what the next jobs do that are started through a vendor's API, or a "
+    "list of plans: vendor, timeline, rows, failure, fields, cancel_state, known_after, list_lag, times",
     "POST /_sandbox/faults": "add a fault: vendor, method, path, status, headers, body, delay, drop, drip, "
     "endless, times, skip, after (the vendor has dealt with the request, whose answer is lost or late)",
     "DELETE /_sandbox/faults": "remove every fault",
@@ -47,6 +51,9 @@ class Controlled(Protocol):
     cancel_delay: float
 
     def add_job(self, *args: Any, **kwargs: Any) -> str: ...
+    def plan_start(self, *args: Any, **kwargs: Any) -> None: ...
+    def job_ids(self, vendor: str) -> list[str]: ...
+    def started_ids(self, vendor: str) -> list[str]: ...
     def set_state(self, *args: Any, **kwargs: Any) -> None: ...
     def remove_job(self, vendor: str, job_id: str) -> None: ...
     def add_fault(self, fault: Fault) -> None: ...
@@ -67,6 +74,14 @@ def control_app(sandbox: Controlled) -> Starlette:
     def add_jobs(body: Any, query: dict[str, str]) -> Any:
         ids = [sandbox.add_job(**job) for job in (body if isinstance(body, list) else [body])]
         return {"job_ids": ids}
+
+    def job_ids(body: Any, query: dict[str, str]) -> Any:
+        vendor = query["vendor"]
+        return {"job_ids": sandbox.job_ids(vendor), "started_ids": sandbox.started_ids(vendor)}
+
+    def plan_starts(body: Any, query: dict[str, str]) -> Any:
+        for plan in body if isinstance(body, list) else [body]:
+            sandbox.plan_start(**plan)
 
     def set_state(body: Any, query: dict[str, str]) -> Any:
         sandbox.set_state(**body)
@@ -90,7 +105,9 @@ def control_app(sandbox: Controlled) -> Starlette:
         routes=[
             _route("GET", "/_sandbox", lambda body, query: {**sandbox.describe(), "endpoints": ENDPOINTS}),
             _route("DELETE", "/_sandbox", lambda body, query: sandbox.reset()),
+            _route("GET", "/_sandbox/jobs", job_ids),
             _route("POST", "/_sandbox/jobs", add_jobs),
+            _route("POST", "/_sandbox/starts", plan_starts),
             _route("POST", "/_sandbox/jobs/state", set_state),
             _route("DELETE", "/_sandbox/jobs", remove_job),
             _route("POST", "/_sandbox/faults", add_fault),

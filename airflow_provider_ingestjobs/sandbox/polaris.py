@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_ingestjobs.job import normalise_word
+from airflow_provider_ingestjobs.sandbox import polaris_create
 from airflow_provider_ingestjobs.sandbox import polaris_records as records
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.polaris_list import ListRequest
+from airflow_provider_ingestjobs.sandbox.starts import start_job
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class Polaris(VendorApi):
     cancel_state = "canceled"
     token_lifetime = 300
     row_names = records.ROW_NAMES
+    start_timeline = ((0, "pending"), (1, "running"), (3, "completed"))
     step_keys = frozenset({"logs", "on_hold"})
 
     def routes(self) -> list[Route]:
@@ -111,6 +114,7 @@ class Polaris(VendorApi):
         for prefix in ("/v1/projects/{project_id}/jobs", "/v1/jobs"):
             routes += [
                 self.route("GET", prefix, self.list_jobs),
+                self.route("POST", prefix, self.create_job),
                 self.route("GET", prefix + "/{job_id}", self.get_job),
                 self.route("PUT", prefix + "/{job_id}", self.put_job),
                 self.route("GET", prefix + "/{job_id}/status", self.get_status),
@@ -192,6 +196,23 @@ class Polaris(VendorApi):
         """GET a job's metrics."""
         return json_response({"totals": records.totals(self._known(call))})
 
+    def create_job(self, call: Call) -> Response:
+        """POST a CreateJobRequest."""
+        project = self._project(call) or PROJECT_ID
+        self._check_content_type(call)
+        try:
+            fields = polaris_create.parse(call.json())
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        usual = None
+        if fields["type"] == records.STREAMING:
+            self._make_room(fields, project, call.now)
+            # A stream runs until somebody ends it.
+            usual = self.start_timeline[:-1]
+        job = start_job(self, {"project_id": project, **fields}, call.now, usual)
+        location = f"{call.base_url}/v1/projects/{project}/jobs/{job.id}"
+        return json_response(self.record(job, ""), 201, {"Location": location})
+
     def put_job(self, call: Call) -> Response:
         """PUT desiredExecutionStatus."""
         return json_response(self.record(self._update(call), ""))
@@ -242,9 +263,7 @@ class Polaris(VendorApi):
     def _update(self, call: Call) -> SandboxJob:
         """Do what an UpdateJobStatusRequest asks for, and return the job."""
         job = self._known(call)
-        content_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != "application/json":
-            raise HTTPException(415, "Content-Type must be application/json")
+        self._check_content_type(call)
         wanted = call.json()
         desired = wanted.get(DESIRED) if isinstance(wanted, dict) else None
         if desired not in DESIRED_STATUSES:
@@ -265,6 +284,26 @@ class Polaris(VendorApi):
         elif desired == "running" and job.state == "suspended":
             self._resume(job, call.now)
         return job
+
+    def _make_room(self, fields: dict[str, Any], project: str, now: float) -> None:
+        """Let no other streaming job have the table that a new one is to have."""
+        table = fields["target"]["tableName"]
+        others = [
+            job
+            for job in self.store.groups.get(project, {}).values()
+            if _type(job) == records.STREAMING
+            and not job.is_ended
+            and job.fields["target"].get("tableName") == table
+        ]
+        if others and not fields["spec"].get("replaceRunning"):
+            raise HTTPException(400, f"Table {table} is the target of streaming job {others[0].id} already")
+        for job in others:
+            self.cancel(job, now, {DESIRED: "canceled"})
+
+    def _check_content_type(self, call: Call) -> None:
+        content_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            raise HTTPException(415, "Content-Type must be application/json")
 
     def _suspend(self, job: SandboxJob, now: float) -> None:
         """Suspend a job; what was ahead of it is put off until it is resumed."""

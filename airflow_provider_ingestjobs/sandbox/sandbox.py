@@ -18,6 +18,7 @@ from airflow_provider_ingestjobs.sandbox.narrative import Narrative
 from airflow_provider_ingestjobs.sandbox.polaris import Polaris
 from airflow_provider_ingestjobs.sandbox.routing import by_name
 from airflow_provider_ingestjobs.sandbox.server import SandboxApp, Server
+from airflow_provider_ingestjobs.sandbox.starts import StartPlan, check_plan
 
 if TYPE_CHECKING:
     import random
@@ -202,6 +203,54 @@ class Sandbox:
                 list_lag=list_lag,
             )
 
+    def plan_start(
+        self,
+        vendor: str,
+        timeline: Timeline,
+        *,
+        rows: dict[str, int] | None = None,
+        failure: str | None = None,
+        fields: dict[str, Any] | None = None,
+        cancel_state: str | None = None,
+        known_after: float | None = None,
+        list_lag: float = 0.0,
+        times: int | None = 1,
+    ) -> None:
+        """Plan what the next jobs do that are started through a vendor's API; plans are used in their order.
+
+        Without a plan a job waits, runs from 1 s on and succeeds at 3 s. The further arguments are
+        ``add_job``'s. The answer to a start shows the job also where ``known_after`` hides it from reads.
+
+        :param vendor: the vendor that runs them.
+        :param fields: merged into the record, before what the request asks for. The docstring of the
+            vendor's class lists those with a meaning of their own.
+        :param times: how many jobs do so; None: all that are still to be started.
+        :raises ValueError: if the vendor starts no jobs, or could not have such a job.
+        """
+        plan = StartPlan(timeline, rows, failure, fields, cancel_state, known_after, list_lag, times)
+        with self._lock:
+            api = self._vendor(vendor)
+            check_plan(api, plan)
+            api.starts.add(plan)
+
+    def job_ids(self, vendor: str) -> list[str]:
+        """Return the ids of all jobs that a vendor has, also of those it does not show yet, oldest first.
+
+        :param vendor: the vendor.
+        """
+        with self._lock:
+            return list(self._vendor(vendor).store.all)
+
+    def started_ids(self, vendor: str) -> list[str]:
+        """Return the ids of what was started through a vendor's API, oldest first, removed ones included.
+
+        They are job ids, or those of the runs where a vendor starts runs that have jobs of their own.
+
+        :param vendor: the vendor.
+        """
+        with self._lock:
+            return list(self._vendor(vendor).starts.ids)
+
     def set_state(self, vendor: str, job_id: str | int, state: str, failure: str | None = None) -> None:
         """Put a job into a state at once; the rest of its timeline is dropped.
 
@@ -268,7 +317,7 @@ class Sandbox:
             return [request for request in self._requests if name in (None, request.vendor)]
 
     def reset(self) -> None:
-        """Forget jobs, faults, tokens, limits and requests, and go back to the settings at the start."""
+        """Forget jobs, plans, faults, tokens, limits, requests, and go back to the settings at the start."""
         with self._lock:
             for vendor in self._vendors.values():
                 vendor.reset()

@@ -32,6 +32,7 @@ from airflow_provider_ingestjobs.sandbox.job_store import (
     as_timeline,
     check_job,
 )
+from airflow_provider_ingestjobs.sandbox.starts import Starts
 
 if TYPE_CHECKING:
     import random
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_ingestjobs.sandbox.demo import DemoJob
+    from airflow_provider_ingestjobs.sandbox.job_store import Timeline
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class VendorApi(ABC):
     row_names: ClassVar[frozenset[str]] = frozenset()
     #: What the vendor starts with in ``Sandbox(demo=True)``.
     demo_jobs: ClassVar[tuple[DemoJob, ...]] = ()
+    #: What a job does that is started through the vendor's API, if nothing is planned; empty: it starts none.
+    start_timeline: ClassVar[Timeline] = ()
 
     def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
         self._clock = clock
@@ -147,6 +151,7 @@ class VendorApi(ABC):
         self.cancel_delay = 0.0
         self.ties: random.Random | None = None
         self.store = JobStore(self.take_step)
+        self.starts = Starts()
         self.tokens: dict[str, float] = {}
         self.app = Starlette(routes=self.routes(), exception_handlers={HTTPException: self._refused})
         self.app.router.redirect_slashes = False
@@ -293,8 +298,9 @@ class VendorApi(ABC):
         return token
 
     def reset(self) -> None:
-        """Forget every job and every token."""
+        """Forget every job, every plan and every token."""
         self.store = JobStore(self.take_step, self.ties)
+        self.starts = Starts()
         self.expire_tokens()
         self.tokens.clear()
 
