@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 
 from airflow_provider_ingestjobs.job import normalise_word
+from airflow_provider_ingestjobs.sandbox.amperity_runs import RunRequest, StartedRuns
 from airflow_provider_ingestjobs.sandbox.amperity_tables import new_table, table_record, vendor_id
-from airflow_provider_ingestjobs.sandbox.amperity_workflow import overview, verbose, workflow_run
+from airflow_provider_ingestjobs.sandbox.amperity_workflow import (
+    in_list,
+    overview,
+    verbose,
+    when_started,
+    workflow_run,
+)
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.vendor import (
@@ -27,6 +34,9 @@ from airflow_provider_ingestjobs.sandbox.vendor import (
 )
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
     from starlette.responses import Response
     from starlette.routing import Route
 
@@ -96,6 +106,9 @@ class Amperity(VendorApi):
     Its own keys of ``fields`` are ``workflow_id``, ``workflow`` (fields of the run), ``attribution`` (whose
     fault a failure is) and ``tables`` (a list of fields, one per table; empty: it has none, and only its
     workflow shows its state); its own key of a step is ``tables`` (a list of changes, one per table).
+
+    Its API starts runs. ``fields`` of a plan for one may have ``loads``: how many ingest jobs it has, each of
+    which does as planned. Without it a courier group's run has one, others have none.
     """
 
     name = "amperity"
@@ -112,6 +125,16 @@ class Amperity(VendorApi):
     ended_words = frozenset({"succeeded", "failed", "stopped", "canceled", "skipped"})
     cancel_state = "canceled"
     token_lifetime = 3600
+    start_timeline = ((0, "scheduled"), (1, "running"), (3, "succeeded"))
+
+    def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
+        super().__init__(clock, lock)
+        self.runs = StartedRuns(self)
+
+    def reset(self) -> None:
+        """Forget every job, run, plan and token."""
+        super().reset()
+        self.runs.reset()
 
     def routes(self) -> list[Route]:
         """Return Amperity's endpoints."""
@@ -120,6 +143,9 @@ class Amperity(VendorApi):
             self.route("GET", "/api/ingest/jobs", self.list_jobs),
             self.route("GET", "/api/ingest/jobs/{job_id}", self.get_job),
             self.route("GET", "/api/workflow/runs", self.list_workflows),
+            self.route("POST", "/api/workflow/runs", self.start_workflow),
+            # The page's samples name it without the trailing slash, its heading with it.
+            self.route("POST", "/api/workflow/runs/", self.start_workflow),
             self.route("GET", "/api/workflow/runs/{workflow_id}", self.get_workflow),
             self.route("POST", "/api/workflow/runs/{workflow_id}/stop", self.stop_workflow),
         ]
@@ -211,8 +237,8 @@ class Amperity(VendorApi):
             raise HTTPException(400, "limit or next_token is invalid")
         state, kind = call.query.get("state"), call.query.get("type")
         found = []
-        for workflow_id in self.store.groups:
-            run = self._workflow(workflow_id, in_lists=True)
+        for workflow_id in dict.fromkeys([*self.store.groups, *self.runs.ids]):
+            run = self._workflow(workflow_id, call.now, in_lists=True)
             if run is None or not _within(run["_created"], bounds["created_from"], bounds["created_to"]):
                 continue
             if not _within(run["_ended"], bounds["ended_from"], bounds["ended_to"]):
@@ -221,7 +247,7 @@ class Amperity(VendorApi):
                 continue
             found.append(run)
         found.sort(key=lambda run: float(run["_created"]), reverse=True)
-        answer: dict[str, Any] = {"data": [overview(run) for run in found[offset : offset + limit]]}
+        answer: dict[str, Any] = {"data": [in_list(run) for run in found[offset : offset + limit]]}
         if offset + limit < len(found):
             answer["next_token"] = base64.urlsafe_b64encode(str(offset + limit).encode()).decode()
         if call.query.get("with_total") == "true":
@@ -236,26 +262,39 @@ class Amperity(VendorApi):
         workflow_id = call.path("workflow_id")
         for job_id in list(self.store.groups.get(workflow_id, ())):
             self.store.get(job_id, call.now)
-        run = self._workflow(workflow_id)
+        run = self._workflow(workflow_id, call.now)
         if run is None:
             raise HTTPException(404, "Workflow not found")
         return json_response(overview(run) if view == "overview" else verbose(run))
+
+    def start_workflow(self, call: Call) -> Response:
+        """POST /api/workflow/runs."""
+        try:
+            asked = RunRequest.parse(call.json())
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        started = self.runs.start(asked, call.now)
+        return json_response(when_started(workflow_run(started.id, TENANT, [], started)), 201)
 
     def stop_workflow(self, call: Call) -> Response:
         """POST /api/workflow/runs/{id}/stop: every unfinished job of the workflow is cancelled."""
         workflow_id = call.path("workflow_id")
         jobs = [self.store.get(job_id, call.now) for job_id in list(self.store.groups.get(workflow_id, ()))]
-        known = [job for job in jobs if job is not None]
-        if not known:
+        run = self._workflow(workflow_id, call.now)
+        if run is None:
             raise HTTPException(404, "Workflow not found")
-        unfinished = [job for job in known if not job.is_ended]
-        if not unfinished:
+        if run["_ended"] is not None:
             # What stopping a finished run answers is not documented; 409 is theirs for "conflicts with the
             # current state".
             raise HTTPException(409, "The workflow is not running")
-        for job in unfinished:
-            self.cancel(job, call.now, self.state_step(job, "stopping", unfinished_only=True))
-        run = self._workflow(workflow_id) or {}
+        started = self.runs.get(workflow_id, call.now)
+        if started is not None:
+            self._call_off(workflow_id, call.now)
+            self.runs.stop(started, call.now)
+        for job in jobs:
+            if job is not None and not job.is_ended:
+                self.cancel(job, call.now, self.state_step(job, "stopping", unfinished_only=True))
+        run = self._workflow(workflow_id, call.now) or {}
         return json_response({**overview(run), "task_instances": []})
 
     def prepare(self, job: SandboxJob, now: float) -> None:
@@ -318,10 +357,24 @@ class Amperity(VendorApi):
         """Return the tenant."""
         return {"tenant": TENANT}
 
-    def _workflow(self, workflow_id: str, in_lists: bool = False) -> dict[str, Any] | None:
+    def _call_off(self, workflow_id: str, now: float) -> None:
+        """Cancel the jobs of a started run that it does not show yet; those still to come never do."""
+        for job in list(self.store.groups.get(workflow_id, {}).values()):
+            if job.visible:
+                continue
+            if job.known_from > now:
+                self.cancel(job, now, self.state_step(job, "stopping"))
+            else:
+                self.store.remove(job.id)
+
+    def _workflow(self, workflow_id: str, now: float, in_lists: bool = False) -> dict[str, Any] | None:
         held = self.store.groups.get(workflow_id, {}).values()
         jobs = [job for job in (job.as_listed if in_lists else job for job in held) if job.visible]
-        return workflow_run(workflow_id, TENANT, jobs) if jobs else None
+        started = self.runs.get(workflow_id, now)
+        if started is None:
+            return workflow_run(workflow_id, TENANT, jobs) if jobs else None
+        started = started.as_listed if in_lists else started
+        return workflow_run(workflow_id, TENANT, jobs, started) if started.visible else None
 
     def _time(self, call: Call, name: str) -> float | None:
         text = call.query.get(name)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The sandbox's Narrative: jobs, a data set's statistics and the OAuth token endpoint.
+"""The sandbox's Narrative: jobs, queries and refreshes, a data set's statistics, the OAuth token endpoint.
 
 Narrative publishes no way to cancel a job.
 """
@@ -11,11 +11,12 @@ import re
 import secrets
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.exceptions import HTTPException
 
 from airflow_provider_ingestjobs.job import normalise_word
+from airflow_provider_ingestjobs.sandbox import narrative_start as start
 from airflow_provider_ingestjobs.sandbox.demo import LONG_RUN, demo_job
 from airflow_provider_ingestjobs.sandbox.job_store import SandboxJob
 from airflow_provider_ingestjobs.sandbox.narrative_snapshots import (
@@ -23,6 +24,8 @@ from airflow_provider_ingestjobs.sandbox.narrative_snapshots import (
     snapshot_id,
     snapshots_of,
 )
+from airflow_provider_ingestjobs.sandbox.narrative_start import FORECAST
+from airflow_provider_ingestjobs.sandbox.starts import start_job
 from airflow_provider_ingestjobs.sandbox.vendor import Call, Credentials, VendorApi, json_response, listing
 
 if TYPE_CHECKING:
@@ -36,7 +39,6 @@ MAX_PER_PAGE = 500
 DATA_PLANE_ID = "f79cbdae-4848-47ca-95e8-69588364d185"
 STATES = ("cancelled", "completed", "failed", "pending", "pending_cancellation", "running")
 ORDERS = ("created_at_asc", "created_at_desc", "updated_at_asc", "updated_at_desc")
-FORECAST = "nql-forecast"
 #: How many snapshots `all_records` gives.
 ALL_RECORDS = 100
 _REFRESH_LIFETIME = 14_400
@@ -84,12 +86,13 @@ class Narrative(VendorApi):
     Its own keys of ``fields`` are ``dataset_id`` and ``tags``, which it only filters by. A completed job of
     the type ``materialize-view``, which a job is unless ``fields`` says otherwise, has made a snapshot of its
     data set: its ``rows`` show there, as ``inserted``. A job of the type ``nql-forecast`` shows ``read``.
+    Every data set whose number is above 0 is a view that can be refreshed.
     """
 
     name = "narrative"
     conn_type = "narrative"
     demo_jobs = DEMO_JOBS
-    owns_path = re.compile(r"/(jobs|datasets|oauth)(/|$)")
+    owns_path = re.compile(r"/(jobs|nql|datasets|oauth)(/|$)")
     credentials = Credentials(
         key="sandbox-narrative-key",
         login="sandbox-narrative-client",
@@ -99,6 +102,10 @@ class Narrative(VendorApi):
     ended_words = frozenset({"completed", "failed", "cancelled"})
     cancel_state = "cancelled"
     token_lifetime = 3600
+    start_timeline = ((0, "pending"), (1, "running"), (3, "completed"))
+    #: Under which keys the answer to a refresh has the job's id: its body is not documented, but the vendor's
+    #: SDK reads ``id`` there. A subclass may name ``job_id``, both or none.
+    refresh_id_keys: ClassVar[tuple[str, ...]] = ("id",)
 
     def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
         super().__init__(clock, lock)
@@ -110,7 +117,9 @@ class Narrative(VendorApi):
             self.route("POST", "/oauth/token", self.token, authenticated=False),
             self.route("GET", "/jobs", self.list_jobs),
             self.route("GET", "/jobs/{job_id}", self.get_job),
+            self.route("POST", "/nql/run", self.run_query),
             self.route("GET", "/datasets/{dataset_id}/stats", self.get_statistics),
+            self.route("POST", "/datasets/{dataset_id}/refresh-materialized-view", self.refresh_view),
         ]
 
     def error(self, status: int, message: str) -> dict[str, Any]:
@@ -237,6 +246,29 @@ class Narrative(VendorApi):
         page = snapshots[offset : offset + per_page]
         return json_response({"dataset_id": int(dataset), "records": page})
 
+    def run_query(self, call: Call) -> Response:
+        """POST /nql/run: its answer has the job under ``id``, not ``job_id``."""
+        try:
+            fields = start.queried(call.json())
+        except ValueError as error:
+            return json_response(start.unreadable("/nql/run", str(error)), 400)
+        return json_response(start.run_response(start_job(self, fields, call.now)), 201)
+
+    def refresh_view(self, call: Call) -> Response:
+        """POST /datasets/{dataset_id}/refresh-materialized-view."""
+        dataset = call.path("dataset_id")
+        if not dataset.isdecimal():
+            raise HTTPException(400, "dataset_id must be a number")
+        if int(dataset) == 0:
+            # Which status an unknown data set gets is not documented.
+            raise HTTPException(404, "The dataset was not found.")
+        try:
+            fields = start.refreshed(int(dataset), call.json())
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        job = start_job(self, fields, call.now)
+        return json_response(dict.fromkeys(self.refresh_id_keys, job.id))
+
     def prepare(self, job: SandboxJob, now: float) -> None:
         """Complete what the list filters by."""
         fields = job.fields
@@ -255,7 +287,7 @@ class Narrative(VendorApi):
         """Return JobResponse without what a job has not got yet, as their samples leave out ``failures``."""
         record: dict[str, Any] = {
             "job_id": job.id,
-            "request_source": {"type": "api_user", "company_id": 1, "user_id": 407},
+            "request_source": start.REQUEST_SOURCE,
             "state": job.state,
             "executor": "job-executor-sandbox",
             "execution_cluster": "shared",

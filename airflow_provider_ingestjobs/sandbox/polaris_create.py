@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""A request to the sandbox's Imply Polaris that creates a job: the CreateJobRequest of its OpenAPI document."""
+"""A request to the sandbox's Imply Polaris that creates a job: its document's CreateJobRequest."""
 
 from __future__ import annotations
 
