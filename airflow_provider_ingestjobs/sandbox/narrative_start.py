@@ -158,13 +158,21 @@ def _dataset(job: SandboxJob, select: str) -> dict[str, Any]:
         "is_narrative_managed": True,
         "materialized_view_config": {"nql": select},
         "name": name,
-        "retention_policy": {"type": option("EXPIRE", "retain_everything")},
+        "retention_policy": _retention(option("EXPIRE", "retain_everything")),
         "schema": {"file_config": {"type": "json"}, "type": "object", "properties": {}},
         "status": "pending",
         "tags": ["_nio_materialized_view"],
         "updated_at": _zoned(job.created_at),
         "write_mode": option("WRITE_MODE", "append"),
     }
+
+
+def _retention(expire: str) -> dict[str, Any]:
+    """Return SnapshotRetentionPolicy."""
+    if expire in {"retain_everything", "expire_everything"}:
+        return {"type": expire}
+    age = {"type": "snapshot_age", "operator": ">", "period": expire}
+    return {"type": "expire_when", "expression": age}
 
 
 def _zoned(at: float | None) -> str | None:

@@ -185,3 +185,11 @@ def test_the_command_line_refuses_what_is_no_vendor(
         main(["--vendor", path])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_vendor_that_starts_no_jobs() -> None:
+    sandbox = Sandbox(vendors=[Acme])
+    with pytest.raises(ValueError, match="acme starts no jobs in the sandbox"):
+        sandbox.plan_start("acme", [(0, "working")])
+    job = sandbox.add_job("acme")
+    assert (sandbox.job_ids("acme_jobs"), sandbox.started_ids("acme")) == ([job], [])

@@ -42,7 +42,7 @@ def test_a_query_that_creates_a_view(sandbox: Sandbox, narrative: Client, clock:
     dataset = answer["input"]["dataset"]
     assert answer["input"]["nql"] == "SELECT 1 AS x"
     assert (dataset["name"], dataset["display_name"]) == ("a", "A view")
-    assert dataset["retention_policy"] == {"type": "P30D"}
+    assert dataset["retention_policy"]["expression"]["period"] == "P30D"
     record = narrative.read(f"/jobs/{answer['id']}")
     assert "id" not in record
     assert (record["job_id"], record["type"]) == (answer["id"], "materialize-view")

@@ -84,6 +84,23 @@ def narrative_spec() -> dict[str, Any]:
         schemas[name]["anyOf"] = schemas[name].pop("oneOf")
     # The list's filter knows a state its records' schema does not.
     schemas["State"]["enum"].append("pending_cancellation")
+    # The documented samples of a query's answer contradict its schema: what is not there yet is null, a
+    # company is a number, the data set is a part of the input, and an error has its text in the singular.
+    base = schemas["RunResponseBase"]["properties"]
+    base["company_id"] = {"type": "integer"}
+    for name in ("completed_at", "result"):
+        base[name] = {"anyOf": [base[name], {"type": "null"}]}
+    view = schemas["CreateMaterialiedViewRunResponse"]["allOf"][1]["properties"]
+    view["input"] = {
+        "type": "object",
+        "required": ["dataset", "nql"],
+        "properties": {"dataset": view["input"]},
+    }
+    required = schemas["Response"]["required"]
+    required[required.index("details")] = "detail"
+    schemas["Response"]["properties"]["type"] = {"type": ["string", "null"]}
+    # No object has a property that this schema lets it have.
+    del schemas["SnapshotRetentionPolicy"]["additionalProperties"]
     return document
 
 
@@ -146,6 +163,39 @@ def test_amperity_workflows_and_errors(
     validator(amperity_spec, "ErrorResponse").validate(amperity.get("/api/ingest/jobs").json())
 
 
+@pytest.mark.parametrize("loads", [0, 1, 2])
+def test_amperity_starts(
+    sandbox: Sandbox, amperity: Client, amperity_spec: dict[str, Any], loads: int
+) -> None:
+    described = amperity_spec["paths"]["/workflow/runs"]["post"]["responses"]
+    for word in ("scheduled", "running", "succeeded", "failed"):
+        sandbox.plan_start("amperity", [(0, word)], fields={"loads": loads})
+        sent = {"config_id": "cg-123ABc4DE", "range_from": "2026-10-01T00:00:00Z", "run_mode": "full"}
+        validator(amperity_spec, "WorkflowRunRequest").validate(sent)
+        answer = amperity.request("POST", "/api/workflow/runs", json=sent)
+        assert str(answer.status_code) in described
+        validator(amperity_spec, "Workflow").validate(answer.json())
+        for view in ("overview", "verbose"):
+            run = amperity.read(f"/api/workflow/runs/{answer.json()['id']}", view=view)
+            validator(amperity_spec, "Workflow").validate(run)
+            assert run["state"] == word
+    validator(amperity_spec, "WorkflowList").validate(amperity.read("/api/workflow/runs"))
+    refused = amperity.request("POST", "/api/workflow/runs", json={"config": "cg-123ABc4DE"})
+    assert str(refused.status_code) in described
+    validator(amperity_spec, "ErrorResponse").validate(refused.json())
+
+
+@pytest.mark.parametrize("how", ["fetch_fixed", "fetch"])
+def test_adverity_starts(sandbox: Sandbox, adverity: Client, how: str) -> None:
+    document = json.loads((SPECS / "adverity-facts.json").read_text())
+    described = document["paths"][f"/api/datastreams/{{datastream_id}}/{how}/"]["post"]
+    sent = {"start": "2026-03-01", "end": "2026-03-02T00:00:00Z", "priority": "low"}
+    Draft202012Validator(described["requestBody"]["content"]["application/json"]["schema"]).validate(sent)
+    answer = adverity.request("POST", f"/api/datastreams/218/{how}/", json=sent)
+    schema = described["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+    Draft202012Validator(schema).validate(answer.json())
+
+
 def test_narrative_jobs(sandbox: Sandbox, narrative: Client, narrative_spec: dict[str, Any]) -> None:
     for kind in ("materialize-view", "nql-forecast"):
         job = sandbox.add_job("narrative", timeline=[(0, "completed")], fields={"type": kind})
@@ -182,6 +232,46 @@ def test_narrative_statistics(sandbox: Sandbox, narrative: Client, narrative_spe
         validator(narrative_spec, "DatasetSummariesResponse").validate(answer)
         for record in answer["records"]:
             assert set(record) == set(sample)
+
+
+QUERIES = (
+    "CREATE MATERIALIZED VIEW \"a\" EXPIRE = 'retain_everything' AS SELECT 1 AS x",
+    "CREATE MATERIALIZED VIEW \"a\" EXPIRE = 'P30D' WRITE_MODE = 'overwrite' AS SELECT 1 AS x",
+    "EXPLAIN SELECT 1 AS x",
+)
+
+
+@pytest.mark.parametrize("nql", QUERIES)
+def test_narrative_queries(
+    sandbox: Sandbox, narrative: Client, narrative_spec: dict[str, Any], nql: str
+) -> None:
+    described = narrative_spec["paths"]["/nql/run"]["post"]
+    sent = {"nql": nql}
+    whole = {**described["requestBody"]["content"]["application/json"]["schema"]}
+    Draft202012Validator({**whole, "components": narrative_spec["components"]}).validate(sent)
+    answer = narrative.request("POST", "/nql/run", json=sent)
+    assert answer.status_code == 201
+    validator(narrative_spec, "NQL_RunResponse").validate(answer.json())
+    samples = described["responses"]["201"]["content"]["application/json"]["examples"]
+    sample = samples["explain" if nql.startswith("EXPLAIN") else "create_materialized_view"]["value"]
+    assert set(answer.json()) == set(sample)
+    assert set(answer.json()["input"]) == set(sample["input"])
+    loose = unfinished(narrative_spec, "JobResponse", "result", "ended_at")
+    validator(loose, "JobResponse").validate(narrative.read(f"/jobs/{answer.json()['id']}"))
+    refused = narrative.request("POST", "/nql/run", json={"nql": "SELEC"})
+    validator(narrative_spec, "Response").validate(refused.json())
+
+
+def test_narrative_refreshes(narrative: Client, narrative_spec: dict[str, Any]) -> None:
+    path = "/datasets/{dataset_id}/refresh-materialized-view"
+    # The document says that it is OK, and no more.
+    assert narrative_spec["paths"][path]["post"]["responses"] == {"200": {"description": "OK"}}
+    for kind in ("full", "incremental"):
+        sent = {"type": kind, "execution_cluster": {"type": "dedicated"}}
+        validator(narrative_spec, "TriggerMaterializedViewRefresh").validate(sent)
+        answer = narrative.request("POST", path.format(dataset_id=7), json=sent)
+        loose = unfinished(narrative_spec, "JobResponse", "result", "ended_at")
+        validator(loose, "JobResponse").validate(narrative.read(f"/jobs/{answer.json()['id']}"))
 
 
 def test_narrative_token(anonymous: Client, narrative_spec: dict[str, Any]) -> None:
@@ -253,6 +343,38 @@ def test_polaris_updates(sandbox: Sandbox, polaris: Client, polaris_spec: dict[s
         check(polaris_spec, posted, POLARIS_JOB + "/status")
         check(polaris_spec, polaris.request("POST", f"{jobs}/{stream}/reset"), POLARIS_JOB + "/reset")
         check(polaris_spec, polaris.get(jobs), POLARIS_JOBS)
+
+
+TARGET = {"type": "table", "tableName": "Events"}
+INLINE = {"type": "inline", "data": "1", "inputSchema": [], "formatSettings": {"format": "nd-json"}}
+POLARIS_REQUESTS: list[dict[str, Any]] = [
+    {"type": "batch", "source": INLINE, "target": TARGET, "context": {"mark": "a"}, "replaceAll": False},
+    {"type": "batch", "source": {"type": "table", "tableName": "Raw"}, "target": TARGET},
+    {"type": "streaming", "source": {"type": "connection", "connectionName": "k"}, "target": TARGET},
+    {"type": "sql", "query": 'INSERT INTO "Events" SELECT 1', "createTableIfNotExists": True},
+    {"type": "delete_data", "target": TARGET, "softDelete": True},
+    {"type": "drop_table", "target": TARGET, "softDelete": True},
+    {"type": "restore_data", "target": TARGET, "interval": "2026-10-01/P1D"},
+]
+
+
+@pytest.mark.parametrize("sent", POLARIS_REQUESTS, ids=lambda sent: str(sent["type"]))
+def test_polaris_starts(
+    sandbox: Sandbox, polaris: Client, polaris_spec: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    jobs = f"/v1/projects/{PROJECT_ID}/jobs"
+    validator(polaris_spec, "CreateJobRequest").validate(sent)
+    answer = polaris.request("POST", jobs, json=sent)
+    assert (answer.status_code, "Location" in answer.headers) == (201, True)
+    check(polaris_spec, answer, POLARIS_JOBS)
+    check(polaris_spec, polaris.get(f"{jobs}/{answer.json()['id']}"), POLARIS_JOB)
+    check(polaris_spec, polaris.get(jobs), POLARIS_JOBS)
+    for name in sent:
+        refused = polaris.request("POST", jobs, json={**sent, name: None})
+        if not validator(polaris_spec, "CreateJobRequest").is_valid({**sent, name: None}):
+            assert refused.status_code == 400, name
+            check(polaris_spec, refused, POLARIS_JOBS)
+    check(polaris_spec, polaris.request("POST", jobs, data="x"), POLARIS_JOBS)
 
 
 def test_polaris_errors(sandbox: Sandbox, polaris: Client, polaris_spec: dict[str, Any]) -> None:
