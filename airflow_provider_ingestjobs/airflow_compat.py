@@ -75,6 +75,7 @@ __all__ = [
     "conf",
     "first_reschedule",
     "mask_secret",
+    "task_state_store",
     "without_envelope",
 ]
 
@@ -142,6 +143,14 @@ def first_reschedule(context: Context, sensor: BaseSensorOperator) -> datetime |
     run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     first_try = ti.max_tries - sensor.retries + 1
     return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
+
+
+def task_state_store(context: Context) -> Any | None:
+    """Return what keeps a task instance's state from one try to the next; ``None`` before Airflow 3.3.
+
+    :param context: the task's context.
+    """
+    return cast("Mapping[str, Any]", context).get("task_state_store")
 
 
 def wait_in_worker(sensor: BaseSensorOperator, context: Context) -> Any:

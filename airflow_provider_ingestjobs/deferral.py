@@ -27,13 +27,20 @@ FAIL_METHOD = "__fail__"
 DEFERRAL_TIMEOUTS = ("Trigger timeout", "Trigger/execution timeout")
 
 
-def defer_wait(task: WaitTask[Any], target: list[str] | Selection, began: datetime, context: Context) -> None:
+def defer_wait(
+    task: WaitTask[Any],
+    target: list[str] | Selection,
+    began: datetime,
+    context: Context,
+    kwargs: Mapping[str, Any] | None = None,
+) -> None:
     """Defer a task until its jobs have ended.
 
     :param task: the task.
     :param target: what it waits for.
     :param began: when its wait began.
     :param context: its context.
+    :param kwargs: what its ``execute_complete`` gets beside the event, as JSON data.
     :raises TaskDeferred: always, which is how Airflow is told.
     :raises InvalidInput: for an unusable connection: it fails here, at once, and not in the triggerer.
     """
@@ -53,6 +60,7 @@ def defer_wait(task: WaitTask[Any], target: list[str] | Selection, began: dateti
         if isinstance(target, Selection)
         else IngestJobTrigger(job_ids=target, cancel_on_kill=task.cancel_on_kill, **arguments),
         method_name="execute_complete",
+        kwargs=dict(kwargs) if kwargs else None,
         timeout=max(began + timeout - clock.now(), timedelta(0)) + TIMEOUT_SLACK,
     )
 

@@ -46,6 +46,8 @@ __all__ = [
     "JobNotFound",
     "NotSupported",
     "PermissionDenied",
+    "StartUnknown",
+    "StartedJobFailed",
     "Throttled",
     "UnexpectedError",
     "Unreadable",
@@ -89,3 +91,19 @@ class WaitTimeout(IngestJobsError, AirflowSensorTimeout):
 
 class CancelNotConfirmed(IngestJobsError, AirflowException):
     """The vendor took the cancel request, but the job had not ended when the timeout was up."""
+
+
+class StartUnknown(IngestJobsError, AirflowException):
+    """Whether the vendor has started a job cannot be told; nothing is started while that is so."""
+
+
+class StartedJobFailed(IngestJobsError, AirflowException):
+    """The job that the task has started failed; a retry starts another one.
+
+    :param message: what to tell the user.
+    :param job: the job as last read.
+    """
+
+    def __init__(self, message: str, job: Job | None = None) -> None:
+        super().__init__(message)
+        self.job = job

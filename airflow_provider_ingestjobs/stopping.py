@@ -30,7 +30,9 @@ MAX_STOP_THREADS = 8
 MAX_STOP_TIME = 60.0
 
 
-def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
+def stop_all(
+    task: VendorTask[Any], job_ids: Collection[str], log: Any, why: str = "The task was killed"
+) -> None:
     """Ask the vendor to stop a killed task's jobs, and say in the log what came of it.
 
     Nothing is raised: Airflow calls this in a signal handler, whose error would be the task's.
@@ -38,6 +40,7 @@ def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
     :param task: the killed task.
     :param job_ids: the vendor's ids of its jobs.
     :param log: the task's log.
+    :param why: why they are to stop.
     """
     if not job_ids:
         return
@@ -45,19 +48,21 @@ def stop_all(task: VendorTask[Any], job_ids: Collection[str], log: Any) -> None:
     try:
         hook = _hook_of_its_own(task)
     except Exception as error:
-        log.warning("The task was killed, but %s goes on: %s", named, error, exc_info=_is_bug(error))
+        log.warning("%s, but %s goes on: %s", why, named, error, exc_info=_is_bug(error))
         return
-    log.info("The task was killed, asking %s to stop", named)
+    log.info("%s, asking %s to stop", why, named)
     tags = tags_of(task.hook_class.vendor, task.conn_id, **task.hook_params)
     unheard = set(job_ids)
     for job_id, answer in _ask_all(hook, job_ids):
         unheard.discard(job_id)
-        tell(log, f"{task.vendor} job {job_id}", answer, tags)
+        tell(log, f"{task.vendor} job {job_id}", answer, tags, why)
     if unheard:
         log.warning("Whether %s job %s stops is not known yet", task.vendor, ", ".join(sorted(unheard)))
 
 
-def tell(log: Any, name: str, answer: Answer, tags: Mapping[str, str]) -> None:
+def tell(
+    log: Any, name: str, answer: Answer, tags: Mapping[str, str], why: str = "The task was killed"
+) -> None:
     """Say in the log what came of asking the vendor to stop a killed task's job, and count it.
 
     :param log: the task's log.
@@ -65,6 +70,7 @@ def tell(log: Any, name: str, answer: Answer, tags: Mapping[str, str]) -> None:
     :param answer: what :meth:`~airflow_provider_ingestjobs.hooks.base.IngestJobHook.ask_to_stop` returned, or
         raised.
     :param tags: of the metrics.
+    :param why: why it was asked.
     """
     from airflow_provider_ingestjobs.airflow_compat import Stats
 
@@ -76,7 +82,7 @@ def tell(log: Any, name: str, answer: Answer, tags: Mapping[str, str]) -> None:
         log.info("%s is not asked to stop, it is %s", answer, answer.describe())
     else:
         goes_on = "may go on" if isinstance(answer, VendorUnavailable) else "goes on"
-        log.warning("The task was killed, but %s %s: %s", name, goes_on, answer, exc_info=_is_bug(answer))
+        log.warning("%s, but %s %s: %s", why, name, goes_on, answer, exc_info=_is_bug(answer))
 
 
 def note_on_earlier_try(context: Context) -> str:

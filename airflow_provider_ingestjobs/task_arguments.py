@@ -137,6 +137,24 @@ class CancelArguments(TaskArguments, total=False):
     poke_interval: timedelta | float | None
 
 
+class StartArguments(TaskArguments, total=False):
+    """What all vendors' operators take that start a job, see ``StartJobOperator``."""
+
+    wait_for_termination: bool
+    deferrable: bool
+    poll_interval: timedelta | float
+    timeout: timedelta | float
+    expected_states: Iterable[JobState | str]
+    checks: Mapping[str, float | str] | None
+    check: Callable[[Job], bool | str] | None
+    missing_grace: timedelta | float
+    listing_delay: timedelta | float
+    cancel_on_kill: bool | None
+    include_raw: bool
+    end_from_trigger: bool | None
+    poke_interval: timedelta | float | None
+
+
 class ListArguments(TaskArguments, total=False):
     """What all vendors' list operators take, see ``ListJobsOperator``."""
 

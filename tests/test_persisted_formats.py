@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow_provider_ingestjobs.sensors.start_from_trigger import is_start
 
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
@@ -31,6 +30,7 @@ from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
+from airflow_provider_ingestjobs.sensors.start_from_trigger import is_start
 from airflow_provider_ingestjobs.triggers.base import (
     event_of_error,
     event_of_jobs,

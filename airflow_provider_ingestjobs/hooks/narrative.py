@@ -100,6 +100,31 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         pages = self._pages([*params, ("order_by", order_by)], list, per_page, offset)
         return once(job for page, _ in pages for job in self.records.jobs(page, keep_raw=True))
 
+    def run_query(self, nql: str, *, data_plane_id: str | None = None) -> list[str]:
+        """Start a query, once: where no answer comes, it may have been started nevertheless.
+
+        :param nql: the query.
+        :param data_plane_id: the data plane that it runs on.
+        :returns: its job's id; nothing where the answer has none.
+        :raises VendorUnavailable: if it is not known whether Narrative has started it.
+        :raises VendorError: if Narrative refuses.
+        """
+        plane = {"data_plane_id": data_plane_id} if data_plane_id else {}
+        return _started(self.client.request("POST", "/nql/run", json_body={"nql": nql, **plane}))
+
+    def refresh_view(self, dataset_id: int | str, refresh_type: str) -> list[str]:
+        """Start the refresh of a materialised view, once: where no answer comes, it may have been started.
+
+        :param dataset_id: the view's data set.
+        :param refresh_type: ``full`` or ``incremental``.
+        :returns: its job's id; nothing where the answer has none.
+        :raises VendorUnavailable: if it is not known whether Narrative has started it.
+        :raises VendorError: if Narrative refuses.
+        """
+        dataset = check_path_part("dataset_id", check_single("dataset_id", dataset_id))
+        path = f"/datasets/{dataset}/refresh-materialized-view"
+        return _started(self.client.request("POST", path, json_body={"type": refresh_type}))
+
     def _pages(
         self,
         params: list[tuple[str, str]],
@@ -274,6 +299,13 @@ class NarrativeHook(IngestJobHook, vendor=NARRATIVE):
         answer = self.client.request("GET", "/jobs", params=[("per_page", "1")])
         total = answer.get("total_records") if isinstance(answer, Mapping) else None
         return f"Narrative answers: {total} jobs can be read with this key"
+
+
+def _started(answer: Any) -> list[str]:
+    """Return the id of a job that was started: ``id`` by the OpenAPI document; elsewhere it is ``job_id``."""
+    found = as_object(answer)
+    job_id = as_text(found.get("id")) or as_text(found.get("job_id"))
+    return [job_id] if job_id else []
 
 
 def _noting_ids(records: Iterator[Any], ids: list[Any]) -> Iterator[Any]:

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
+from airflow_provider_ingestjobs.operators.start import StartJobOperator
+from airflow_provider_ingestjobs.starts.polaris import PolarisJob, check_spec, mark_of
 
 if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.airflow_compat import Context, XComArg
     from airflow_provider_ingestjobs.task_arguments import (
         CancelArguments,
         ListArguments,
+        StartArguments,
         TemplatedText,
         TemplatedTexts,
     )
@@ -108,3 +112,51 @@ class PolarisListJobsOperator(ListJobsOperator[PolarisHook]):
     def hook_params(self) -> dict[str, Any]:
         """The project, if one is given."""
         return {"project_id": self.project_id} if self.project_id else {}
+
+
+class PolarisRunJobOperator(StartJobOperator[PolarisHook]):
+    """Starts an ingestion job of Imply Polaris, once, waits until it has ended, and returns it.
+
+    A streaming job ends only when somebody stops it: start it with ``wait_for_termination=False``, and with
+    ``replaceRunning`` in its specification where a running one is to be replaced.
+
+    After a lost answer a job of the type ``sql`` is found again by a comment that the task puts before its
+    query, any other by its specification.
+
+    :param spec: the job's specification, which is the body of Polaris' request: a dict, or the path of a
+        ``.json`` file beside the DAG (templated, the file's content, too).
+    :param project_id: the Polaris project; instead of the connection's extra ``project_id``.
+    :param imply_polaris_conn_id: the Airflow connection.
+    :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.start.StartJobOperator`.
+    """
+
+    hook_class = PolarisHook
+    # No page about a job is documented.
+    operator_extra_links = ()
+    template_fields: Sequence[str] = ("spec", "imply_polaris_conn_id", "project_id")
+    template_ext: Sequence[str] = (".json",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"spec": "json"}
+
+    def __init__(
+        self,
+        *,
+        spec: Mapping[str, Any] | str | XComArg,
+        project_id: TemplatedText | None = None,
+        imply_polaris_conn_id: TemplatedText = "imply_polaris_default",
+        **kwargs: Unpack[StartArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(spec, Mapping):
+            check_spec(spec)
+        self.spec = spec
+        self.project_id = project_id
+        self.imply_polaris_conn_id = imply_polaris_conn_id
+
+    @property
+    def hook_params(self) -> dict[str, Any]:
+        """The project, if one is given."""
+        return {"project_id": self.project_id} if self.project_id else {}
+
+    def start_request(self, context: Context) -> PolarisJob:
+        """Return the job."""
+        return PolarisJob(self.hook, check_spec(self.spec), mark_of(context))

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_provider_ingestjobs.sensors.start_from_trigger import why_worker_starts
-from airflow_provider_ingestjobs.workerless import why_worker_ends
 
 from airflow_provider_ingestjobs.airflow_compat import DAG, STARTS_FROM_TRIGGER, BaseOperator
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
+from airflow_provider_ingestjobs.sensors.start_from_trigger import why_worker_starts
+from airflow_provider_ingestjobs.workerless import why_worker_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -272,12 +272,30 @@ def _check_body(operations: list[_Operation], request: SentRequest) -> Iterator[
     except ValueError as error:
         yield f"the body is no {kind}: {error}"
         return
-    if trouble := _first_error(operation.bodies[kind], content):
+    schema = _branch_of(schema, content, operation.document)
+    validator = operation.document.validator(schema)
+    if trouble := _first_error(validator, content):
         yield f"the body: {trouble}"
-    names = schema.get("properties", {})
+    names = _properties_of(schema, operation.document)
     if names and isinstance(content, dict):
         for unknown in sorted(content.keys() - names.keys()):
             yield f"the body's {unknown} is not documented, only {', '.join(sorted(names))}"
+
+
+def _branch_of(schema: Mapping[str, Any], content: Any, document: _Document) -> Mapping[str, Any]:
+    """Return the schema that a body's own word chooses, where a schema has others for such words."""
+    chooser = schema.get("discriminator")
+    word = content.get(chooser["propertyName"]) if chooser and isinstance(content, dict) else None
+    reference = chooser["mapping"].get(word) if chooser and isinstance(word, str) else None
+    return document.resolved({"$ref": reference}) if reference else schema
+
+
+def _properties_of(schema: Mapping[str, Any], document: _Document) -> dict[str, Any]:
+    """Return all fields that a schema names, those of its parts included."""
+    names = dict(schema.get("properties", {}))
+    for part in schema.get("allOf", ()):
+        names.update(_properties_of(document.resolved(part), document))
+    return names
 
 
 def _content_of(kind: str, body: bytes, schema: Mapping[str, Any], document: _Document) -> Any:

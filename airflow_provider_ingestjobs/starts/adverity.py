@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Starting a fetch of Adverity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.arguments import to_utc
+from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.job import parse_timestamp
+from airflow_provider_ingestjobs.starts.request import Found, check_choice, to_day_or_moment
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
+
+#: docs.adverity.com, collecting data through the Management API
+PRIORITIES = ("high", "default", "low", "backdata")
+#: How far ahead jobs are looked for: clocks differ.
+AHEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A fetch of a datastream.
+
+    :param hook: the hook.
+    :param datastream_id: the datastream.
+    :param start: the first day or moment of the data, ISO 8601; ``None``: what the schedule says.
+    :param end: the last one.
+    :param priority: Adverity's word for it.
+    """
+
+    hook: AdverityHook
+    datastream_id: str
+    start: str | None
+    end: str | None
+    priority: str | None
+
+    @property
+    def content(self) -> Any:
+        """What is sent."""
+        return [self.datastream_id, self.start, self.end, self.priority]
+
+    def send(self) -> list[str]:
+        """Ask for the fetch."""
+        return self.hook.fetch(self.datastream_id, self.start, self.end, priority=self.priority)
+
+    def find(self, since: datetime) -> Found:
+        """Return the datastream's jobs of this range that were scheduled since then: they load the same."""
+        jobs = self.hook.jobs_between(since, clock.now() + AHEAD, {"datastream_id": self.datastream_id})
+        ours = [
+            job
+            for job in jobs
+            if job.target == self.datastream_id and job.created_at and job.created_at >= since
+        ]
+        if self.start is None:
+            return Found(possible=ours)
+        # How the end of a day is shown is not published.
+        ours = [job for job in ours if _is_time(job.details.get("range_start"), self.start)]
+        certain = [job for job in ours if _is_time(job.details.get("range_end"), self.end)]
+        return Found(certain, [job for job in ours if job not in certain])
+
+    def __str__(self) -> str:
+        of_range = f" from {self.start} to {self.end}" if self.start else ", all that its schedule says"
+        return f"a fetch of datastream {self.datastream_id}{of_range}"
+
+
+def _is_time(shown: Any, asked: str | None) -> bool:
+    """Whether a job shows the day or the moment that was asked for."""
+    if asked is None or "T" not in asked:
+        return str(shown)[:10] == asked
+    return parse_timestamp(shown) == parse_timestamp(asked)
+
+
+def check_priority(value: Any) -> str | None:
+    """Return Adverity's word for a priority; ``None`` if none was given.
+
+    :param value: what was given, rendered.
+    :raises InvalidInput: for another word.
+    """
+    return check_choice("priority", value, PRIORITIES)
+
+
+def check_range(start: Any, end: Any) -> tuple[str | None, str | None]:
+    """Return both ends of a range as Adverity takes them; ``None`` if none were given.
+
+    :param start: its start, rendered.
+    :param end: its end, rendered.
+    :raises InvalidInput: for what is no day or moment, and for an end before the start.
+    """
+    if start is None or end is None:
+        return None, None
+    if to_utc("range_end", end) < to_utc("range_start", start):
+        raise InvalidInput("range_end", str(end), f"it is before range_start, {start}")
+    return to_day_or_moment("range_start", start), to_day_or_moment("range_end", end)

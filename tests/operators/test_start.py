@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Operators that start jobs: what they return, and that no intention makes two jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_ingestjobs.airflow_compat import AirflowFailException
+from airflow_provider_ingestjobs.errors import InvalidInput, VendorError
+from airflow_provider_ingestjobs.exceptions import (
+    JobCancelled,
+    JobCheckFailed,
+    StartedJobFailed,
+    StartUnknown,
+    WaitTimeout,
+)
+from airflow_provider_ingestjobs.hooks import http
+from airflow_provider_ingestjobs.job import Job, JobState
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from support.start_tasks import (
+    BATCH_JOB,
+    CASES,
+    FETCH,
+    QUERY,
+    RUN_WORKFLOW,
+    SQL_JOB,
+    Killed,
+    StartCase,
+    StartedTask,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.connections import Connections
+    from support.logs import Logs
+
+    MakeTask = Callable[..., StartedTask]
+
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_mode = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
+CANCELLING = [case for case in CASES if case.vendor.cancels]
+
+
+@pytest.fixture
+def task(
+    sandbox: Sandbox, connections: Connections, quick_watch: None, monkeypatch: pytest.MonkeyPatch
+) -> MakeTask:
+    """Make a task of an operator, whose process may be a new one for each of its parts."""
+    monkeypatch.setattr("airflow_provider_ingestjobs.operators.start.MIN_INTERVAL", 0.02)
+    monkeypatch.setattr("airflow_provider_ingestjobs.starts.once.PAUSE", 0.05)
+
+    def make(case: StartCase, deferrable: bool = False, retries: int = 0, **arguments: Any) -> StartedTask:
+        connections.add(case.vendor.name)
+        given = {**case.arguments, "poll_interval": 0.03, "timeout": 10, "listing_delay": 0.3, **arguments}
+        return StartedTask(lambda: case.operator(task_id="start", deferrable=deferrable, **given), retries)
+
+    return make
+
+
+def plan(sandbox: Sandbox, case: StartCase, *states: JobState, **more: Any) -> None:
+    """Let the next job that is started be in these states, one after the other."""
+    words = [case.vendor.words[state] for state in states]
+    timeline = [(0.1 * number, word) for number, word in enumerate(words)]
+    sandbox.plan_start(case.vendor.name, timeline, **more)
+
+
+class TestStarting:
+    @each_case
+    @each_mode
+    def test_it_starts_waits_and_returns(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.PENDING, JobState.RUNNING, JobState.SUCCEEDED)
+        outcome = task(case, deferrable).next_try()
+        assert outcome.error is None
+        assert outcome.deferred == deferrable
+        job = Job.from_dict(case.job_of(outcome.value))
+        assert [job.id] == case.started(sandbox)
+        assert job.state is JobState.SUCCEEDED
+
+    @each_case
+    def test_or_only_starts(self, case: StartCase, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, case, JobState.PENDING)
+        outcome = task(case, wait_for_termination=False).next_try()
+        assert [case.job_of(outcome.value)["id"]] == case.started(sandbox)
+
+    @each_case
+    @each_mode
+    def test_a_failure_is_retried_by_another_job(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.FAILED)
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED)
+        started = task(case, deferrable, retries=1)
+        first = started.next_try()
+        assert isinstance(first.error, StartedJobFailed)
+        assert not isinstance(first.error, AirflowFailException), "Airflow would not retry it"
+        second = started.next_try()
+        assert second.error is None
+        assert len(case.started(sandbox)) == 2
+        assert case.job_of(second.value)["id"] == case.started(sandbox)[1]
+
+    @pytest.mark.parametrize("case", CANCELLING, ids=str)
+    @each_mode
+    def test_what_somebody_cancels_is_not_started_again(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.CANCELLED)
+        outcome = task(case, deferrable, retries=1).next_try()
+        assert isinstance(outcome.error, JobCancelled)
+        assert isinstance(outcome.error, AirflowFailException), "a retry would start it against their will"
+
+    @each_mode
+    def test_a_check_fails_the_task(self, deferrable: bool, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, BATCH_JOB, JobState.RUNNING, JobState.SUCCEEDED, rows={"read": 10})
+        outcome = task(BATCH_JOB, deferrable, checks={"min_rows": 11}).next_try()
+        assert isinstance(outcome.error, JobCheckFailed)
+
+    @each_case
+    def test_a_refusal_is_told_and_nothing_is_started(
+        self, case: StartCase, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        sandbox.add_fault(Fault(method="POST", path=case.path, status=400, body={"message": "not like this"}))
+        started = task(case, retries=1)
+        first = started.next_try()
+        assert isinstance(first.error, VendorError)
+        assert "not like this" in str(first.error)
+        assert case.started(sandbox) == []
+        assert started.next_try().error is None
+        assert len(case.started(sandbox)) == 1
+
+
+LOSSES = {
+    "hung up": Fault(method="POST", drop="before", after=True),
+    "half an answer": Fault(method="POST", drop="mid_body"),
+    "a gateway's error": Fault(method="POST", status=502, after=True),
+    "not JSON": Fault(method="POST", status=200, body="<html>", after=True),
+}
+
+
+class TestLostAnswers:
+    @each_case
+    @pytest.mark.parametrize("loss", LOSSES)
+    def test_its_job_is_found(
+        self, case: StartCase, loss: str, task: MakeTask, sandbox: Sandbox, logs: Logs
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED, list_lag=0.15)
+        started = task(case)
+        sandbox.add_fault(LOSSES[loss])
+        outcome = started.next_try()
+        assert outcome.error is None
+        assert [case.job_of(outcome.value)["id"]] == case.started(sandbox)
+        assert any("is not known" in text for text in logs.warnings)
+
+    @each_case
+    def test_what_was_not_started_is_started(self, case: StartCase, task: MakeTask, sandbox: Sandbox) -> None:
+        sandbox.add_fault(Fault(method="POST", path=case.path, status=503))
+        outcome = task(case).next_try()
+        assert outcome.error is None
+        assert len(case.started(sandbox)) == 1
+        posts = [request for request in sandbox.requests() if request.method == "POST"]
+        assert len(posts) == 2
+
+    def test_an_answer_without_ids(self, task: MakeTask, sandbox: Sandbox) -> None:
+        answer = {"status": "ok", "message": "Fetch scheduled."}
+        sandbox.add_fault(Fault(method="POST", status=200, body=answer, after=True))
+        outcome = task(FETCH).next_try()
+        assert [FETCH.job_of(outcome.value)["id"]] == FETCH.started(sandbox)
+
+    def test_two_that_may_be_it_are_for_people_to_tell(self, task: MakeTask, sandbox: Sandbox) -> None:
+        started = task(FETCH)
+        sandbox.plan_start("adverity", [(0, "Running"), (5, "Success")], times=None)
+        FETCH.vendor.hook().fetch(218, "2026-01-01", "2026-01-02")
+        sandbox.add_fault(Fault(method="POST", drop="before", after=True))
+        outcome = started.next_try()
+        assert isinstance(outcome.error, StartUnknown)
+        ids = FETCH.started(sandbox)
+        assert len(ids) == 2
+        assert all(job_id in str(outcome.error) for job_id in ids)
+
+    def test_without_a_range_or_name_people_are_asked(self, task: MakeTask, sandbox: Sandbox) -> None:
+        started = task(RUN_WORKFLOW, workflow_name=None)
+        sandbox.add_fault(Fault(method="POST", drop="before", after=True))
+        first = started.next_try()
+        assert isinstance(first.error, StartUnknown)
+        assert RUN_WORKFLOW.started(sandbox)[0] in str(first.error)
+        # A retry knows no more; whoever clears the task does.
+        assert isinstance(started.next_try().error, StartUnknown)
+        assert len(RUN_WORKFLOW.started(sandbox)) == 1
+        started.clear()
+        assert started.next_try().error is None
+        assert len(RUN_WORKFLOW.started(sandbox)) == 2
+
+
+class TestCrashes:
+    @pytest.fixture(params=["before the request", "after the request", "before the id is kept"])
+    def crash(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[StartedTask], None]:
+        real_send = http.send
+        where: str = request.param
+
+        def crash(started: StartedTask) -> None:
+            def send(session: Any, settings: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+                if method == "POST" and where == "before the request":
+                    raise Killed
+                answer = real_send(session, settings, method, *args, **kwargs)
+                if method == "POST":
+                    raise Killed
+                return answer
+
+            with monkeypatch.context() as patched:
+                if where == "before the id is kept":
+                    assert started.store is not None
+                    writes: list[int] = []
+
+                    def die_at_the_second() -> None:
+                        writes.append(1)
+                        if len(writes) == 2:
+                            raise Killed
+
+                    started.store.before_set = die_at_the_second
+                else:
+                    patched.setattr(http, "send", send)
+                started.crash()
+            if started.store is not None:
+                started.store.before_set = lambda: None
+
+        return crash
+
+    @each_case
+    @each_mode
+    def test_one_job_and_success(
+        self,
+        case: StartCase,
+        deferrable: bool,
+        crash: Callable[[StartedTask], None],
+        task: MakeTask,
+        sandbox: Sandbox,
+    ) -> None:
+        plan(sandbox, case, JobState.PENDING, JobState.RUNNING, JobState.SUCCEEDED, list_lag=0.1)
+        started = task(case, deferrable, retries=1)
+        crash(started)
+        outcome = started.next_try()
+        assert outcome.error is None
+        assert [case.job_of(outcome.value)["id"]] == case.started(sandbox)
+
+
+class TestNextTries:
+    @each_case
+    @each_mode
+    def test_a_running_job_is_gone_on_with(
+        self,
+        case: StartCase,
+        deferrable: bool,
+        task: MakeTask,
+        sandbox: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        sandbox.plan_start(case.vendor.name, [(0, case.vendor.words[JobState.RUNNING])])
+        started = task(case, deferrable, retries=1, wait_for_termination=False)
+        started.next_try()
+        (job_id,) = case.started(sandbox)
+        (wf_or_job,) = sandbox.job_ids(case.vendor.name)
+        again = task(case, deferrable, retries=1)
+        again.store, again.try_number = started.store, 1
+        sandbox.set_state(case.vendor.name, wf_or_job, case.vendor.words[JobState.SUCCEEDED])
+        outcome = again.next_try()
+        assert case.job_of(outcome.value)["id"] == job_id
+        assert case.started(sandbox) == [job_id]
+
+    @each_case
+    @each_mode
+    def test_a_task_that_is_cleared_after_its_success_starts_anew(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED, times=None)
+        started = task(case, deferrable)
+        assert started.next_try().error is None
+        started.clear()
+        outcome = started.next_try()
+        assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1]
+
+    @each_case
+    def test_a_retry_after_its_success_returns_it(
+        self, case: StartCase, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        # What comes after the task's own code may fail, such as the store of its result.
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED)
+        started = task(case, retries=1)
+        first, second = started.next_try(), started.next_try()
+        assert case.job_of(second.value) == case.job_of(first.value)
+        assert len(case.started(sandbox)) == 1
+
+    @pytest.mark.parametrize("case", CANCELLING, ids=str)
+    @each_mode
+    def test_a_job_that_was_cancelled_with_its_try_is_started_anew(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING)
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED)
+        sandbox.cancel_delay = 0.2
+        started = task(case, deferrable, retries=1, timeout=0.1)
+        first = started.next_try()
+        assert isinstance(first.error, WaitTimeout)
+        again = task(case, deferrable, retries=1)
+        again.store, again.try_number = started.store, 1
+        outcome = again.next_try()
+        assert outcome.error is None
+        assert len(case.started(sandbox)) == 2
+        assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1]
+
+
+class TestTime:
+    @pytest.mark.parametrize("case", CANCELLING, ids=str)
+    @each_mode
+    def test_a_job_is_cancelled_when_its_time_is_up(
+        self, case: StartCase, deferrable: bool, task: MakeTask, sandbox: Sandbox, logs: Logs
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING)
+        outcome = task(case, deferrable, timeout=0.2).next_try()
+        assert isinstance(outcome.error, WaitTimeout)
+        stops = [
+            request for request in sandbox.requests() if request.path.endswith(("/stop", "/stop/", "/status"))
+        ]
+        assert len(stops) == 1
+        assert "Its time is up, asking" in logs.text
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("case", "arguments", "field"),
+        [
+            (FETCH, {"range_end": None}, "range_end"),
+            (FETCH, {"range_end": "2025-01-01"}, "range_end"),
+            (FETCH, {"range_start": "yesterday"}, "range_start"),
+            (FETCH, {"priority": "urgent"}, "priority"),
+            (RUN_WORKFLOW, {"run_mode": "fast"}, "run_mode"),
+            (RUN_WORKFLOW, {"range_from": None, "range_to": "2026-01-02"}, "range_from"),
+            (BATCH_JOB, {"spec": {"query": "SELECT 1"}}, "spec"),
+            (QUERY, {"cancel_on_kill": True}, "cancel_on_kill"),
+        ],
+    )
+    def test_bad_input_is_refused_in_the_dag(
+        self, case: StartCase, arguments: dict[str, Any], field: str
+    ) -> None:
+        with pytest.raises(InvalidInput, match=field):
+            case.operator(task_id="start", **{**case.arguments, **arguments})
+
+    def test_a_query_carries_the_task_s_mark(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, SQL_JOB, JobState.SUCCEEDED)
+        outcome = task(SQL_JOB, include_raw=True).next_try()
+        query = outcome.value["raw"]["spec"]["query"]
+        assert query.startswith("/* Airflow dag.task ")
+        assert query.endswith(" */ INSERT INTO Clicks SELECT * FROM Raw")
