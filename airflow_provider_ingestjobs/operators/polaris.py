@@ -134,7 +134,6 @@ class PolarisRunJobOperator(StartJobOperator[PolarisHook]):
     # No page about a job is documented.
     operator_extra_links = ()
     template_fields: Sequence[str] = ("spec", "imply_polaris_conn_id", "project_id")
-    template_ext: Sequence[str] = (".json",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"spec": "json"}
 
     def __init__(
@@ -149,6 +148,8 @@ class PolarisRunJobOperator(StartJobOperator[PolarisHook]):
         if isinstance(spec, Mapping):
             check_spec(spec)
         self.spec = spec
+        # Within a dict, Airflow would take the name of a data file for that of a template.
+        self.template_ext: Sequence[str] = (".json",) if isinstance(spec, str) else ()
         self.project_id = project_id
         self.imply_polaris_conn_id = imply_polaris_conn_id
 

@@ -78,6 +78,11 @@ class RunRequest:
         return _TYPES[self.config_id[:3]]
 
     @property
+    def name(self) -> str:
+        """The name that all runs of the group have."""
+        return f"Group {self.config_id[3:]}"
+
+    @property
     def loads(self) -> int:
         """How many ingest jobs a run has if nothing is planned: only courier groups load anything."""
         return 1 if self.config_id.startswith(COURIER_GROUP) else 0
@@ -122,6 +127,7 @@ class StartedRuns:
             fields={
                 "workflow": {
                     "type": asked.type,
+                    "name": asked.name,
                     **PRINCIPAL,
                     "launched_version": version,
                     "current_version": version,

@@ -29,7 +29,7 @@ class StartRecord:
     :param try_number: the try that sent it.
     :param max_tries: the last try that the task had then; clearing a task raises it.
     :param job_ids: the vendor's ids of what was started; none while they are not known.
-    :param earlier: the ids of what this task had started before.
+    :param earlier: the ids of what is not this start: what the task had started before, and what was there.
     :param is_told: whether the task has told how this ended; whoever clears it then, asks for another one.
     """
 

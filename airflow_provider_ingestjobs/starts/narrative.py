@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,13 +46,12 @@ class Query:
         return self.hook.run_query(self.nql, data_plane_id=self.data_plane_id)
 
     def find(self, since: datetime) -> Found:
-        """Return the jobs with this query that were created since then, and those with others."""
-        jobs = [
-            job for job in _started_since(self.hook, since, data_plane_id=self.data_plane_id) if _nql_of(job)
-        ]
+        """Return the jobs with this query that were created since then, and those with one like it."""
+        jobs = list(_started_since(self.hook, since, data_plane_id=self.data_plane_id))
         certain = [job for job in jobs if _nql_of(job).split() == self.nql.split()]
-        # Narrative may give a query back in another form.
-        return Found(certain, [job for job in jobs if job not in certain])
+        # In samples, a job has its whole statement, its selection alone, or either in other quotes.
+        like = [job for job in jobs if _are_alike(_nql_of(job), self.nql)]
+        return Found(certain, [job for job in like if job not in certain])
 
     def __str__(self) -> str:
         start = " ".join(self.nql.split())
@@ -101,6 +101,12 @@ def _started_since(hook: NarrativeHook, since: datetime, **filters: Any) -> Iter
 
 def _nql_of(job: Job) -> str:
     return as_text(as_object(as_object(job.raw).get("input")).get("nql")) or ""
+
+
+def _are_alike(shown: str, asked: str) -> bool:
+    """Whether one query is a part of the other, but for case, spaces and quotes."""
+    one, other = (re.sub(r"\W+", "", text).casefold() for text in (shown, asked))
+    return bool(one) and (one in other or other in one)
 
 
 def check_nql(value: Any) -> str:

@@ -109,14 +109,15 @@ class StartOnce:
         :raises StartUnknown: if it cannot be told whether a job was started.
         :raises VendorError: if the vendor refuses, or cannot be reached; then none was started.
         """
-        now = clock.now().isoformat()
+        known = (*before.earlier, *before.job_ids) if before else ()
+        now = clock.now()
         record = StartRecord(
             request=digest_of(self._request),
-            attempted_at=now,
-            sent_at=now,
+            attempted_at=now.isoformat(),
+            sent_at=now.isoformat(),
             try_number=self._try.number,
             max_tries=self._try.max_tries,
-            earlier=(*before.earlier, *before.job_ids) if before else (),
+            earlier=tuple(dict.fromkeys([*known, *self._already_there(now)])),
         )
         return self._send(record, before)
 
@@ -166,6 +167,15 @@ class StartOnce:
         return started
 
     # ------------------------------------------------------------------ finding out
+
+    def _already_there(self, now: datetime) -> list[str]:
+        """Return the ids of the jobs that, after a lost answer, would look as if this start had made them."""
+        try:
+            found = self._request.find(now - CLOCK_SKEW)
+        except VendorError as error:
+            self._log.info("What else was started in the last minute cannot be looked up: %s", error)
+            return []
+        return [job.id for job in (*found.certain, *found.possible)]
 
     def _look_for(self, record: StartRecord, reason: str) -> list[str]:
         """Return the ids of what came of a request without a known answer; empty if surely nothing did.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_ingestjobs.airflow_compat import AirflowFailException
+from airflow_provider_ingestjobs.airflow_compat import DAG, AirflowFailException
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorError
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
@@ -19,7 +19,9 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.hooks import http
 from airflow_provider_ingestjobs.job import Job, JobState
+from airflow_provider_ingestjobs.operators.polaris import PolarisRunJobOperator
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from airflow_provider_ingestjobs.starts.polaris import check_spec
 from support.start_tasks import (
     BATCH_JOB,
     CASES,
@@ -31,9 +33,11 @@ from support.start_tasks import (
     StartCase,
     StartedTask,
 )
+from support.task_runs import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.connections import Connections
     from support.logs import Logs
@@ -350,6 +354,17 @@ class TestArguments:
     ) -> None:
         with pytest.raises(InvalidInput, match=field):
             case.operator(task_id="start", **{**case.arguments, **arguments})
+
+    def test_a_spec_may_name_json_files_or_be_one(self, tmp_path: Path) -> None:
+        (tmp_path / "job.json").write_text('{"type": "batch", "target": {"tableName": "{{ params.table }}"}}')
+        with DAG("d", template_searchpath=[str(tmp_path)], params={"table": "Clicks"}) as dag:
+            of_dict = PolarisRunJobOperator(task_id="dict", **BATCH_JOB.arguments)
+            of_file = PolarisRunJobOperator(task_id="file", spec="job.json")
+        context: Any = {"dag": dag, "ti": TaskInstance(), "params": {"table": "Clicks"}}
+        of_dict.render_template_fields(context)
+        assert of_dict.spec == BATCH_JOB.arguments["spec"]
+        of_file.render_template_fields(context)
+        assert check_spec(of_file.spec) == {"type": "batch", "target": {"tableName": "Clicks"}}
 
     def test_a_query_carries_the_task_s_mark(self, task: MakeTask, sandbox: Sandbox) -> None:
         plan(sandbox, SQL_JOB, JobState.SUCCEEDED)

@@ -65,7 +65,7 @@ FETCH = StartCase(
 RUN_WORKFLOW = StartCase(
     AMPERITY,
     "AmperityRunWorkflowOperator",
-    {"config_id": "cg-123ABc4DE", "range_from": "2026-01-01", "workflow_name": "Daily ingest"},
+    {"config_id": "cg-123ABc4DE", "range_from": "2026-01-01", "workflow_name": "Group 123ABc4DE"},
     "/workflow/runs$",
 )
 BATCH_JOB = StartCase(
