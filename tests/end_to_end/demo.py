@@ -20,7 +20,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.airflow_client import FINISHED_RUN_STATES, AirflowInstanceError
 from support.airflow_instance import AirflowInstance
 from support.airflow_settings import LOGIN
@@ -82,6 +82,24 @@ EXPECTED = {
         "wait_for_members": "success",
         "publish": "success",
     },
+    "example_start_adverity": {
+        "fetch": "success",
+        "report": "success",
+    },
+    "example_start_amperity": {
+        "run_courier_group": "success",
+        "report": "success",
+    },
+    "example_start_imply_polaris": {
+        "load_day": "success",
+        "roll_up": "success",
+        "report": "success",
+    },
+    "example_start_narrative": {
+        "create_lookalikes": "success",
+        "refresh_view": "success",
+        "activate": "success",
+    },
     "example_asset_watcher": {
         "report": "success",
     },
@@ -95,7 +113,19 @@ STARTED_BY_A_JOB = "example_asset_watcher"
 SELECTS_BY_DATA_INTERVAL = "example_selection"
 
 #: The tasks that wait for a vendor, and so must go through the triggerer.
-WAITING_OPERATORS = ("JobSensor", "CancelJobOperator")
+WAITING_OPERATORS = (
+    *("JobSensor", "CancelJobOperator"),
+    *("FetchOperator", "RunWorkflowOperator", "RunJobOperator", "RunQueryOperator", "RefreshViewOperator"),
+)
+#: The DAGs that start a vendor's jobs.
+STARTS = {
+    "adverity": "example_start_adverity",
+    "amperity": "example_start_amperity",
+    "imply_polaris": "example_start_imply_polaris",
+    "narrative": "example_start_narrative",
+}
+#: The start whose answer gets lost, though the vendor has done what it was asked to.
+LOST_ANSWER = Fault(vendor="adverity", method="POST", path="/fetch_fixed/$", drop="before", after=True)
 
 
 class Clock:
@@ -144,6 +174,7 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
     airflow = f"Airflow {version('apache-airflow')}"
     with Sandbox(demo=True) as sandbox:
         sandbox.cancel_delay = 3  # vendors take their time to stop a job
+        sandbox.add_fault(LOST_ANSWER)
         clock.say(f"sandbox of the four vendors: {sandbox.url}")
         clock.say(f"starting {airflow} (API server, scheduler, dag processor, triggerer; SQLite)")
         with AirflowInstance(home, REPOSITORY / "example_dags", sandbox.connection_env()) as instance:
@@ -177,6 +208,7 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
             )
             for dag_id, task_id in sorted(set(waiting) - set(through_triggerer)):
                 wrong[dag_id, task_id] = "never deferred"
+            wrong |= _check_starts(sandbox, instance, runs)
             if _had_worker(instance, runs, *WORKERLESS):
                 wrong[WORKERLESS] = "had a worker"
             else:
@@ -190,6 +222,26 @@ def _run(clock: Clock, home: Path, keep: bool) -> int:
             if keep:
                 _keep(clock, instance)
     return 1 if wrong else 0
+
+
+def _check_starts(
+    sandbox: Sandbox, instance: AirflowInstance, runs: dict[str, str]
+) -> dict[tuple[str, str], str]:
+    """Tell what was started; returns the DAGs that have started other jobs than their tasks have returned."""
+    counts = []
+    wrong = {}
+    for vendor, dag_id in STARTS.items():
+        values = [instance.xcom(dag_id, runs[dag_id], task_id) for task_id in EXPECTED[dag_id]]
+        jobs = [
+            job for value in values for job in (value if isinstance(value, list) else [value]) if _is_job(job)
+        ]
+        returned, started = sorted(job["id"] for job in jobs), sorted(sandbox.started_ids(vendor))
+        counts.append(f"{jobs[0]['vendor'] if jobs else vendor} {len(started)}")
+        if returned != started:
+            wrong[dag_id, next(iter(EXPECTED[dag_id]))] = f"and others returned {returned}, started {started}"
+    if not wrong:
+        print(f"Jobs started: {', '.join(counts)}; each once, though the answer to one start was lost.")
+    return wrong
 
 
 def _data_interval(dag_id: str) -> tuple[datetime, datetime] | None:
@@ -233,7 +285,7 @@ def _follow(clock: Clock, instance: AirflowInstance, runs: dict[str, str]) -> se
                 if state in (None, "scheduled", "queued") or seen.get(key) == state:
                     continue
                 seen[key] = state
-                clock.say(f"{dag_id:<22} {task['task_id']:<20} {state}")
+                clock.say(f"{dag_id:<27} {task['task_id']:<20} {state}")
             if ended:
                 del unfinished[dag_id]
         return not unfinished and STARTED_BY_A_JOB in runs

@@ -103,5 +103,9 @@ def test_example_dags_parse(airflow: AirflowInstance) -> None:
         "example_selection",
         "example_checks",
         "example_without_workers",
+        "example_start_adverity",
+        "example_start_amperity",
+        "example_start_imply_polaris",
+        "example_start_narrative",
         *(["example_asset_watcher"] if AIRFLOW_3 else []),
     } <= set(airflow.dag_ids())
