@@ -221,7 +221,10 @@ class StartJobOperator(WaitTask[H], BaseOperator):
         if len(self.job_id) == 1:
             self.keep_link(context, self.job_id[0])
         if not self.wait_for_termination:
-            return self._as_started(context)
+            started_jobs = self._as_started(context)
+            # There is no more to tell: whoever clears the task once they have ended, asks for others.
+            self._memory(context).note_told(record)
+            return started_jobs
         if self.deferrable:
             if self.end_from_trigger:
                 # The trigger cannot say that it has told of the job's success.

@@ -151,6 +151,8 @@ class Memory:
     def note_told(self, record: StartRecord | None = None) -> None:
         """Keep that the task tells how its start ended: whoever clears it after that asks for another one.
 
+        A task that does not wait for the end has no more to tell as soon as it has started something.
+
         :param record: the record, where it is at hand.
         """
         try:

@@ -100,6 +100,8 @@ class StartOnce:
         self._log.info("Try %d of this task may have started %s", record.try_number, self._request)
         if job_ids := self._look_for(record, "its try ended before it had the answer"):
             return self._keep(record, job_ids)
+        # What is sent now is this try's: if it is cancelled while it waits, people have cancelled it.
+        record = replace(record, try_number=self._try.number, max_tries=self._try.max_tries)
         return self._send(record, None)
 
     def start(self, before: StartRecord | None = None) -> StartRecord:

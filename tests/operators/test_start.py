@@ -253,6 +253,29 @@ class TestCrashes:
         assert outcome.error is None
         assert [case.job_of(outcome.value)["id"]] == case.started(sandbox)
 
+    @pytest.mark.parametrize("case", CANCELLING, ids=str)
+    @each_mode
+    def test_what_the_next_try_had_to_send_is_its_own(
+        self,
+        case: StartCase,
+        deferrable: bool,
+        task: MakeTask,
+        sandbox: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        started = task(case, deferrable, retries=1)
+
+        def die(*args: Any, **kwargs: Any) -> Any:
+            raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(http, "send", die)
+            started.crash()
+        plan(sandbox, case, JobState.RUNNING, JobState.CANCELLED)
+        outcome = started.next_try()
+        assert isinstance(outcome.error, JobCancelled), "it is not the earlier try's, which was killed"
+        assert len(case.started(sandbox)) == 1
+
 
 class TestNextTries:
     @each_case
@@ -288,6 +311,22 @@ class TestNextTries:
         started.clear()
         outcome = started.next_try()
         assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1]
+
+    @each_case
+    def test_so_does_one_that_does_not_wait_once_its_job_has_ended(
+        self, case: StartCase, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        (running, ended) = (case.vendor.words[state] for state in (JobState.RUNNING, JobState.SUCCEEDED))
+        sandbox.plan_start(case.vendor.name, [(0, running)], times=None)
+        started = task(case, wait_for_termination=False)
+        started.next_try()
+        started.clear()
+        assert started.next_try().error is None
+        (job_id,), (wf_or_job,) = case.started(sandbox), sandbox.job_ids(case.vendor.name)
+        sandbox.set_state(case.vendor.name, wf_or_job, ended)
+        started.clear()
+        outcome = started.next_try()
+        assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1] != job_id
 
     @each_case
     def test_a_retry_after_its_success_returns_it(
