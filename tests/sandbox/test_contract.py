@@ -6,13 +6,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import VENDORS
-from airflow_provider_ingestjobs.sandbox.contract import ContractCase, VendorContract
+from airflow_provider_ingestjobs.sandbox.contract import ContractCase, ContractStart, VendorContract
+from support.start_tasks import CASES
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VendorCase
 
 PLAYED = {vendor.name: vendor for vendor in VENDORS}
 #: Tests do not wait for Amperity's published rate.
 EXTRA = {"requests_per_second": 10_000}
+
+#: Those of what is started, where it is no job: Amperity's are workflow runs.
+STARTED_WORDS = {
+    "amperity": {
+        JobState.PENDING: "scheduled",
+        JobState.RUNNING: "running",
+        JobState.SUCCEEDED: "succeeded",
+        JobState.FAILED: "failed",
+        JobState.CANCELLED: "canceled",
+    }
+}
 
 
 def contract_case(vendor: VendorCase, **of_filters: Any) -> ContractCase:
@@ -22,6 +35,13 @@ def contract_case(vendor: VendorCase, **of_filters: Any) -> ContractCase:
         sandbox_vendor=PLAYED[vendor.name],
         words=vendor.words,
         cancel_operator=vendor.cancel_operator,
+        starts=[
+            ContractStart(
+                case.operator, case.arguments, case.path, case.returns_list, STARTED_WORDS.get(vendor.name)
+            )
+            for case in CASES
+            if case.vendor is vendor
+        ],
         list_path=vendor.requests["list"][1],
         extra=EXTRA,
         **of_filters,

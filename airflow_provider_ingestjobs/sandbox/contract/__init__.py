@@ -30,6 +30,8 @@ TOPICS = (
     "secrecy",
     "selecting",
     "sharing",
+    "start_lab",
+    "starting",
     "states",
     "trouble",
 )
@@ -37,7 +39,7 @@ TOPICS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in TOPICS))
 
 from airflow_provider_ingestjobs.sandbox.contract.cancelling import CancelTests  # noqa: E402
-from airflow_provider_ingestjobs.sandbox.contract.case import ContractCase  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.case import ContractCase, ContractStart  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.ends import EndTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.own_classes import OwnClassTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.reading import ReadingTests  # noqa: E402
@@ -45,6 +47,7 @@ from airflow_provider_ingestjobs.sandbox.contract.row import RowTests  # noqa: E
 from airflow_provider_ingestjobs.sandbox.contract.secrecy import SecrecyTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.selecting import SelectionTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.sharing import SharingTests  # noqa: E402
+from airflow_provider_ingestjobs.sandbox.contract.starting import StartTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.states import StateTests  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.contract.trouble import TroubleTests  # noqa: E402
 
@@ -58,6 +61,7 @@ class VendorContract(
     SharingTests,
     SelectionTests,
     CancelTests,
+    StartTests,
     OwnClassTests,
     SecrecyTests,
 ):
@@ -67,4 +71,4 @@ class VendorContract(
     """
 
 
-__all__ = ["ContractCase", "VendorContract"]
+__all__ = ["ContractCase", "ContractStart", "VendorContract"]

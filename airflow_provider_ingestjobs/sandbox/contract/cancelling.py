@@ -31,12 +31,6 @@ blocking_and_deferred = pytest.mark.parametrize("deferrable", [False, True], ids
 class CancelTests(ContractTests):
     """Stopping jobs; each test is of a vendor that can, but for those that say otherwise."""
 
-    @pytest.fixture
-    def cancels(self) -> None:
-        """Skip a test where the vendor documents no way to stop a job."""
-        if not self.case.hook.vendor.cancels:
-            pytest.skip(f"{self.case} documents no way to cancel a job")
-
     def cancel(self, deferrable: bool, **arguments: Any) -> Outcome:
         """Run the cancel operator to its end.
 

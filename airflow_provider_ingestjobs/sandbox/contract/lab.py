@@ -175,16 +175,25 @@ class ContractTests:
     case: ClassVar[ContractCase]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a test of each word that the vendor has, and of each way to end that is no success.
+        """Make a test of each word that the vendor has, each way to end that is no success, and each start.
 
         :param metafunc: pytest's view of the test.
         """
+        if "start" in metafunc.fixturenames:
+            none = pytest.param(None, marks=pytest.mark.skip(f"{self.case} has no operator that starts jobs"))
+            metafunc.parametrize("start", self.case.starts or [none], ids=str)
         of_vendor = {
             "word_for": list(self.case.words),
             "bad_end": [state for state in self.case.words if state in BAD_ENDS],
         }
         for name in of_vendor.keys() & set(metafunc.fixturenames):
             metafunc.parametrize(name, of_vendor[name], ids=lambda state: state.value)
+
+    @pytest.fixture
+    def cancels(self) -> None:
+        """Skip a test where the vendor documents no way to stop a job."""
+        if not self.case.hook.vendor.cancels:
+            pytest.skip(f"{self.case} documents no way to cancel a job")
 
     @pytest.fixture(scope="class")
     @classmethod
