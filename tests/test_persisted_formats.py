@@ -9,12 +9,15 @@ the tasks that are deferred at that moment: rather add a field, and read its abs
 from __future__ import annotations
 
 import json
+import logging
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_ingestjobs.airflow_compat import TaskDeferred
 from airflow_provider_ingestjobs.exceptions import (
     AuthenticationFailed,
     IngestJobsError,
@@ -31,6 +34,12 @@ from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
 from airflow_provider_ingestjobs.links import XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.sensors.start_from_trigger import is_start
+from airflow_provider_ingestjobs.starts.adverity import Fetch
+from airflow_provider_ingestjobs.starts.amperity import WorkflowRun
+from airflow_provider_ingestjobs.starts.memory import Memory, StartRecord
+from airflow_provider_ingestjobs.starts.narrative import Query, Refresh
+from airflow_provider_ingestjobs.starts.polaris import PolarisJob, mark_of
+from airflow_provider_ingestjobs.starts.request import digest_of
 from airflow_provider_ingestjobs.triggers.base import (
     event_of_error,
     event_of_jobs,
@@ -42,7 +51,13 @@ from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded
 from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
-from support.task_runs import revived
+from support.start_tasks import FETCH, StartedTask, StateStore
+from support.task_runs import TaskInstance, fire, in_time, revived
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.sandbox import Sandbox
+    from airflow_provider_ingestjobs.starts.request import StartRequest
+    from support.connections import Connections
 
 START = datetime(2026, 3, 1, 4, 2, 54, 433000, UTC)
 
@@ -357,3 +372,130 @@ class TestXComs:
 
     def test_the_keys(self) -> None:
         assert (DEFERRAL_XCOM_KEY, XCOM_KEY) == ("_ingestjobs_deferral", "_link_VendorJobLink")
+
+
+#: Of a start whose job is known; that of another one, before it, too.
+START_AS_KEPT = """{
+    "request": "0b7bd0ea1d9c71ff",
+    "attempted_at": "2026-03-01T04:02:54.433000+00:00",
+    "sent_at": "2026-03-01T04:02:57.433000+00:00",
+    "try_number": 2,
+    "max_tries": 3,
+    "job_ids": ["7301104", "7301105"],
+    "earlier": ["7301100"],
+    "is_told": true
+}"""
+START_RECORD = StartRecord(
+    request="0b7bd0ea1d9c71ff",
+    attempted_at="2026-03-01T04:02:54.433000+00:00",
+    sent_at="2026-03-01T04:02:57.433000+00:00",
+    try_number=2,
+    max_tries=3,
+    job_ids=("7301104", "7301105"),
+    earlier=("7301100",),
+    is_told=True,
+)
+NO_HOOK: Any = None
+
+
+class TestStarts:
+    """A start that is misread is made a second time."""
+
+    def memory(self, kept: str | None = None) -> tuple[Memory, StateStore]:
+        store = StateStore()
+        if kept is not None:
+            store.kept["ingestjobs_start"] = kept
+        context: Any = {"ti": TaskInstance(), "task_state_store": store}
+        return Memory(context, logging.getLogger(__name__)), store
+
+    def test_the_record(self) -> None:
+        memory, store = self.memory()
+        memory.write(START_RECORD)
+        assert {key: json.loads(kept) for key, kept in store.kept.items()} == {
+            "ingestjobs_start": json.loads(START_AS_KEPT)
+        }
+        assert StartRecord.from_dict(json.loads(START_AS_KEPT)) == START_RECORD
+        assert self.memory(START_AS_KEPT)[0].read() == START_RECORD
+
+    def test_a_field_of_a_newer_release_is_left_out(self) -> None:
+        newer = {**json.loads(START_AS_KEPT), "sends": 2, "vendor": {"name": "Adverity"}}
+        assert StartRecord.from_dict(newer) == START_RECORD
+
+    def test_what_a_release_did_not_write_is_not_known(self) -> None:
+        kept = json.loads(START_AS_KEPT)
+        for name in ("job_ids", "earlier", "is_told"):
+            del kept[name]
+        expected = replace(START_RECORD, job_ids=(), earlier=(), is_told=False)
+        assert StartRecord.from_dict(kept) == expected
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"attempted_at": "yesterday"},
+            {"sent_at": "2026-03-01T04:02:57"},
+            {"try_number": None},
+            {"job_ids": 7301104},
+        ],
+    )
+    def test_what_cannot_be_read_is_never_taken_for_nothing(self, broken: dict[str, Any]) -> None:
+        memory, _ = self.memory(json.dumps({**json.loads(START_AS_KEPT), **broken}))
+        with pytest.raises(ValueError, match="ingestjobs_start"):
+            memory.read()
+
+    def test_nothing_is_kept_before_the_first_start(self) -> None:
+        assert self.memory()[0].read() is None
+
+    def test_the_deferral(self, sandbox: Sandbox, connections: Connections, quick_watch: None) -> None:
+        connections.add("adverity")
+        sandbox.plan_start("adverity", [(0, "Running"), (0.05, "Success")])
+        given = {"task_id": "start", "deferrable": True, "poll_interval": 0.03, **FETCH.arguments}
+        started = StartedTask(lambda: FETCH.operator(**given))
+        task, _, context = started.process()
+        with pytest.raises(TaskDeferred) as deferral:
+            task.execute(context)
+        (job_id,) = sandbox.started_ids("adverity")
+        kept = f'{{"job_ids": ["{job_id}"], "try_number": 1}}'
+        assert deferral.value.method_name == "execute_complete"
+        assert deferral.value.kwargs == json.loads(kept)
+        event = in_time(fire(deferral.value.trigger))
+        task, _, context = started.process()
+        (job,) = task.resume_execution("execute_complete", {**json.loads(kept), "event": event}, context)
+        assert job["id"] == job_id
+
+    @pytest.mark.parametrize(
+        ("request_", "content", "digest"),
+        [
+            (
+                Fetch(NO_HOOK, "218", "2026-01-01", "2026-01-02", None),
+                ["218", "2026-01-01", "2026-01-02", None],
+                "691def8a760c57b0",
+            ),
+            (
+                WorkflowRun(NO_HOOK, "cg-1", "2026-01-01T00:00:00Z", None, "full", "Daily"),
+                ["cg-1", "2026-01-01T00:00:00Z", None, "full"],
+                "cc33f5d850e2663d",
+            ),
+            (
+                PolarisJob(NO_HOOK, {"type": "sql", "query": "SELECT 1"}, "dag.task 0"),
+                {"type": "sql", "query": "/* Airflow dag.task 0 */ SELECT 1"},
+                "44ff8ce394503736",
+            ),
+            (
+                PolarisJob(NO_HOOK, {"type": "batch", "target": {"tableName": "Clicks"}}, "dag.task 0"),
+                {"target": {"tableName": "Clicks"}, "type": "batch"},
+                "d95d65ea84af872b",
+            ),
+            (Query(NO_HOOK, "SELECT 1", None), ["SELECT 1", None], "8b71de51b1ca73cc"),
+            (Refresh(NO_HOOK, "7", "full"), ["7", "full"], "f4dc266976495727"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_what_tells_a_request_from_another_one(
+        self, request_: StartRequest, content: Any, digest: str
+    ) -> None:
+        assert request_.content == content
+        assert digest_of(request_) == digest
+
+    def test_the_mark_that_a_query_carries(self) -> None:
+        context: Any = {"ti": TaskInstance()}
+        assert mark_of(context) == "dag.task d8966c33a8c603ea"
