@@ -8,6 +8,7 @@ Where an ignored error goes away, mypy reports the comment as unused: each of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Unpack, assert_type
 
@@ -23,20 +24,40 @@ from airflow_provider_ingestjobs.exceptions import (
     JobFailed,
     JobNotFound,
     PermissionDenied,
+    StartedJobFailed,
+    StartUnknown,
     Throttled,
     VendorError,
     VendorUnavailable,
 )
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
+from airflow_provider_ingestjobs.hooks.amperity_workflow import AmperityWorkflowHook
 from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
-from airflow_provider_ingestjobs.operators.adverity import AdverityCancelJobOperator, AdverityListJobsOperator
-from airflow_provider_ingestjobs.operators.amperity import AmperityCancelJobOperator, AmperityListJobsOperator
-from airflow_provider_ingestjobs.operators.narrative import NarrativeListJobsOperator
-from airflow_provider_ingestjobs.operators.polaris import PolarisCancelJobOperator, PolarisListJobsOperator
+from airflow_provider_ingestjobs.operators.adverity import (
+    AdverityCancelJobOperator,
+    AdverityFetchOperator,
+    AdverityListJobsOperator,
+)
+from airflow_provider_ingestjobs.operators.amperity import (
+    AmperityCancelJobOperator,
+    AmperityListJobsOperator,
+    AmperityRunWorkflowOperator,
+)
+from airflow_provider_ingestjobs.operators.narrative import (
+    NarrativeListJobsOperator,
+    NarrativeRefreshViewOperator,
+    NarrativeRunQueryOperator,
+)
+from airflow_provider_ingestjobs.operators.polaris import (
+    PolarisCancelJobOperator,
+    PolarisListJobsOperator,
+    PolarisRunJobOperator,
+)
+from airflow_provider_ingestjobs.operators.start import StartJobOperator
 from airflow_provider_ingestjobs.provider_info import provider_info
 from airflow_provider_ingestjobs.sandbox import CREDENTIALS, Fault, RecordedRequest, Response, Sandbox
 from airflow_provider_ingestjobs.sensors.adverity import AdverityJobSensor
@@ -44,7 +65,8 @@ from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
-from airflow_provider_ingestjobs.task_arguments import TaskArguments, WaitArguments
+from airflow_provider_ingestjobs.starts.request import Found, StartRequest
+from airflow_provider_ingestjobs.task_arguments import StartArguments, TaskArguments, WaitArguments
 from airflow_provider_ingestjobs.triggers.asset_event import IngestJobEventTrigger
 from airflow_provider_ingestjobs.vendors import AMPERITY, Extra, Vendor
 
@@ -215,6 +237,87 @@ def operators_refuse() -> None:
     AmperityListJobsOperator(task_id="list", timeout=3)  # type: ignore[call-arg]  # nothing to wait for
 
 
+def start_operators(upstream: BaseOperator) -> None:
+    fetch = AdverityFetchOperator(
+        task_id="fetch",
+        adverity_conn_id="adverity_default",
+        datastream_id=218,
+        range_start=date(2026, 11, 1),
+        range_end="{{ ds }}",
+        priority="high",
+        wait_for_termination=True,
+        deferrable=True,
+        poll_interval=timedelta(seconds=30),
+        timeout=3600.0,
+        expected_states=("succeeded", JobState.SKIPPED),
+        checks={"min_rows": 1},
+        check=lambda job: job.rows.read != 0 or "it is empty",
+        missing_grace=timedelta(minutes=1),
+        listing_delay=120,
+        cancel_on_kill=None,
+        include_raw=True,
+        end_from_trigger=False,
+        retries=3,
+        pool="vendors",
+    )
+    assert_type(fetch.hook, AdverityHook)
+    assert_type(fetch.conn_id, str)
+    assert_type(fetch.job_id, list[str])
+    assert_type(fetch.expected_states, frozenset[JobState])
+    assert_type(fetch.cancel_on_kill, bool)
+    assert_type(fetch.listing_delay, float)
+    AdverityFetchOperator(task_id="of_upstream", datastream_id=upstream.output, range_start=upstream.output)
+
+    run = AmperityRunWorkflowOperator(
+        task_id="run",
+        amperity_conn_id="amperity_default",
+        config_id="cg-123ABc4DE",
+        range_from=MIDNIGHT,
+        range_to="{{ data_interval_end }}",
+        run_mode="full",
+        workflow_name="Daily ingest",
+        failed_grace=timedelta(hours=2),
+        cancel_on_kill=False,
+    )
+    assert_type(run.hook, AmperityWorkflowHook)
+    assert_type(run.failed_grace, float)
+    AmperityRunWorkflowOperator(task_id="of_upstream", config_id=upstream.output)
+
+    job = PolarisRunJobOperator(
+        task_id="job",
+        imply_polaris_conn_id="imply_polaris_default",
+        project_id="p-1",
+        spec={"type": "sql", "query": "INSERT INTO Clicks SELECT * FROM Raw"},
+        poke_interval=30,
+    )
+    assert_type(job.hook.get_metrics("1"), dict[str, Any])
+    PolarisRunJobOperator(task_id="file", spec="job.json", wait_for_termination=False)
+    PolarisRunJobOperator(task_id="of_upstream", spec=upstream.output)
+
+    query = NarrativeRunQueryOperator(
+        task_id="query", narrative_conn_id="narrative_default", nql="query.nql", data_plane_id="dp-1"
+    )
+    assert_type(query.hook, NarrativeHook)
+    NarrativeRefreshViewOperator(task_id="refresh", dataset_id=17, refresh_type="full")
+    AdverityFetchOperator.partial(task_id="mapped").expand(datastream_id=[218, 219])
+
+
+def start_operators_refuse() -> None:
+    AdverityFetchOperator(task_id="fetch")  # type: ignore[call-arg]  # which datastream?
+    AdverityFetchOperator(task_id="fetch", datastream_id=[1, 2])  # type: ignore[arg-type]  # one at a time
+    AdverityFetchOperator(task_id="fetch", datastream=218)  # type: ignore[call-arg]  # it is datastream_id
+    AdverityFetchOperator(task_id="fetch", datastream_id=218, range_start=3)  # type: ignore[arg-type]
+    AdverityFetchOperator(task_id="fetch", datastream_id=218, min_jobs=1)  # type: ignore[call-arg]  # a sensor's
+    AdverityFetchOperator(task_id="fetch", datastream_id=218, listing_delay="long")  # type: ignore[arg-type]
+    AdverityFetchOperator(task_id="fetch", datastream_id=218, failed_grace=60)  # type: ignore[call-arg]
+    AmperityRunWorkflowOperator(task_id="run")  # type: ignore[call-arg]  # run what?
+    AmperityRunWorkflowOperator(task_id="run", config_id="cg-1", job_id="1")  # type: ignore[call-arg]  # not yet
+    PolarisRunJobOperator(task_id="job", spec=[])  # type: ignore[arg-type]
+    PolarisRunJobOperator(task_id="job", nql="SELECT 1")  # type: ignore[call-arg]  # another vendor's
+    NarrativeRunQueryOperator(task_id="query", sql="SELECT 1")  # type: ignore[call-arg]  # it is called nql
+    NarrativeRefreshViewOperator(task_id="refresh", dataset_id=17)  # type: ignore[call-arg]  # full or not?
+
+
 @dag(schedule=None)
 def in_a_dag() -> None:
     @task
@@ -287,6 +390,11 @@ def errors(hook: AmperityHook) -> None:
     except (JobFailed, JobCheckFailed, JobCancelled) as error:
         ended: JobEnded = error
         assert_type(ended.job, Job | None)
+    except StartedJobFailed as error:
+        assert_type(error.job, Job | None)
+    except StartUnknown as error:
+        untold: IngestJobsError = error
+        assert untold
 
 
 class OurHook(AmperityHook):
@@ -374,7 +482,51 @@ class AcmeJobSensor(IngestJobSensor[AcmeHook]):
         self.acme_conn_id = acme_conn_id
 
 
+@dataclass(frozen=True)
+class AcmeRun:
+    """What a further vendor is asked to start."""
+
+    hook: AcmeHook
+    pipe_id: str
+
+    @property
+    def content(self) -> Any:
+        return [self.pipe_id]
+
+    def send(self) -> list[str]:
+        return [self.hook.client.request("POST", "/jobs", json_body={"pipe_id": self.pipe_id})["id"]]
+
+    def find(self, since: datetime) -> Found:
+        return Found(certain=list(self.hook.list_jobs(pipe_id=self.pipe_id)), possible=())
+
+
+class AcmeRunOperator(StartJobOperator[AcmeHook]):
+    """A further vendor's operator that starts jobs."""
+
+    hook_class = AcmeHook
+    template_fields: Sequence[str] = ("pipe_id", "acme_conn_id")
+
+    def __init__(
+        self, *, pipe_id: str, acme_conn_id: str = "acme_default", **kwargs: Unpack[StartArguments]
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipe_id = pipe_id
+        self.acme_conn_id = acme_conn_id
+
+    def start_request(self, context: Context) -> AcmeRun:
+        return AcmeRun(self.hook, self.pipe_id)
+
+
+class WordyRunOperator(AcmeRunOperator):
+    def start_request(self, context: Context) -> str:  # type: ignore[override]  # it is no request
+        return self.pipe_id
+
+
 def a_further_vendor() -> None:
+    run = AcmeRunOperator(task_id="run", pipe_id="p-1", listing_delay=60)
+    request: StartRequest = run.start_request(Context())
+    assert_type(request.send(), list[str])
+    AcmeRunOperator(task_id="run", pipe="p-1")  # type: ignore[call-arg]  # it is called pipe_id
     assert_type(AcmeJobSensor(task_id="wait", job_id="1").hook, AcmeHook)
     assert_type(provider_info("ingestjobs-acme", [ACME], name="Acme"), dict[str, Any])
     assert_type(airflow_provider_ingestjobs.get_provider_info(), dict[str, Any])
@@ -411,6 +563,8 @@ def in_a_test() -> None:
         assert_type(job_id, str)
         sandbox.add_fault(Fault(vendor="amperity", status=503, headers={"Retry-After": "2"}, times=2))
         sandbox.add_fault(Fault(path=r"/jobs/", drop="mid_body", times=None))
+        sandbox.plan_start("amperity", [(0, "scheduled"), (1, "failed")], failure="no space", times=None)
+        assert_type(sandbox.started_ids("amperity"), list[str])
         assert_type(sandbox.requests("amperity"), list[RecordedRequest])
         assert_type(sandbox.respond("GET", "/api/ingest/jobs"), Response)
         assert_type(sandbox.connection_env(), dict[str, str])
