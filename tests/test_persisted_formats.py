@@ -383,6 +383,7 @@ START_AS_KEPT = """{
     "max_tries": 3,
     "job_ids": ["7301104", "7301105"],
     "earlier": ["7301100"],
+    "is_taken": false,
     "is_told": true
 }"""
 START_RECORD = StartRecord(
@@ -423,7 +424,7 @@ class TestStarts:
 
     def test_what_a_release_did_not_write_is_not_known(self) -> None:
         kept = json.loads(START_AS_KEPT)
-        for name in ("job_ids", "earlier", "is_told"):
+        for name in ("job_ids", "earlier", "is_taken", "is_told"):
             del kept[name]
         expected = replace(START_RECORD, job_ids=(), earlier=(), is_told=False)
         assert StartRecord.from_dict(kept) == expected
@@ -466,9 +467,9 @@ class TestStarts:
         ("request_", "content", "digest"),
         [
             (
-                Fetch(NO_HOOK, "218", "2026-01-01", "2026-01-02", None),
-                ["218", "2026-01-01", "2026-01-02", None],
-                "691def8a760c57b0",
+                Fetch(NO_HOOK, "218", "2026-01-01", "2026-01-02", False, None),
+                ["218", "2026-01-01", "2026-01-02", False, None],
+                "adac35c8057e2587",
             ),
             (
                 WorkflowRun(NO_HOOK, "cg-1", "2026-01-01T00:00:00Z", None, "full", "Daily"),

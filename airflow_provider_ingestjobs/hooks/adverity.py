@@ -101,28 +101,28 @@ class AdverityHook(IngestJobHook, vendor=ADVERITY):
     def fetch(
         self,
         datastream_id: int | str,
-        start: str | None = None,
-        end: str | None = None,
+        start: str,
+        end: str,
         *,
+        split: bool = False,
         priority: str | None = None,
     ) -> list[str]:
         """Start a fetch of a datastream, once: where no answer comes, it may have been started nevertheless.
 
         :param datastream_id: the datastream.
-        :param start: the first day or moment of the data, ISO 8601; without a range, Adverity fetches
-            what the datastream's schedule says.
+        :param start: the first day or moment of the data, ISO 8601.
         :param end: the last one.
+        :param split: make as many jobs of the range as the datastream's schedule does, rather than one.
         :param priority: ``high``, ``default``, ``low`` or ``backdata``.
         :returns: the ids of its jobs; none from an older instance, which does not name them.
         :raises VendorUnavailable: if it is not known whether Adverity has started it.
         :raises VendorError: if Adverity refuses.
         """
-        asked = {"start": start, "end": end, "priority": priority}
         datastream = check_path_part("datastream_id", check_single("datastream_id", datastream_id))
         answer = self.client.request(
             "POST",
-            f"/api/datastreams/{datastream}/{'fetch' if start is None else 'fetch_fixed'}/",
-            json_body={name: value for name, value in asked.items() if value is not None},
+            f"/api/datastreams/{datastream}/{'fetch' if split else 'fetch_fixed'}/",
+            json_body={"start": start, "end": end, **({"priority": priority} if priority else {})},
         )
         jobs = as_objects(answer.get("jobs")) if isinstance(answer, Mapping) else ()
         return [job_id for job in jobs if (job_id := as_text(job.get("id")))]

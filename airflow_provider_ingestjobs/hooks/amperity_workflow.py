@@ -123,7 +123,11 @@ class AmperityWorkflowHook(AmperityHook):
             name=as_text(record.get("name")),
             created_at=parse_timestamp(record.get("created_at")),
             ended_at=parse_timestamp(record.get("ended_at")) if state.is_terminal else None,
-            details={"workflow_id": str(record["id"]), "workflow_type": as_text(record.get("type"))},
+            details={
+                "workflow_id": str(record["id"]),
+                "workflow_type": as_text(record.get("type")),
+                "principal_name": as_text(record.get("principal_name")),
+            },
         )
 
     def fetch_details(self, job: Job) -> Job:

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from airflow_provider_ingestjobs.arguments import check_path_part, check_single, is_known_later
-from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.arguments import check_flag, check_path_part, check_single, is_known_later
 from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 from airflow_provider_ingestjobs.operators.start import StartJobOperator
@@ -87,13 +86,13 @@ class AdverityListJobsOperator(ListJobsOperator[AdverityHook]):
 class AdverityFetchOperator(StartJobOperator[AdverityHook]):
     """Starts a fetch of an Adverity datastream, once, waits until its jobs have ended, and returns them.
 
-    With a range it is one fetch of that range, which after a lost answer is found again by it. Without one,
-    Adverity makes as many jobs as the datastream's schedule says; after a lost answer they cannot be told
-    from those of the schedule itself, and the task asks people.
+    It is one job, which after a lost answer is found again by its range, or with ``split`` several; those
+    cannot be told from the schedule's own after a lost answer, and the task asks people.
 
     :param datastream_id: the datastream (templated).
     :param range_start: the first day of the data, or its first moment in UTC (templated).
     :param range_end: the last one (templated).
+    :param split: make as many jobs of the range as the datastream's schedule does, rather than one.
     :param priority: ``high``, ``default``, ``low`` or ``backdata`` (templated).
     :param adverity_conn_id: the Airflow connection.
     :param kwargs: see :class:`~airflow_provider_ingestjobs.operators.start.StartJobOperator`.
@@ -113,16 +112,14 @@ class AdverityFetchOperator(StartJobOperator[AdverityHook]):
         self,
         *,
         datastream_id: TemplatedNumber,
-        range_start: TemplatedMoment | None = None,
-        range_end: TemplatedMoment | None = None,
+        range_start: TemplatedMoment,
+        range_end: TemplatedMoment,
+        split: bool = False,
         priority: TemplatedText | None = None,
         adverity_conn_id: TemplatedText = "adverity_default",
         **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
-        if (range_start is None) != (range_end is None):
-            missing = "range_start" if range_start is None else "range_end"
-            raise InvalidInput(missing, None, "give both ends of the range, or none")
         if not (is_known_later(range_start) or is_known_later(range_end)):
             check_range(range_start, range_end)
         if not is_known_later(priority):
@@ -130,6 +127,7 @@ class AdverityFetchOperator(StartJobOperator[AdverityHook]):
         self.datastream_id = datastream_id
         self.range_start = range_start
         self.range_end = range_end
+        self.split = check_flag("split", split)
         self.priority = priority
         self.adverity_conn_id = adverity_conn_id
 
@@ -137,4 +135,4 @@ class AdverityFetchOperator(StartJobOperator[AdverityHook]):
         """Return the fetch."""
         start, end = check_range(self.range_start, self.range_end)
         datastream_id = check_path_part("datastream_id", check_single("datastream_id", self.datastream_id))
-        return Fetch(self.hook, datastream_id, start, end, check_priority(self.priority))
+        return Fetch(self.hook, datastream_id, start, end, self.split, check_priority(self.priority))

@@ -143,9 +143,9 @@ class StartJobOperator(WaitTask[H], BaseOperator):
         return self._wait_for(self._start_once(context, StartOnce.begin), context)
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any], job_ids: Sequence[str], try_number: int
+        self, context: Context, event: dict[str, Any], job_ids: Sequence[str], try_number: int, **newer: Any
     ) -> Any:
-        """Go on when the trigger has fired, with what :meth:`execute` has handed on."""
+        """Go on when the trigger has fired, with what :meth:`execute` has handed on, in whichever release."""
         from airflow_provider_ingestjobs.triggers import base as events
 
         self.job_id = list(job_ids)
@@ -204,7 +204,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
             listing_delay=self.listing_delay,
             log=self.log,
         )
-        self._is_starting = True
+        self._is_starting, self.job_id = True, []
         record = how(starter)
         self.job_id = list(record.job_ids)
         self._is_starting = False
@@ -290,8 +290,10 @@ class StartJobOperator(WaitTask[H], BaseOperator):
 
     def _give_up(self, error: JobNotFound | WaitTimeout, context: Context) -> None:
         """Cancel what was started once the time for it is up."""
-        self._memory(context).note_told()
-        if not isinstance(error, WaitTimeout) or not self.job_id:
+        if isinstance(error, JobNotFound):
+            self._memory(context).note_told()
+            return
+        if not self.job_id:
             return
         if self.cancel_on_kill:
             ended = {job_id for job_id, follow in self._follows.items() if follow.has_ended}

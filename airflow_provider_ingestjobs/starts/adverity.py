@@ -29,25 +29,29 @@ class Fetch:
 
     :param hook: the hook.
     :param datastream_id: the datastream.
-    :param start: the first day or moment of the data, ISO 8601; ``None``: what the schedule says.
+    :param start: the first day or moment of the data, ISO 8601.
     :param end: the last one.
+    :param split: whether the datastream's schedule says how many jobs it is.
     :param priority: Adverity's word for it.
     """
 
     hook: AdverityHook
     datastream_id: str
-    start: str | None
-    end: str | None
+    start: str
+    end: str
+    split: bool
     priority: str | None
 
     @property
     def content(self) -> Any:
         """What is sent."""
-        return [self.datastream_id, self.start, self.end, self.priority]
+        return [self.datastream_id, self.start, self.end, self.split, self.priority]
 
     def send(self) -> list[str]:
         """Ask for the fetch."""
-        return self.hook.fetch(self.datastream_id, self.start, self.end, priority=self.priority)
+        return self.hook.fetch(
+            self.datastream_id, self.start, self.end, split=self.split, priority=self.priority
+        )
 
     def find(self, since: datetime) -> Found:
         """Return the datastream's jobs of this range that were scheduled since then: they load the same."""
@@ -57,7 +61,8 @@ class Fetch:
             for job in jobs
             if job.target == self.datastream_id and job.created_at and job.created_at >= since
         ]
-        if self.start is None:
+        if self.split:
+            # How a range is divided is not published, nor into how many parts.
             return Found(possible=ours)
         # How the end of a day is shown is not published.
         ours = [job for job in ours if _is_time(job.details.get("range_start"), self.start)]
@@ -65,13 +70,12 @@ class Fetch:
         return Found(certain, [job for job in ours if job not in certain])
 
     def __str__(self) -> str:
-        of_range = f" from {self.start} to {self.end}" if self.start else ", all that its schedule says"
-        return f"a fetch of datastream {self.datastream_id}{of_range}"
+        return f"a fetch of datastream {self.datastream_id} from {self.start} to {self.end}"
 
 
-def _is_time(shown: Any, asked: str | None) -> bool:
+def _is_time(shown: Any, asked: str) -> bool:
     """Whether a job shows the day or the moment that was asked for."""
-    if asked is None or "T" not in asked:
+    if "T" not in asked:
         return str(shown)[:10] == asked
     return parse_timestamp(shown) == parse_timestamp(asked)
 
@@ -85,15 +89,13 @@ def check_priority(value: Any) -> str | None:
     return check_choice("priority", value, PRIORITIES)
 
 
-def check_range(start: Any, end: Any) -> tuple[str | None, str | None]:
-    """Return both ends of a range as Adverity takes them; ``None`` if none were given.
+def check_range(start: Any, end: Any) -> tuple[str, str]:
+    """Return both ends of a range as Adverity takes them.
 
     :param start: its start, rendered.
     :param end: its end, rendered.
     :raises InvalidInput: for what is no day or moment, and for an end before the start.
     """
-    if start is None or end is None:
-        return None, None
     if to_utc("range_end", end) < to_utc("range_start", start):
         raise InvalidInput("range_end", str(end), f"it is before range_start, {start}")
     return to_day_or_moment("range_start", start), to_day_or_moment("range_end", end)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Schema ``WorkflowRunRequest`` of Amperity's OpenAPI document.
 RUN_MODES = ("full", "refresh", "source")
+#: Who starts a workflow by its schedule, by the description of ``principal_name`` there.
+SCHEDULE = "Automated workflow"
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: How far ahead runs are looked for: clocks differ.
 AHEAD = timedelta(minutes=5)
@@ -61,7 +63,9 @@ class WorkflowRun:
         runs = list(self.hook.list_jobs(since, clock.now() + AHEAD))
         if self.workflow_name is None:
             return Found(possible=runs)
-        return Found([run for run in runs if run.name == self.workflow_name])
+        runs = [run for run in runs if run.name == self.workflow_name]
+        certain = [run for run in runs if run.details["principal_name"] != SCHEDULE]
+        return Found(certain, [run for run in runs if run not in certain])
 
     def __str__(self) -> str:
         days = f", {self.range_from} to {self.range_to or self.range_from}" if self.range_from else ""

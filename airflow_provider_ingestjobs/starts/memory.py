@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.airflow_compat import task_state_store
+from airflow_provider_ingestjobs.airflow_compat import never_expire, task_state_store
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
@@ -30,6 +30,7 @@ class StartRecord:
     :param max_tries: the last try that the task had then; clearing a task raises it.
     :param job_ids: the vendor's ids of what was started; none while they are not known.
     :param earlier: the ids of what is not this start: what the task had started before, and what was there.
+    :param is_taken: whether the vendor has said that it takes the request, though not as what.
     :param is_told: whether the task has told how this ended; whoever clears it then, asks for another one.
     """
 
@@ -40,6 +41,7 @@ class StartRecord:
     max_tries: int
     job_ids: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
+    is_taken: bool = False
     is_told: bool = False
 
     @classmethod
@@ -60,6 +62,7 @@ class StartRecord:
             max_tries=int(data["max_tries"]),
             job_ids=tuple(map(str, data.get("job_ids", ()))),
             earlier=tuple(map(str, data.get("earlier", ()))),
+            is_taken=bool(data.get("is_taken", False)),
             is_told=bool(data.get("is_told", False)),
         )
 
@@ -144,8 +147,11 @@ class Memory:
         :param record: the record.
         """
         if self._store is not None:
+            # For as long as the run is kept: by default, Airflow drops it after 30 days.
             self._store.set(
-                STATE_KEY, asdict(record) | {"job_ids": [*record.job_ids], "earlier": [*record.earlier]}
+                STATE_KEY,
+                asdict(record) | {"job_ids": [*record.job_ids], "earlier": [*record.earlier]},
+                retention=never_expire(),
             )
 
     def note_told(self, record: StartRecord | None = None) -> None:

@@ -41,6 +41,7 @@ MAX_PAUSE = 30.0
 MAX_SENDS = 3
 #: How much longer than the listing delay a vendor that cannot be asked is asked again.
 MORE_TIME = timedelta(minutes=5)
+NOT_LISTED = "the vendor has taken the request, but none of its lists has a job of it"
 #: The most jobs that an error names.
 MAX_NAMES = 5
 
@@ -100,6 +101,8 @@ class StartOnce:
         self._log.info("Try %d of this task may have started %s", record.try_number, self._request)
         if job_ids := self._look_for(record, "its try ended before it had the answer"):
             return self._keep(record, job_ids)
+        if record.is_taken:
+            raise self._unknown(record, NOT_LISTED)
         # What is sent now is this try's: if it is cancelled while it waits, people have cancelled it.
         record = replace(record, try_number=self._try.number, max_tries=self._try.max_tries)
         return self._send(record, None)
@@ -131,7 +134,7 @@ class StartOnce:
 
     def _send(self, record: StartRecord, before: StartRecord | None) -> StartRecord:
         trouble: VendorError | None = None
-        for _ in range(MAX_SENDS):
+        for sends_left in reversed(range(MAX_SENDS)):
             self._log.info("Asking %s to start %s", self._vendor, self._request)
             record = replace(record, sent_at=clock.now().isoformat())
             self._memory.write(record)
@@ -140,24 +143,24 @@ class StartOnce:
             except Throttled as error:
                 self._log.warning("It is not started yet: %s", error)
                 trouble = error
-                self._sleep(min(PAUSE if error.retry_after is None else error.retry_after, MAX_PAUSE))
+                if sends_left:
+                    self._sleep(min(PAUSE if error.retry_after is None else error.retry_after, MAX_PAUSE))
                 continue
             except VendorUnavailable as error:
                 trouble = error
-                job_ids = self._look_for(record, str(error))
                 is_taken = isinstance(error, Unreadable) and 200 <= (error.status or 0) < 300
+                record = replace(record, is_taken=is_taken)
+                job_ids = self._look_for(record, str(error))
             except (VendorError, InvalidInput):
                 self._memory.forget(before)
                 raise
             else:
-                is_taken = True
+                record = replace(record, is_taken=True)
                 job_ids = job_ids or self._look_for(record, "the answer does not name its job")
             if job_ids:
                 return self._keep(record, job_ids)
-            if is_taken:
-                raise self._unknown(
-                    record, "the vendor has taken the request, but none of its lists has a job of it"
-                )
+            if record.is_taken:
+                raise self._unknown(record, NOT_LISTED)
             self._log.info("%s has no job of it: it was not started", self._vendor)
         self._memory.forget(before)
         raise trouble or AssertionError
@@ -184,6 +187,8 @@ class StartOnce:
 
         :raises StartUnknown: if that cannot be told.
         """
+        if record.is_taken:
+            self._memory.try_to_write(record)
         since = datetime.fromisoformat(record.attempted_at) - CLOCK_SKEW
         until = datetime.fromisoformat(record.sent_at) + self._listing_delay
         self._log.warning(
@@ -218,7 +223,8 @@ class StartOnce:
                     raise
                 self._log.warning("It cannot be looked for now: %s", error)
             else:
-                if found or looked_at >= until:
+                # What may be another's is no answer while its own may still come.
+                if found.certain or looked_at >= until:
                     return found
             left = (until - clock.now()).total_seconds()
             self._sleep(min(PAUSE, left) if left > 0 else PAUSE)
@@ -232,7 +238,8 @@ class StartOnce:
             self._log.warning("%s cannot be read now: waiting for it. %s", name, error)
             return True
         jobs = list(read.jobs.values())
-        if is_new_wish and read.missing:
+        is_listed = clock.now() >= datetime.fromisoformat(record.sent_at) + self._listing_delay
+        if is_new_wish and read.missing and is_listed:
             self._log.info("%s is no longer known, and this task was cleared: starting another one", name)
             return False
         if len(jobs) < len(record.job_ids) or not all(job.state.is_terminal for job in jobs):

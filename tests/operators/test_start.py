@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +35,7 @@ from support.start_tasks import (
     StartCase,
     StartedTask,
 )
-from support.task_runs import TaskInstance
+from support.task_runs import TaskInstance, in_time, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_mode = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
+STOPS = ("/stop", "/stop/", "/status")
 CANCELLING = [case for case in CASES if case.vendor.cancels]
 
 
@@ -59,7 +62,8 @@ def task(
 
     def make(case: StartCase, deferrable: bool = False, retries: int = 0, **arguments: Any) -> StartedTask:
         connections.add(case.vendor.name)
-        given = {**case.arguments, "poll_interval": 0.03, "timeout": 10, "listing_delay": 0.3, **arguments}
+        quick = {"poll_interval": 0.03, "timeout": 10, "listing_delay": 0.3, "retries": retries}
+        given = {**case.arguments, **quick, **arguments}
         return StartedTask(lambda: case.operator(task_id="start", deferrable=deferrable, **given), retries)
 
     return make
@@ -175,16 +179,30 @@ class TestLostAnswers:
         outcome = task(FETCH).next_try()
         assert [FETCH.job_of(outcome.value)["id"]] == FETCH.started(sandbox)
 
-    def test_two_that_may_be_it_are_for_people_to_tell(self, task: MakeTask, sandbox: Sandbox) -> None:
-        started = task(FETCH)
-        sandbox.plan_start("adverity", [(0, "Running"), (5, "Success")], times=None)
-        FETCH.vendor.hook().fetch(218, "2026-01-01", "2026-01-02")
+    def test_a_request_that_was_taken_is_not_sent_again(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING, list_lag=60)
+        sandbox.add_fault(Fault(method="POST", status=200, body={"status": "ok"}, after=True))
+        started = task(FETCH, retries=2)
+        for _ in range(3):
+            assert isinstance(started.next_try().error, StartUnknown)
+        assert len(FETCH.started(sandbox)) == 1
+
+    def test_those_that_may_be_it_are_named(self, task: MakeTask, sandbox: Sandbox) -> None:
+        started = task(FETCH, split=True)
         sandbox.add_fault(Fault(method="POST", drop="before", after=True))
         outcome = started.next_try()
         assert isinstance(outcome.error, StartUnknown)
         ids = FETCH.started(sandbox)
-        assert len(ids) == 2
+        assert len(ids) == 2, "as many as its schedule says"
         assert all(job_id in str(outcome.error) for job_id in ids)
+
+    def test_an_equal_job_that_was_there_before_is_not_it(self, task: MakeTask, sandbox: Sandbox) -> None:
+        started = task(FETCH)
+        sandbox.plan_start("adverity", [(0, "Running"), (0.2, "Success")], times=None)
+        FETCH.vendor.hook().fetch(218, "2026-01-01", "2026-01-02")
+        sandbox.add_fault(Fault(method="POST", drop="before", after=True))
+        outcome = started.next_try()
+        assert FETCH.job_of(outcome.value)["id"] == FETCH.started(sandbox)[1]
 
     def test_without_a_range_or_name_people_are_asked(self, task: MakeTask, sandbox: Sandbox) -> None:
         started = task(RUN_WORKFLOW, workflow_name=None)
@@ -358,6 +376,105 @@ class TestNextTries:
         assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1]
 
 
+class TestKilled:
+    def test_it_says_that_a_start_is_not_known(self, task: MakeTask, sandbox: Sandbox, logs: Logs) -> None:
+        operator, _, context = task(FETCH).process()
+        sandbox.add_fault(Fault(method="POST", delay=0.5, after=True))
+        thread = threading.Thread(target=operator.execute, args=(context,), daemon=True)
+        thread.start()
+        in_time(until(lambda: FETCH.started(sandbox)))
+        operator.on_kill()
+        assert any("whether that runs is not known" in text for text in logs.warnings)
+        thread.join(10)
+
+    @pytest.mark.parametrize("case", [*CANCELLING, QUERY], ids=str)
+    def test_it_stops_what_it_waits_for(self, case: StartCase, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, case, JobState.RUNNING)
+        operator, _, context = task(case, timeout=1).process()
+
+        def wait() -> None:
+            with suppress(WaitTimeout, JobCancelled):
+                operator.execute(context)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        in_time(until(lambda: operator.job_id))
+        operator.on_kill()
+        thread.join(10)
+        stops = [request for request in sandbox.requests() if request.path.endswith(STOPS)]
+        assert len(stops) == (1 if case.vendor.cancels else 0)
+
+
+class TestBeforeAirflow33:
+    """Nothing is kept between two tries: what a retry knows, it has from the vendor's lists."""
+
+    @pytest.fixture
+    def task(self, task: MakeTask) -> MakeTask:
+        def make(*args: Any, **kwargs: Any) -> StartedTask:
+            started = task(*args, **kwargs)
+            started.store = None
+            return started
+
+        return make
+
+    @each_case
+    @each_mode
+    def test_a_retry_goes_on_with_a_job(
+        self,
+        case: StartCase,
+        deferrable: bool,
+        task: MakeTask,
+        sandbox: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        plan(sandbox, case, JobState.PENDING, JobState.RUNNING, JobState.SUCCEEDED, list_lag=0.1)
+        started = task(case, deferrable, retries=1)
+        real_send = http.send
+
+        def send(session: Any, settings: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+            answer = real_send(session, settings, method, *args, **kwargs)
+            if method == "POST":
+                raise Killed
+            return answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(http, "send", send)
+            started.crash()
+        outcome = started.next_try()
+        assert outcome.error is None
+        assert [case.job_of(outcome.value)["id"]] == case.started(sandbox)
+
+    @each_case
+    def test_a_retry_starts_anew_after_a_failure_and_not_after_a_success(
+        self, case: StartCase, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.FAILED)
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED)
+        started = task(case, retries=2)
+        assert isinstance(started.next_try().error, StartedJobFailed)
+        second = started.next_try()
+        assert second.error is None
+        third = started.next_try()
+        assert case.job_of(third.value)["id"] == case.job_of(second.value)["id"]
+        assert len(case.started(sandbox)) == 2
+
+    @each_case
+    def test_a_cleared_task_starts_anew(self, case: StartCase, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, case, JobState.RUNNING, JobState.SUCCEEDED, times=None)
+        started = task(case)
+        started.next_try()
+        started.clear()
+        assert started.next_try().error is None
+        assert len(case.started(sandbox)) == 2
+
+    def test_without_a_mark_people_are_asked(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, RUN_WORKFLOW, JobState.RUNNING, times=None)
+        started = task(RUN_WORKFLOW, retries=1, workflow_name=None, timeout=0.1, cancel_on_kill=False)
+        assert isinstance(started.next_try().error, WaitTimeout)
+        assert isinstance(started.next_try().error, StartUnknown)
+        assert len(RUN_WORKFLOW.started(sandbox)) == 1
+
+
 class TestTime:
     @pytest.mark.parametrize("case", CANCELLING, ids=str)
     @each_mode
@@ -367,9 +484,7 @@ class TestTime:
         plan(sandbox, case, JobState.RUNNING)
         outcome = task(case, deferrable, timeout=0.2).next_try()
         assert isinstance(outcome.error, WaitTimeout)
-        stops = [
-            request for request in sandbox.requests() if request.path.endswith(("/stop", "/stop/", "/status"))
-        ]
+        stops = [request for request in sandbox.requests() if request.path.endswith(STOPS)]
         assert len(stops) == 1
         assert "Its time is up, asking" in logs.text
 
@@ -378,7 +493,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("case", "arguments", "field"),
         [
-            (FETCH, {"range_end": None}, "range_end"),
+            (FETCH, {"split": "no"}, "split"),
             (FETCH, {"range_end": "2025-01-01"}, "range_end"),
             (FETCH, {"range_start": "yesterday"}, "range_start"),
             (FETCH, {"priority": "urgent"}, "priority"),

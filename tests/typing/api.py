@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Unpack, assert_type
 
 from airflow.sdk import BaseOperator, Context, XComArg, dag, task
@@ -266,7 +267,12 @@ def start_operators(upstream: BaseOperator) -> None:
     assert_type(fetch.expected_states, frozenset[JobState])
     assert_type(fetch.cancel_on_kill, bool)
     assert_type(fetch.listing_delay, float)
-    AdverityFetchOperator(task_id="of_upstream", datastream_id=upstream.output, range_start=upstream.output)
+    AdverityFetchOperator(
+        task_id="of_upstream",
+        datastream_id=upstream.output,
+        range_start=upstream.output,
+        range_end=upstream.output,
+    )
 
     run = AmperityRunWorkflowOperator(
         task_id="run",
@@ -299,17 +305,20 @@ def start_operators(upstream: BaseOperator) -> None:
     )
     assert_type(query.hook, NarrativeHook)
     NarrativeRefreshViewOperator(task_id="refresh", dataset_id=17, refresh_type="full")
-    AdverityFetchOperator.partial(task_id="mapped").expand(datastream_id=[218, 219])
+    AdverityFetchOperator.partial(task_id="mapped", range_start="{{ ds }}", range_end="{{ ds }}").expand(
+        datastream_id=[218, 219]
+    )
 
 
 def start_operators_refuse() -> None:
-    AdverityFetchOperator(task_id="fetch")  # type: ignore[call-arg]  # which datastream?
-    AdverityFetchOperator(task_id="fetch", datastream_id=[1, 2])  # type: ignore[arg-type]  # one at a time
-    AdverityFetchOperator(task_id="fetch", datastream=218)  # type: ignore[call-arg]  # it is datastream_id
-    AdverityFetchOperator(task_id="fetch", datastream_id=218, range_start=3)  # type: ignore[arg-type]
-    AdverityFetchOperator(task_id="fetch", datastream_id=218, min_jobs=1)  # type: ignore[call-arg]  # a sensor's
-    AdverityFetchOperator(task_id="fetch", datastream_id=218, listing_delay="long")  # type: ignore[arg-type]
-    AdverityFetchOperator(task_id="fetch", datastream_id=218, failed_grace=60)  # type: ignore[call-arg]
+    AdverityFetchOperator(task_id="fetch", range_start="", range_end="")  # type: ignore[call-arg]
+    AdverityFetchOperator(task_id="fetch", datastream_id=218)  # type: ignore[call-arg]  # of which range?
+    fetch = partial(AdverityFetchOperator, task_id="fetch", range_start="2026-01-01", range_end="2026-01-02")
+    fetch(datastream_id=[1, 2])  # type: ignore[arg-type]  # one at a time
+    fetch(datastream=218)  # type: ignore[call-arg]  # it is datastream_id
+    fetch(datastream_id=218, min_jobs=1)  # type: ignore[call-arg]  # a sensor's
+    fetch(datastream_id=218, listing_delay="long")  # type: ignore[arg-type]
+    fetch(datastream_id=218, failed_grace=60)  # type: ignore[call-arg]
     AmperityRunWorkflowOperator(task_id="run")  # type: ignore[call-arg]  # run what?
     AmperityRunWorkflowOperator(task_id="run", config_id="cg-1", job_id="1")  # type: ignore[call-arg]  # not yet
     PolarisRunJobOperator(task_id="job", spec=[])  # type: ignore[arg-type]
