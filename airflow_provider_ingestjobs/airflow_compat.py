@@ -75,7 +75,6 @@ __all__ = [
     "conf",
     "first_reschedule",
     "mask_secret",
-    "never_expire",
     "task_state_store",
     "without_envelope",
 ]
@@ -144,13 +143,6 @@ def first_reschedule(context: Context, sensor: BaseSensorOperator) -> datetime |
     run = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     first_try = ti.max_tries - sensor.retries + 1
     return cast("datetime | None", _orig_start_date(**run, try_number=first_try))
-
-
-def never_expire() -> Any:
-    """Return the retention of what the task state store keeps as long as its run (Airflow 3.3)."""
-    from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
-    return NEVER_EXPIRE
 
 
 def task_state_store(context: Context) -> Any | None:

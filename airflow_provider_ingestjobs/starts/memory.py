@@ -6,17 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.airflow_compat import never_expire, task_state_store
+from airflow_provider_ingestjobs.airflow_compat import task_state_store
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
 
 #: The key of Airflow's task state store that keeps it.
 STATE_KEY = "ingestjobs_start"
+#: What Airflow's ``NEVER_EXPIRE`` is: it is kept as long as the run.
+FOR_EVER = timedelta.max
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,10 @@ class Memory:
         :param record: the record.
         """
         if self._store is not None:
-            # For as long as the run is kept: by default, Airflow drops it after 30 days.
             self._store.set(
                 STATE_KEY,
                 asdict(record) | {"job_ids": [*record.job_ids], "earlier": [*record.earlier]},
-                retention=never_expire(),
+                retention=FOR_EVER,
             )
 
     def note_told(self, record: StartRecord | None = None) -> None:

@@ -114,6 +114,7 @@ class TestLostAnswers:
         assert any("is not known" in text for text in logs.warnings)
 
     def test_an_answer_without_ids(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED)
         answer = {"status": "ok", "message": "Fetch scheduled."}
         sandbox.add_fault(Fault(method="POST", status=200, body=answer, after=True))
         outcome = task(FETCH).next_try()
@@ -145,6 +146,7 @@ class TestLostAnswers:
         assert FETCH.job_of(outcome.value)["id"] == FETCH.started(sandbox)[1]
 
     def test_without_a_range_or_name_people_are_asked(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, RUN_WORKFLOW, JobState.RUNNING, JobState.SUCCEEDED, times=None)
         started = task(RUN_WORKFLOW, workflow_name=None)
         sandbox.add_fault(Fault(method="POST", drop="before", after=True))
         first = started.next_try()
@@ -244,6 +246,7 @@ class TestNextTries:
 
 class TestKilled:
     def test_it_says_that_a_start_is_not_known(self, task: MakeTask, sandbox: Sandbox, logs: Logs) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED)
         operator, _, context = task(FETCH).process()
         sandbox.add_fault(Fault(method="POST", delay=0.5, after=True))
         thread = threading.Thread(target=operator.execute, args=(context,), daemon=True)

@@ -251,9 +251,9 @@ class StartTests(ContractTests):
         store = started.store = StateStore()
         keep = store.set
 
-        def note(key: str, value: Any) -> None:
+        def note(key: str, value: Any, **options: Any) -> None:
             given.append(value)
-            keep(key, value)
+            keep(key, value, **options)
 
         monkeypatch.setattr(store, "set", note)
         starting.plan(JobState.RUNNING)
