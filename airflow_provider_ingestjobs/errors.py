@@ -61,6 +61,7 @@ class VendorError(IngestJobsError):
     :param status: the HTTP status; ``None`` if there was no whole answer.
     :param request_id: the vendor's id of the request, for its support.
     :param retry_after: seconds the vendor asked to wait before the next request.
+    :param answered: the HTTP status of an answer that broke off.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class VendorError(IngestJobsError):
         status: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        answered: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after
+        self.answered = answered
 
     @property
     def wants_pause(self) -> bool:

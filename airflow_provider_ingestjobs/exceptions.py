@@ -48,6 +48,7 @@ __all__ = [
     "PermissionDenied",
     "StartUnknown",
     "StartedJobFailed",
+    "TaskKilled",
     "Throttled",
     "UnexpectedError",
     "Unreadable",
@@ -95,6 +96,10 @@ class CancelNotConfirmed(IngestJobsError, AirflowException):
 
 class StartUnknown(IngestJobsError, AirflowException):
     """Whether the vendor has started a job cannot be told; nothing is started while that is so."""
+
+
+class TaskKilled(IngestJobsError, AirflowException):
+    """The task was killed; a retry goes on from what is known then."""
 
 
 class StartedJobFailed(IngestJobsError, AirflowException):

@@ -13,7 +13,7 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_ids
 from airflow_provider_ingestjobs.assets import add_to_outlet_events
 from airflow_provider_ingestjobs.follow import Follow, FollowJob
-from airflow_provider_ingestjobs.stopping import note_on_earlier_try, stop_all
+from airflow_provider_ingestjobs.stopping import stop_all
 from airflow_provider_ingestjobs.vendor_task import VendorTask
 
 if TYPE_CHECKING:
@@ -147,11 +147,12 @@ class WaitTask(VendorTask[H]):
         """
         return read(jobs, self._wanted.needs_details_of(jobs))
 
-    def judge(self, jobs: Sequence[Job], context: Context) -> Any:
+    def judge(self, jobs: Sequence[Job], context: Context, note: str = "") -> Any:
         """Return what the task returns of its jobs.
 
         :param jobs: the ended jobs, in full.
         :param context: the task's context.
+        :param note: what else to say where they were cancelled.
         :raises JobEnded: if they are not what the task wants.
         """
         self._ended = jobs
@@ -161,7 +162,6 @@ class WaitTask(VendorTask[H]):
         for job in jobs:
             self.log.info("%s is %s", job, job.describe())
         self.keep_page(context, jobs)
-        note = note_on_earlier_try(context) if self.cancel_on_kill else ""
         if error := self._wanted.what_is_wrong(jobs, note):
             raise error
         add_to_outlet_events(context, self.outlets, jobs)

@@ -14,7 +14,7 @@ from airflow_provider_ingestjobs.arguments import check_window, to_utc
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.amperity import MAX_WINDOW_DAYS, AmperityHook
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
-from airflow_provider_ingestjobs.hooks.records import Records, as_text
+from airflow_provider_ingestjobs.hooks.records import Records, as_object, as_text
 from airflow_provider_ingestjobs.job import Job, RowCounts, parse_timestamp
 
 RUNS = "/api/workflow/runs"
@@ -40,22 +40,20 @@ class AmperityWorkflowHook(AmperityHook):
         range_from: str | None = None,
         range_to: str | None = None,
         run_mode: str | None = None,
-    ) -> list[str]:
+    ) -> Mapping[str, Any]:
         """Start a run, once: where no answer comes, it may have been started nevertheless.
 
         :param config_id: the id of a courier group, an orchestration group or a campaign.
         :param range_from: the first day of its files, ISO 8601; file-based groups need it.
         :param range_to: the last one.
         :param run_mode: ``full``, ``refresh`` or ``source``.
-        :returns: the run's id; nothing where the answer has none.
+        :returns: the run as it begins.
         :raises VendorUnavailable: if it is not known whether Amperity has started it.
         :raises VendorError: if Amperity refuses.
         """
         given = {"range_from": range_from, "range_to": range_to, "run_mode": run_mode}
         asked = {name: value for name, value in given.items() if value is not None}
-        answer = self.client.request("POST", RUNS, json_body={"config_id": config_id, **asked})
-        run_id = as_text(answer.get("id")) if isinstance(answer, Mapping) else None
-        return [run_id] if run_id else []
+        return as_object(self.client.request("POST", RUNS, json_body={"config_id": config_id, **asked}))
 
     def list_jobs(
         self,

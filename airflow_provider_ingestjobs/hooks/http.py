@@ -145,6 +145,11 @@ class CappedRetry(Retry):
             # Left to the waiter: a request that slept that long would hold up all others. urllib3 returns the
             # answer then.
             raise MaxRetryError(_pool, url, ResponseError("it asks for a longer pause"))
+        if error is not None and not (
+            self._is_connection_error(error) or self._is_method_retryable(method or "")
+        ):
+            # urllib3 asks for the method only where reading fails, and not of a TLS error.
+            raise error
         retry = super().increment(method, url, response, error, _pool, _stacktrace)
         # urllib3 would read what is left of an answer that is tried again, however much that is.
         if response is not None:
@@ -316,6 +321,7 @@ def send(
     :param url_field: the connection's field that the address comes from, for errors.
     :raises VendorUnavailable: if no whole answer came.
     """
+    answered: int | None = None
     try:
         with session.request(
             method,
@@ -330,10 +336,14 @@ def send(
             allow_redirects=False,
             stream=True,
         ) as response:
+            answered = response.status_code
             return Response(response.status_code, response.headers, _read_body(response, settings))
     except (requests.RequestException, HTTPError, OSError) as error:
         cause = describe_cause(error, settings, url, url_field)
-        raise VendorUnavailable(f"{method} {url} failed: {cause}") from None
+        raise VendorUnavailable(f"{method} {url} failed: {cause}", answered=answered) from None
+    except VendorUnavailable as error:
+        error.answered = answered
+        raise
 
 
 def _read_body(response: requests.Response, settings: Settings) -> bytes:

@@ -23,9 +23,11 @@ from airflow_provider_ingestjobs.checks import check_checks, check_function
 from airflow_provider_ingestjobs.deferral import check_deferral_timeout, defer_wait
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
+    JobEnded,
     JobFailed,
     JobNotFound,
     StartedJobFailed,
+    TaskKilled,
     WaitTimeout,
 )
 from airflow_provider_ingestjobs.job import Job, JobState
@@ -128,6 +130,8 @@ class StartJobOperator(WaitTask[H], BaseOperator):
         #: The vendor's ids of what is waited for; none before it is started.
         self.job_id: list[str] = []
         self._is_starting = False
+        #: Airflow 3 lets a killed task's process run on for seconds.
+        self._is_killed = False
         self._follows = {}
 
     @abstractmethod
@@ -171,6 +175,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the job, where the task asks for that."""
+        self._is_killed = True
         if self._is_starting and not self.job_id:
             self.log.warning(
                 "The task was killed while it started a job: whether that runs is not known. The next try "
@@ -203,6 +208,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
             wanted=self._wanted,
             listing_delay=self.listing_delay,
             log=self.log,
+            is_killed=lambda: self._is_killed,
         )
         self._is_starting, self.job_id = True, []
         record = how(starter)
@@ -217,6 +223,12 @@ class StartJobOperator(WaitTask[H], BaseOperator):
 
     def _wait_for(self, record: StartRecord, context: Context) -> Any:
         began = clock.now()
+        if self._is_killed:
+            # It was killed while the request was under way, when there was nothing to stop.
+            super().on_kill()
+            raise TaskKilled(
+                f"The task was killed while it started {self.vendor} job {', '.join(self.job_id)}"
+            )
         self.job_link = ""
         if len(self.job_id) == 1:
             self.keep_link(context, self.job_id[0])
@@ -269,8 +281,10 @@ class StartJobOperator(WaitTask[H], BaseOperator):
     def _conclude(self, jobs: Sequence[Job], context: Context, started_in: int) -> Any:
         memory = self._memory(context)
         try:
-            result = self.judge(jobs, context)
-        except JobCancelled:
+            result = self.judge(jobs, context, ". Clear this task to start another one")
+        except JobCancelled as error:
+            if self._is_killed:
+                raise TaskKilled(f"The task was killed: {error}") from error
             # A clear, or a try whose time was up, has stopped it, maybe after this try looked.
             if self.cancel_on_kill and started_in != ThisTry.of(context, self.retries or 0).number:
                 self.log.warning(
@@ -282,7 +296,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
         except JobFailed as error:
             memory.note_told()
             raise StartedJobFailed(f"{error}. A retry of this task starts another one", error.job) from error
-        except Exception:
+        except JobEnded:
             memory.note_told()
             raise
         memory.note_told()

@@ -48,6 +48,7 @@ from airflow_provider_ingestjobs.sensors.start_from_trigger import (
     warn_of_older_airflow,
     why_worker_starts,
 )
+from airflow_provider_ingestjobs.stopping import note_on_earlier_try
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE
 from airflow_provider_ingestjobs.verdict import Wanted
 from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
@@ -227,7 +228,11 @@ class IngestJobSensor(WaitTask[H], BaseSensorOperator):
             if self._details is None:
                 self._details = self.reader(self._deadline)
             jobs = self.in_full(self._details.look, jobs)
-            return PokeReturnValue(True, self.judge(jobs, context)) if jobs is not None else False
+            return (
+                PokeReturnValue(True, self.judge(jobs, context, self._note(context)))
+                if jobs is not None
+                else False
+            )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired."""
@@ -242,7 +247,7 @@ class IngestJobSensor(WaitTask[H], BaseSensorOperator):
                 seconds=self.timeout
             )
             jobs = self.in_full(self.reader(deadline).wait, jobs)
-            return self.judge(jobs, context)
+            return self.judge(jobs, context, self._note(context))
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
         """Go on with the deferred task; it is skipped over what it would be in the other modes."""
@@ -321,6 +326,9 @@ class IngestJobSensor(WaitTask[H], BaseSensorOperator):
     def _all_follows(self) -> list[Follow]:
         jobs = [follow for follow in self._follows.values() if not follow.has_ended]
         return [*jobs, *([self._follow_selection] if self._follow_selection else [])]
+
+    def _note(self, context: Context) -> str:
+        return note_on_earlier_try(context) if self.cancel_on_kill else ""
 
     @contextmanager
     def _skips(self) -> Iterator[None]:

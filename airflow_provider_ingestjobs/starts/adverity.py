@@ -16,6 +16,7 @@ from airflow_provider_ingestjobs.starts.request import Found, check_choice, to_d
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
+    from airflow_provider_ingestjobs.job import Job
 
 #: docs.adverity.com, collecting data through the Management API
 PRIORITIES = ("high", "default", "low", "backdata")
@@ -54,20 +55,22 @@ class Fetch:
         )
 
     def find(self, since: datetime) -> Found:
-        """Return the datastream's jobs of this range that were scheduled since then: they load the same."""
+        """Return the datastream's jobs since then: those of this range load the same."""
         jobs = self.hook.jobs_between(since, clock.now() + AHEAD, {"datastream_id": self.datastream_id})
         ours = [
             job
             for job in jobs
-            if job.target == self.datastream_id and job.created_at and job.created_at >= since
+            if job.target == self.datastream_id and (job.created_at is None or job.created_at >= since)
         ]
-        if self.split:
-            # How a range is divided is not published, nor into how many parts.
-            return Found(possible=ours)
-        # How the end of a day is shown is not published.
-        ours = [job for job in ours if _is_time(job.details.get("range_start"), self.start)]
-        certain = [job for job in ours if _is_time(job.details.get("range_end"), self.end)]
+        # How a range is divided is not published, nor how the ends of a day are shown.
+        certain = [job for job in ours if self._is_of_range(job) and not self.split]
         return Found(certain, [job for job in ours if job not in certain])
+
+    def _is_of_range(self, job: Job) -> bool:
+        ends = ((self.start, "range_start"), (self.end, "range_end"))
+        return job.created_at is not None and all(
+            _is_time(job.details.get(key), asked) for asked, key in ends
+        )
 
     def __str__(self) -> str:
         return f"a fetch of datastream {self.datastream_id} from {self.start} to {self.end}"

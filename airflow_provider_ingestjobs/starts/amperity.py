@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import to_utc
 from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.hooks.records import as_text
 from airflow_provider_ingestjobs.starts.request import Found, check_choice
 
 if TYPE_CHECKING:
@@ -54,9 +55,19 @@ class WorkflowRun:
 
     def send(self) -> list[str]:
         """Ask for the run."""
-        return self.hook.start_workflow(
+        run = self.hook.start_workflow(
             self.config_id, range_from=self.range_from, range_to=self.range_to, run_mode=self.run_mode
         )
+        name = as_text(run.get("name"))
+        if self.workflow_name not in (None, name):
+            self.hook.log.warning(
+                "The run is called %r, not %r as workflow_name says: after a lost answer it would be started "
+                "again",
+                name,
+                self.workflow_name,
+            )
+        run_id = as_text(run.get("id"))
+        return [run_id] if run_id else []
 
     def find(self, since: datetime) -> Found:
         """Return the runs of this name that were created since then; without a name, all of them."""

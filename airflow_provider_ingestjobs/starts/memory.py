@@ -29,7 +29,7 @@ class StartRecord:
     :param attempted_at: when it was first sent, ISO 8601 with an offset.
     :param sent_at: when it was last sent.
     :param try_number: the try that sent it.
-    :param max_tries: the last try that the task had then; clearing a task raises it.
+    :param max_tries: the last try that the task had then; clearing a task changes it.
     :param job_ids: the vendor's ids of what was started; none while they are not known.
     :param earlier: the ids of what is not this start: what the task had started before, and what was there.
     :param is_taken: whether the vendor has said that it takes the request, though not as what.
@@ -105,7 +105,8 @@ class ThisTry:
 
         :param record: the record.
         """
-        return self.max_tries > record.max_tries
+        # By a clear alone it changes, and may fall where the DAG has fewer retries by now.
+        return self.max_tries != record.max_tries
 
 
 class Memory:

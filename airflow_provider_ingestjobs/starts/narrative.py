@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
     from airflow_provider_ingestjobs.job import Job
 
+COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 REFRESH_TYPES = ("full", "incremental")
 
 
@@ -50,7 +51,7 @@ class Query:
         jobs = list(_started_since(self.hook, since, data_plane_id=self.data_plane_id))
         certain = [job for job in jobs if _nql_of(job).split() == self.nql.split()]
         # In samples, a job has its whole statement, its selection alone, or either in other quotes.
-        like = [job for job in jobs if _are_alike(_nql_of(job), self.nql)]
+        like = [job for job in jobs if not _nql_of(job) or _are_alike(_nql_of(job), self.nql)]
         return Found(certain, [job for job in like if job not in certain])
 
     def __str__(self) -> str:
@@ -104,9 +105,9 @@ def _nql_of(job: Job) -> str:
 
 
 def _are_alike(shown: str, asked: str) -> bool:
-    """Whether one query is a part of the other, but for case, spaces and quotes."""
-    one, other = (re.sub(r"\W+", "", text).casefold() for text in (shown, asked))
-    return bool(one) and (one in other or other in one)
+    """Whether one query is a part of the other, but for comments, case, spaces and quotes."""
+    one, other = (re.sub(r"\W+", "", COMMENT.sub("", text)).casefold() for text in (shown, asked))
+    return one in other or other in one
 
 
 def check_nql(value: Any) -> str:

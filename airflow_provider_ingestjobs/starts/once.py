@@ -18,11 +18,10 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import (
     InvalidInput,
     Throttled,
-    Unreadable,
     VendorError,
     VendorUnavailable,
 )
-from airflow_provider_ingestjobs.exceptions import StartUnknown
+from airflow_provider_ingestjobs.exceptions import StartUnknown, TaskKilled
 from airflow_provider_ingestjobs.starts.memory import Memory, StartRecord, ThisTry
 from airflow_provider_ingestjobs.starts.request import Found, StartRequest, digest_of
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 #: How far the vendor's clock may be from ours.
 CLOCK_SKEW = timedelta(minutes=1)
+#: How long a request may last at most of which nothing is known but when it began.
+REQUEST_TIME = timedelta(minutes=2)
 #: Seconds between two looks for a job.
 PAUSE = 5.0
 #: The longest pause before a refused request is sent again, in seconds.
@@ -56,6 +57,7 @@ class StartOnce:
     :param wanted: what tells whether an ended job is what the task wants.
     :param listing_delay: seconds after a request in which the vendor's lists may lack its job.
     :param log: the task's log.
+    :param is_killed: whether the task has been killed meanwhile, after which nothing is started.
     :param sleep: how to pass seconds.
     """
 
@@ -69,6 +71,7 @@ class StartOnce:
         wanted: Wanted,
         listing_delay: float,
         log: Any,
+        is_killed: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._request = request
@@ -79,6 +82,7 @@ class StartOnce:
         self._wanted = wanted
         self._listing_delay = timedelta(seconds=listing_delay)
         self._log = log
+        self._is_killed = is_killed
         self._sleep = sleep
 
     def begin(self) -> StartRecord:
@@ -99,12 +103,15 @@ class StartOnce:
         if record.request != digest_of(self._request):
             raise self._unknown(record, "the request has changed since, so it cannot be looked for")
         self._log.info("Try %d of this task may have started %s", record.try_number, self._request)
-        if job_ids := self._look_for(record, "its try ended before it had the answer"):
+        # The vendor may have dealt with it as late as a request may last.
+        latest = datetime.fromisoformat(record.sent_at) + min(REQUEST_TIME, self._listing_delay)
+        lost = replace(record, sent_at=latest.isoformat())
+        if job_ids := self._look_for(lost, "its try ended before it had the answer"):
             return self._keep(record, job_ids)
         if record.is_taken:
             raise self._unknown(record, NOT_LISTED)
         # What is sent now is this try's: if it is cancelled while it waits, people have cancelled it.
-        record = replace(record, try_number=self._try.number, max_tries=self._try.max_tries)
+        record = replace(record, try_number=self._try.number, max_tries=self._try.max_tries, is_told=False)
         return self._send(record, None)
 
     def start(self, before: StartRecord | None = None) -> StartRecord:
@@ -136,6 +143,8 @@ class StartOnce:
         trouble: VendorError | None = None
         for sends_left in reversed(range(MAX_SENDS)):
             self._log.info("Asking %s to start %s", self._vendor, self._request)
+            if self._is_killed():
+                raise TaskKilled(f"The task was killed before it had {self._vendor} start {self._request}")
             record = replace(record, sent_at=clock.now().isoformat())
             self._memory.write(record)
             try:
@@ -148,15 +157,16 @@ class StartOnce:
                 continue
             except VendorUnavailable as error:
                 trouble = error
-                is_taken = isinstance(error, Unreadable) and 200 <= (error.status or 0) < 300
-                record = replace(record, is_taken=is_taken)
+                is_taken = 200 <= (error.status or error.answered or 0) < 300
+                record = self._keep_loss(record, is_taken)
                 job_ids = self._look_for(record, str(error))
             except (VendorError, InvalidInput):
                 self._memory.forget(before)
                 raise
             else:
-                record = replace(record, is_taken=True)
-                job_ids = job_ids or self._look_for(record, "the answer does not name its job")
+                if not job_ids:
+                    record = self._keep_loss(record, is_taken=True)
+                    job_ids = self._look_for(record, "the answer does not name its job")
             if job_ids:
                 return self._keep(record, job_ids)
             if record.is_taken:
@@ -165,8 +175,15 @@ class StartOnce:
         self._memory.forget(before)
         raise trouble or AssertionError
 
+    def _keep_loss(self, record: StartRecord, is_taken: bool) -> StartRecord:
+        """Keep that an answer is lost: from now on, its job may be in the lists."""
+        lost = replace(record, is_taken=is_taken, sent_at=clock.now().isoformat())
+        self._memory.try_to_write(lost)
+        return lost
+
     def _keep(self, record: StartRecord, job_ids: Sequence[str]) -> StartRecord:
-        started = replace(record, job_ids=tuple(job_ids))
+        # What an earlier try has told was of a start that it could not tell of.
+        started = replace(record, job_ids=tuple(job_ids), is_told=False, max_tries=self._try.max_tries)
         self._log.info("%s has started job %s", self._vendor, ", ".join(job_ids))
         self._memory.try_to_write(started)
         return started
@@ -187,8 +204,6 @@ class StartOnce:
 
         :raises StartUnknown: if that cannot be told.
         """
-        if record.is_taken:
-            self._memory.try_to_write(record)
         since = datetime.fromisoformat(record.attempted_at) - CLOCK_SKEW
         until = datetime.fromisoformat(record.sent_at) + self._listing_delay
         self._log.warning(
@@ -239,7 +254,8 @@ class StartOnce:
             return True
         jobs = list(read.jobs.values())
         is_listed = clock.now() >= datetime.fromisoformat(record.sent_at) + self._listing_delay
-        if is_new_wish and read.missing and is_listed:
+        is_over = is_listed and not read.errors and all(job.state.is_terminal for job in jobs)
+        if is_new_wish and read.missing and is_over:
             self._log.info("%s is no longer known, and this task was cleared: starting another one", name)
             return False
         if len(jobs) < len(record.job_ids) or not all(job.state.is_terminal for job in jobs):

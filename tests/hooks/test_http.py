@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -470,6 +472,26 @@ class TestRetries:
             assert job.state in (JobState.CANCELLED, JobState.CANCELLING)
             sent = sandbox.requests()[before:]
             assert [request.method for request in sent].count("POST") == 1
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_only_what_changes_nothing_is_sent_again_after_a_tls_error(
+        self, method: str, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin = http._ResponseWithDeadline.begin
+        alerts = iter([ssl.SSLError("sslv3 alert bad record mac")])
+
+        def begin_after_an_alert(response: Any) -> None:
+            begin(response)
+            if alert := next(alerts, None):
+                raise alert
+
+        monkeypatch.setattr(http._ResponseWithDeadline, "begin", begin_after_an_alert)
+        with suppress(VendorUnavailable):
+            if method == "POST":
+                running.run_query("CREATE MATERIALIZED VIEW v AS SELECT 1")
+            else:
+                running.get_job(NARRATIVE.job_id)
+        assert len(sandbox.requests()) == (1 if method == "POST" else 2)
 
     def test_retry_after_is_waited_for(
         self, running: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,11 @@ from airflow_provider_ingestjobs.exceptions import (
     JobCheckFailed,
     StartedJobFailed,
     StartUnknown,
+    TaskKilled,
     WaitTimeout,
 )
 from airflow_provider_ingestjobs.hooks import http
-from airflow_provider_ingestjobs.job import JobState
+from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.operators.polaris import PolarisRunJobOperator
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.starts.polaris import check_spec
@@ -75,6 +78,19 @@ def plan(sandbox: Sandbox, case: StartCase, *states: JobState, **more: Any) -> N
     sandbox.plan_start(case.vendor.name, timeline, **more)
 
 
+def dying_after_the_request() -> Callable[..., Any]:
+    """Return what sends requests, and kills the worker when it has the answer to a start."""
+    real_send = http.send
+
+    def send(session: Any, settings: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        answer = real_send(session, settings, method, *args, **kwargs)
+        if method == "POST":
+            raise Killed
+        return answer
+
+    return send
+
+
 class TestStarting:
     @pytest.mark.parametrize("case", CANCELLING, ids=str)
     @each_mode
@@ -120,9 +136,19 @@ class TestLostAnswers:
         outcome = task(FETCH).next_try()
         assert [FETCH.job_of(outcome.value)["id"]] == FETCH.started(sandbox)
 
-    def test_a_request_that_was_taken_is_not_sent_again(self, task: MakeTask, sandbox: Sandbox) -> None:
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            Fault(method="POST", status=200, body={"status": "ok"}, after=True),
+            Fault(method="POST", drop="mid_body"),
+        ],
+        ids=["no ids", "half an answer"],
+    )
+    def test_a_request_that_was_taken_is_not_sent_again(
+        self, loss: Fault, task: MakeTask, sandbox: Sandbox
+    ) -> None:
         plan(sandbox, FETCH, JobState.RUNNING, list_lag=60)
-        sandbox.add_fault(Fault(method="POST", status=200, body={"status": "ok"}, after=True))
+        sandbox.add_fault(loss)
         started = task(FETCH, retries=2)
         for _ in range(3):
             assert isinstance(started.next_try().error, StartUnknown)
@@ -184,8 +210,53 @@ class TestCrashes:
         assert isinstance(outcome.error, JobCancelled), "it is not the earlier try's, which was killed"
         assert len(case.started(sandbox)) == 1
 
+    def test_a_clear_after_a_later_try_was_killed_looks_first(
+        self, task: MakeTask, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ingestjobs.starts.once.MORE_TIME", timedelta(0))
+        started = task(FETCH, retries=1)
+        sandbox.add_fault(Fault(method="POST", status=503))
+        sandbox.add_fault(Fault(method="GET", status=503, times=None))
+        assert isinstance(started.next_try().error, StartUnknown)
+        sandbox.clear_faults()
+        plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED, list_lag=0.2)
+        with monkeypatch.context() as patched:
+            patched.setattr(http, "send", dying_after_the_request())
+            started.crash()
+        started.clear()
+        outcome = started.next_try()
+        assert [FETCH.job_of(outcome.value)["id"]] == FETCH.started(sandbox)
+
 
 class TestNextTries:
+    def test_a_success_that_could_not_be_told_is_returned_after_a_clear(
+        self, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        def check(job: Job) -> bool:
+            if not is_mended:
+                raise RuntimeError("the author's mistake")
+            return True
+
+        is_mended = False
+        plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED, times=None)
+        started = task(FETCH, check=check)
+        assert started.next_try().error is not None
+        is_mended = True
+        started.clear()
+        assert started.next_try().error is None
+        assert len(FETCH.started(sandbox)) == 1
+
+    def test_a_clear_counts_though_the_dag_has_fewer_retries_by_now(
+        self, task: MakeTask, sandbox: Sandbox
+    ) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED, times=None)
+        started = task(FETCH, retries=3)
+        started.next_try()
+        started.retries = 1
+        started.clear()
+        assert started.next_try().error is None
+        assert len(FETCH.started(sandbox)) == 2
+
     @pytest.mark.parametrize("case", [FETCH, RUN_WORKFLOW], ids=str)
     @each_mode
     def test_a_task_that_is_cleared_after_its_success_starts_anew(
@@ -249,12 +320,45 @@ class TestKilled:
         plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED)
         operator, _, context = task(FETCH).process()
         sandbox.add_fault(Fault(method="POST", delay=0.5, after=True))
-        thread = threading.Thread(target=operator.execute, args=(context,), daemon=True)
+
+        def start() -> None:
+            with suppress(TaskKilled):
+                operator.execute(context)
+
+        thread = threading.Thread(target=start, daemon=True)
         thread.start()
         in_time(until(lambda: FETCH.started(sandbox)))
         operator.on_kill()
         assert any("whether that runs is not known" in text for text in logs.warnings)
         thread.join(10)
+        assert any(request.path.endswith(STOPS) for request in sandbox.requests()), "now it is known"
+
+    def test_it_starts_nothing_any_more(self, task: MakeTask, sandbox: Sandbox) -> None:
+        operator, _, context = task(FETCH).process()
+        operator.on_kill()
+        with pytest.raises(TaskKilled):
+            operator.execute(context)
+        assert FETCH.started(sandbox) == []
+
+    def test_its_cancel_is_not_taken_for_people_s(self, task: MakeTask, sandbox: Sandbox) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING)
+        operator, _, context = task(FETCH, retries=1).process()
+        ends: list[BaseException] = []
+
+        def wait() -> None:
+            try:
+                operator.execute(context)
+            except BaseException as error:
+                ends.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        in_time(until(lambda: operator.job_id))
+        operator.on_kill()
+        thread.join(10)
+        (end,) = ends
+        assert isinstance(end, TaskKilled)
+        assert not isinstance(end, AirflowFailException), "Airflow would not retry it"
 
 
 class TestBeforeAirflow33:
@@ -281,16 +385,8 @@ class TestBeforeAirflow33:
     ) -> None:
         plan(sandbox, case, JobState.PENDING, JobState.RUNNING, JobState.SUCCEEDED, list_lag=0.1)
         started = task(case, deferrable, retries=1)
-        real_send = http.send
-
-        def send(session: Any, settings: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-            answer = real_send(session, settings, method, *args, **kwargs)
-            if method == "POST":
-                raise Killed
-            return answer
-
         with monkeypatch.context() as patched:
-            patched.setattr(http, "send", send)
+            patched.setattr(http, "send", dying_after_the_request())
             started.crash()
         outcome = started.next_try()
         assert outcome.error is None

@@ -63,6 +63,9 @@ class Try:
     broken_lists: int
     end: str
     pause: float
+    #: Seconds until the vendor starts the job, and from then on until its answer is there, or lost.
+    took: tuple[float, float]
+    is_cleared: bool
 
 
 TRIES = st.builds(
@@ -73,6 +76,8 @@ TRIES = st.builds(
     broken_lists=st.integers(0, 3),
     end=st.sampled_from(ENDS),
     pause=st.floats(0, 400),
+    took=st.tuples(st.floats(0, 50), st.floats(0, 50)),
+    is_cleared=st.booleans(),
 )
 
 
@@ -92,6 +97,8 @@ class World:
         self.crash = ""
         self.writes = 0
         self.ended: set[str] = set()
+        self.took = (0.0, 0.0)
+        self.max_tries = RETRIES
         self.store.before_set = self._before_set
 
     def sleep(self, seconds: float) -> None:
@@ -114,6 +121,7 @@ class World:
         is_start = method == "POST"
         if is_start and self.crash == "before the request":
             raise Killed
+        self.now += self.took[0] if is_start else 0.0
         body = b"" if json_body is None else json.dumps(json_body).encode()
         sent = {**headers, "content-type": "application/json"} if body else headers
         answer = self.sandbox.respond(
@@ -121,19 +129,20 @@ class World:
         )
         if is_start and self.crash == "after the request":
             raise Killed
+        self.now += self.took[1] if is_start else 0.0
         return Response(answer.status, answer.headers, answer.body)
 
     def begin(self, number: int) -> Any:
         """Begin a try, and return what it waits for."""
         self.writes = 0
         ti = TaskInstance()
-        ti.try_number, ti.max_tries = number, RETRIES
+        ti.try_number, ti.max_tries = number, self.max_tries
         context: Any = {"ti": ti, "task_state_store": self.store}
         starter = StartOnce(
             self.task.start_request(context),
             self.task.hook,
             Memory(context, self.task.log),
-            ThisTry(number, RETRIES, RETRIES, clock.now()),
+            ThisTry(number, self.max_tries, RETRIES, clock.now()),
             wanted=Wanted(self.task.hook.vendor, frozenset({JobState.SUCCEEDED}), {}),
             listing_delay=LISTING_DELAY,
             log=self.task.log,
@@ -174,9 +183,14 @@ def living_in(world: World) -> Iterator[None]:
 def test_one_job_at_most(case: StartCase, tries: list[Try], skew: float) -> None:
     world = World(case, skew)
     name = case.vendor.name
+    has_asked = False
     with living_in(world):
         for number, this in enumerate(tries, 1):
-            world.crash = this.crash
+            world.crash, world.took = this.crash, this.took
+            # Whoever clears a task that has asked people, says that its job is not there.
+            if this.is_cleared and number > 1 and not has_asked:
+                world.max_tries = number - 1 + RETRIES
+            has_asked = False
             world.sandbox.clear_faults()
             for _ in range(this.broken_lists):
                 world.sandbox.add_fault(Fault(method="GET", status=503))
@@ -192,6 +206,7 @@ def test_one_job_at_most(case: StartCase, tries: list[Try], skew: float) -> None
                 event("killed")
             except StartUnknown:
                 event("people are asked")
+                has_asked = True
             except VendorError as error:
                 event("refused" if not isinstance(error, VendorUnavailable) else "unavailable")
             else:
