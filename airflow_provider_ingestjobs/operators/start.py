@@ -21,6 +21,7 @@ from airflow_provider_ingestjobs.arguments import (
 )
 from airflow_provider_ingestjobs.checks import check_checks, check_function
 from airflow_provider_ingestjobs.deferral import check_deferral_timeout, defer_wait
+from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.exceptions import (
     JobCancelled,
     JobEnded,
@@ -264,10 +265,14 @@ class StartJobOperator(WaitTask[H], BaseOperator):
         return self.in_full(self._details.wait, jobs)
 
     def _as_started(self, context: Context) -> Any:
-        read = self.hook.read_jobs(self.job_id)
+        known: dict[str, Job] = {}
+        try:
+            known = self.hook.read_jobs(self.job_id).jobs
+        except VendorUnavailable as error:
+            self.log.warning("It is started, but cannot be read now: %s", error)
         # Some vendors do not know a job by its id at once.
         jobs = [
-            read.jobs.get(job_id) or Job(self.vendor, job_id, JobState.UNKNOWN, vendor_state="")
+            known.get(job_id) or Job(self.vendor, job_id, JobState.UNKNOWN, vendor_state="")
             for job_id in self.job_id
         ]
         self.keep_page(context, jobs)

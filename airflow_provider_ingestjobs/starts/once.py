@@ -104,9 +104,8 @@ class StartOnce:
             raise self._unknown(record, "the request has changed since, so it cannot be looked for")
         self._log.info("Try %d of this task may have started %s", record.try_number, self._request)
         # The vendor may have dealt with it as late as a request may last.
-        latest = datetime.fromisoformat(record.sent_at) + min(REQUEST_TIME, self._listing_delay)
-        lost = replace(record, sent_at=latest.isoformat())
-        if job_ids := self._look_for(lost, "its try ended before it had the answer"):
+        more = min(REQUEST_TIME, self._listing_delay)
+        if job_ids := self._look_for(record, "its try ended before it had the answer", more):
             return self._keep(record, job_ids)
         if record.is_taken:
             raise self._unknown(record, NOT_LISTED)
@@ -199,13 +198,13 @@ class StartOnce:
             return []
         return [job.id for job in (*found.certain, *found.possible)]
 
-    def _look_for(self, record: StartRecord, reason: str) -> list[str]:
+    def _look_for(self, record: StartRecord, reason: str, more: timedelta = timedelta(0)) -> list[str]:
         """Return the ids of what came of a request without a known answer; empty if surely nothing did.
 
         :raises StartUnknown: if that cannot be told.
         """
         since = datetime.fromisoformat(record.attempted_at) - CLOCK_SKEW
-        until = datetime.fromisoformat(record.sent_at) + self._listing_delay
+        until = datetime.fromisoformat(record.sent_at) + self._listing_delay + more
         self._log.warning(
             "Whether %s has started %s is not known: %s. Looking for it, until %s",
             self._vendor,

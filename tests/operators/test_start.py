@@ -102,6 +102,15 @@ class TestStarting:
         assert isinstance(outcome.error, JobCancelled)
         assert isinstance(outcome.error, AirflowFailException), "a retry would start it against their will"
 
+    def test_a_job_that_cannot_be_read_yet_is_started_all_the_same(
+        self, task: MakeTask, sandbox: Sandbox, one_try: None
+    ) -> None:
+        plan(sandbox, FETCH, JobState.RUNNING)
+        sandbox.add_fault(Fault(method="GET", path=r"/jobs/\d+/$", status=503, times=None))
+        outcome = task(FETCH, wait_for_termination=False).next_try()
+        job = FETCH.job_of(outcome.value)
+        assert ([job["id"]], job["state"]) == (FETCH.started(sandbox), "unknown")
+
     @each_mode
     def test_a_check_fails_the_task(self, deferrable: bool, task: MakeTask, sandbox: Sandbox) -> None:
         plan(sandbox, BATCH_JOB, JobState.RUNNING, JobState.SUCCEEDED, rows={"read": 10})
