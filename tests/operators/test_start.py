@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -324,22 +323,27 @@ class TestNextTries:
         assert case.job_of(outcome.value)["id"] == case.started(sandbox)[1]
 
 
+def kill_once(operator: Any, condition: Callable[[], object]) -> threading.Thread:
+    """Kill an operator as a signal does, while it executes."""
+
+    def kill() -> None:
+        in_time(until(condition))
+        operator.on_kill()
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
 class TestKilled:
     def test_it_says_that_a_start_is_not_known(self, task: MakeTask, sandbox: Sandbox, logs: Logs) -> None:
         plan(sandbox, FETCH, JobState.RUNNING, JobState.SUCCEEDED)
         operator, _, context = task(FETCH).process()
         sandbox.add_fault(Fault(method="POST", delay=0.5, after=True))
-
-        def start() -> None:
-            with suppress(TaskKilled):
-                operator.execute(context)
-
-        thread = threading.Thread(target=start, daemon=True)
-        thread.start()
-        in_time(until(lambda: FETCH.started(sandbox)))
-        operator.on_kill()
+        kill_once(operator, lambda: FETCH.started(sandbox))
+        with pytest.raises(TaskKilled):
+            operator.execute(context)
         assert any("whether that runs is not known" in text for text in logs.warnings)
-        thread.join(10)
         assert any(request.path.endswith(STOPS) for request in sandbox.requests()), "now it is known"
 
     def test_it_starts_nothing_any_more(self, task: MakeTask, sandbox: Sandbox) -> None:
@@ -352,22 +356,10 @@ class TestKilled:
     def test_its_cancel_is_not_taken_for_people_s(self, task: MakeTask, sandbox: Sandbox) -> None:
         plan(sandbox, FETCH, JobState.RUNNING)
         operator, _, context = task(FETCH, retries=1).process()
-        ends: list[BaseException] = []
-
-        def wait() -> None:
-            try:
-                operator.execute(context)
-            except BaseException as error:
-                ends.append(error)
-
-        thread = threading.Thread(target=wait, daemon=True)
-        thread.start()
-        in_time(until(lambda: operator.job_id))
-        operator.on_kill()
-        thread.join(10)
-        (end,) = ends
-        assert isinstance(end, TaskKilled)
-        assert not isinstance(end, AirflowFailException), "Airflow would not retry it"
+        kill_once(operator, lambda: operator.job_id)
+        with pytest.raises(TaskKilled) as raised:
+            operator.execute(context)
+        assert not isinstance(raised.value, AirflowFailException), "Airflow would not retry it"
 
 
 class TestBeforeAirflow33:
