@@ -56,23 +56,26 @@ class Cancels:
         self._trouble: NoConnection | VendorUnavailable | None = None
         self._goes_on_at = 0.0
 
-    async def cancel_all(self, job_ids: Sequence[str], log: Any) -> None:
+    async def cancel_all(self, job_ids: Sequence[str], log: Any, looks_first: bool = False) -> None:
         """Ask the vendor to stop a killed task's jobs, and say in the log what came of it.
 
         :param job_ids: the vendor's ids of them.
         :param log: the task's log.
+        :param looks_first: whether they may have ended by themselves.
         """
         try:
             async with self._shared_hook:
-                await asyncio.gather(*(self._cancel(job_id, log) for job_id in job_ids))
+                await asyncio.gather(*(self._cancel(job_id, log, looks_first) for job_id in job_ids))
         finally:
             if self._shared_hook.is_idle:
                 self._failures, self._trouble = 0, None
 
     async def is_still_awaited(
         self, ti: Any, xcom_key: str, judge: Callable[[Any], bool | None], log: Any
-    ) -> bool:
+    ) -> bool | None:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
+
+        ``None`` where it has succeeded meanwhile: a user has marked it so, or its next trigger has ended it.
 
         A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
         them as if a user had acted on their tasks. A task that a user has cleared may be deferred by now as
@@ -92,7 +95,7 @@ class Cancels:
         while True:
             look_up = partial(_look_up_wait, ti, xcom_key, was_deferred)
             try:
-                is_deferred, wait = await in_thread(look_up, self._look_ups)
+                states, wait = await in_thread(look_up, self._look_ups)
             except Exception as error:
                 failures += 1
                 if failures == MAX_LOOK_UPS:
@@ -100,7 +103,10 @@ class Cancels:
                 log.warning("Whether a user has ended this task cannot be looked up now: %s", error)
                 pause = backoff(failures, CANCEL_PAUSE, error)
             else:
+                is_deferred = "deferred" in states
                 verdict = judge(wait) if is_deferred or was_deferred else False
+                if not verdict and "success" in states:
+                    return None
                 if verdict is not None or not is_deferred:
                     return bool(verdict)
                 if clock.monotonic() >= until:
@@ -108,13 +114,13 @@ class Cancels:
                 was_deferred, pause = True, LOOK_AGAIN
             await asyncio.sleep(pause)
 
-    async def _cancel(self, job_id: str, log: Any) -> None:
+    async def _cancel(self, job_id: str, log: Any, looks_first: bool) -> None:
         name = f"{self._hook_class.vendor.name} job {job_id}"
         deadline = clock.monotonic() + MAX_CANCEL_TIME
         is_told = False
         while True:
             try:
-                answer = await self._ask(job_id, deadline, looks_first=is_told)
+                answer = await self._ask(job_id, deadline, looks_first=looks_first or is_told)
             except asyncio.CancelledError:
                 log.warning("The task was killed, but %s may go on: this triggerer ends", name)
                 raise
@@ -160,8 +166,8 @@ class Cancels:
 cancels_for = PerConnection(Cancels)
 
 
-def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[bool, Any]:
-    """Return whether a task is deferred, and what it says of its wait, if it is or was at the look before."""
+def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[set[str | None], Any]:
+    """Return a task's state, and what it says of its wait, if it is or was deferred at the look before."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from airflow_provider_ingestjobs.airflow_compat import XCom
@@ -169,10 +175,10 @@ def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[bool, Any
     states = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
-    is_deferred = "deferred" in states.get(ti.run_id, {}).values()
-    if not (is_deferred or was_deferred):
-        return False, None
+    now = set(states.get(ti.run_id, {}).values())
+    if not ("deferred" in now or was_deferred):
+        return now, None
     wait: Any = XCom.get_one(
         key=xcom_key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
     )
-    return is_deferred, wait
+    return now, wait

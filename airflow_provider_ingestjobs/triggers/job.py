@@ -115,7 +115,7 @@ class IngestJobTrigger(VendorTrigger):
             if is_still_awaited:
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")
                 return
-            await cancels.cancel_all(self.job_ids, self.log)
+            await cancels.cancel_all(self.job_ids, self.log, looks_first=is_still_awaited is None)
         except Exception:
             self.log.exception("The task was killed, but its jobs go on: %s", ", ".join(self.job_ids))
 

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.end_to_end
 
+#: The tasks whose first job fails.
+FAILS_FIRST = ("amperity", "narrative")
 STARTS = r"/(fetch_fixed/|workflow/runs|jobs|refresh-materialized-view)$"
 
 
 def test_a_lost_answer_and_a_retry(airflow: AirflowInstance, sandbox: Sandbox) -> None:
-    """The job whose answer was lost is found; as it fails, the retry starts another one: two, and no more."""
+    """Each job whose answer was lost is found; where it fails, the retry starts another one, and no more."""
     before = {vendor: len(sandbox.started_ids(vendor)) for vendor in BY_NAME}
     for vendor in BY_NAME:
         sandbox.add_fault(Fault(vendor, "POST", STARTS, drop="before", after=True))
-        for end in (FAILED, SUCCEEDED):
+        for end in (FAILED, SUCCEEDED) if vendor in FAILS_FIRST else (SUCCEEDED,):
             sandbox.plan_start(vendor, [(0, RUNNING[vendor]), (2, end[vendor])])
     run_id = airflow.trigger("starting", {})
     airflow.wait_for_run("starting", run_id, 180)
@@ -34,12 +36,13 @@ def test_a_lost_answer_and_a_retry(airflow: AirflowInstance, sandbox: Sandbox) -
     tasks = {task["task_id"]: task for task in airflow.task_instances("starting", run_id)}
     logs = {name: airflow.task_log("starting", run_id, name, 1) for name in tasks}
     assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(BY_NAME, "success"), logs
-    assert {name: task["try_number"] for name, task in tasks.items()} == dict.fromkeys(BY_NAME, 2), logs
     for vendor in BY_NAME:
         started = sandbox.started_ids(vendor)[before[vendor] :]
-        assert len(started) == 2, vendor
+        assert len(started) == tasks[vendor]["try_number"] == (2 if vendor in FAILS_FIRST else 1), logs[
+            vendor
+        ]
         returned = airflow.xcom("starting", run_id, vendor)
         (job,) = returned if isinstance(returned, list) else [returned]
-        assert job["id"] == started[1]
+        assert job["id"] == started[-1]
         assert "is not known" in logs[vendor]
         assert f"has started job {started[0]}" in logs[vendor]

@@ -274,6 +274,28 @@ class TestTrouble:
         assert len(stops(sandbox, job_id)) == 1
         assert any("cannot be looked up now: database" in text for text in logs.warnings)
 
+    @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 tells no trigger that its task was killed")
+    @pytest.mark.parametrize(
+        "has_ended", [True, False], ids=["its next trigger ended it", "a user marked it"]
+    )
+    def test_a_task_that_has_succeeded_meanwhile_stops_no_job_that_has_ended(
+        self,
+        has_ended: bool,
+        sandbox: Sandbox,
+        connections: Connections,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        connections.add("polaris")
+        job_id = sandbox.add_job("polaris", timeline=[(0, "completed" if has_ended else "running")])
+        monkeypatch.setattr(
+            "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states",
+            lambda **_: {"run": {"wait": "success"}},
+        )
+        trigger: Any = trigger_of(POLARIS, job_id, cancel_on_kill=True)
+        trigger.task_instance = SimpleNamespace(dag_id="dag", task_id="wait", run_id="run", map_index=-1)
+        in_time(killed(trigger))
+        assert len(stops(sandbox, job_id)) == (0 if has_ended else 1)
+
     def test_a_refusal_is_final(self, sandbox: Sandbox, connections: Connections, logs: Logs) -> None:
         connections.add("polaris")
         job_id = sandbox.add_job("polaris")

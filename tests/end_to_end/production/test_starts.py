@@ -32,6 +32,8 @@ STARTS = {
     "narrative": "/nql/run$",
 }
 HELD_STAGES = ("before_the_request", "before_the_store")
+#: Where what another stage shows is shown once more: of its code, not of Airflow.
+LONG = ("before_the_store",)
 STAGES = (*HELD_STAGES, "before_the_answer", "while_it_waits")
 
 
@@ -89,7 +91,10 @@ def check_success(airflow: ProductionInstance, sandbox: Sandbox, run_id: str) ->
         assert sorted(returned[vendor]) == sorted(sandbox.started_ids(vendor)), vendor
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(stage, marks=pytest.mark.long if stage in LONG else ()) for stage in STAGES],
+)
 def test_killed_workers_start_one_job(
     stage: str, airflow: ProductionInstance, sandbox: Sandbox, hold: Path
 ) -> None:
@@ -146,6 +151,7 @@ def test_killed_workers_start_one_job(
     assert {name for name, number in tries.items() if number > 1} == set(killed)
 
 
+@pytest.mark.long
 def test_lost_answers(airflow: ProductionInstance, sandbox: Sandbox, hold: Path) -> None:
     for vendor, path in STARTS.items():
         sandbox.add_fault(Fault(vendor, "POST", path, drop="before", after=True, times=len(MODES)))
