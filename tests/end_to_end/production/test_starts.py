@@ -161,6 +161,7 @@ def test_lost_answers(airflow: ProductionInstance, sandbox: Sandbox, hold: Path)
     assert started(sandbox) == dict.fromkeys(VENDORS, len(MODES))
 
 
+@pytest.mark.long
 def test_a_retry_after_a_failure_starts_another_job(
     airflow: ProductionInstance, sandbox: Sandbox, hold: Path
 ) -> None:
