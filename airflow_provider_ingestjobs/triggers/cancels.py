@@ -37,6 +37,9 @@ LOOK_AGAIN = 2.0
 #: How often Airflow is asked whether a user has ended the task.
 MAX_LOOK_UPS = 5
 
+#: The states of a task whose trigger has fired; and of one that a user has cleared, or marked as succeeded.
+GOES_ON = frozenset({"scheduled", "queued", "running", "success", "skipped", "up_for_retry"})
+
 
 class Cancels:
     """Cancels jobs on one connection, a few at a time.
@@ -75,7 +78,8 @@ class Cancels:
     ) -> bool | None:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
 
-        ``None`` where it has succeeded meanwhile: a user has marked it so, or its next trigger has ended it.
+        ``None`` where it has gone on meanwhile: a user has seen to that, or its job's end, which its next
+        trigger has told.
 
         A triggerer that is silent for too long loses its triggers to another one; when it goes on, it ends
         them as if a user had acted on their tasks. A task that a user has cleared may be deferred by now as
@@ -105,7 +109,7 @@ class Cancels:
             else:
                 is_deferred = "deferred" in states
                 verdict = judge(wait) if is_deferred or was_deferred else False
-                if not verdict and "success" in states:
+                if not verdict and not is_deferred and states & GOES_ON:
                     return None
                 if verdict is not None or not is_deferred:
                     return bool(verdict)

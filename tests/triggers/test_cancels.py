@@ -275,12 +275,12 @@ class TestTrouble:
         assert any("cannot be looked up now: database" in text for text in logs.warnings)
 
     @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 tells no trigger that its task was killed")
-    @pytest.mark.parametrize(
-        "has_ended", [True, False], ids=["its next trigger ended it", "a user marked it"]
-    )
-    def test_a_task_that_has_succeeded_meanwhile_stops_no_job_that_has_ended(
+    @pytest.mark.parametrize("has_ended", [True, False], ids=["its next trigger told", "a user has acted"])
+    @pytest.mark.parametrize("state", ["scheduled", "running", "success"])
+    def test_a_task_that_has_gone_on_meanwhile_stops_no_job_that_has_ended(
         self,
         has_ended: bool,
+        state: str,
         sandbox: Sandbox,
         connections: Connections,
         monkeypatch: pytest.MonkeyPatch,
@@ -289,7 +289,7 @@ class TestTrouble:
         job_id = sandbox.add_job("polaris", timeline=[(0, "completed" if has_ended else "running")])
         monkeypatch.setattr(
             "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states",
-            lambda **_: {"run": {"wait": "success"}},
+            lambda **_: {"run": {"wait": state}},
         )
         trigger: Any = trigger_of(POLARIS, job_id, cancel_on_kill=True)
         trigger.task_instance = SimpleNamespace(dag_id="dag", task_id="wait", run_id="run", map_index=-1)
