@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -98,12 +98,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         :param table_name: only jobs that load this table.
         :raises InvalidInput: for a naive or inverted window, or several of one filter.
         """
-        import pendulum
-
-        end = pendulum.instance(clock.now()) if started_to is None else to_utc("started_to", started_to)
-        if started_from is None:
-            started_from = end.subtract(days=MAX_WINDOW_DAYS)
-        start, end = check_window(started_from, end)
+        start, end = window_of(started_from, started_to)
         workflow_id = check_single("workflow_id", workflow_id)
         feed_id = check_single("feed_id", feed_id)
         table_name = check_single("table_name", table_name)
@@ -213,7 +208,7 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
             target=", ".join(sorted(table_names)) or None,
             started_at=min(starts, default=None),
             ended_at=max(ends, default=None) if state.is_terminal else None,
-            rows=_rows(tables),
+            rows=rows_of(tables),
             details={
                 "workflow_id": as_text(record.get("workflow_id")),
                 "feed_ids": feed_ids,
@@ -296,11 +291,29 @@ class AmperityHook(IngestJobHook, vendor=AMPERITY):
         return f"Amperity answers for tenant {tenant!r}: {len(jobs)} ingest jobs in the last hour"
 
 
-def _rows(tables: list[Mapping[str, Any]]) -> RowCounts:
-    return RowCounts(*(_sum(tables, key) for key in ("read", "inserted", "updated", "rejected", "errors")))
+def window_of(
+    started_from: datetime | str | None, started_to: datetime | str | None
+) -> tuple[pendulum.DateTime, pendulum.DateTime]:
+    """Return a window that may lack an end: until now, and of the days that the API lists at once.
+
+    :param started_from: its aware start.
+    :param started_to: its aware end.
+    :raises InvalidInput: for a naive or inverted window.
+    """
+    end = to_utc("started_to", clock.now() if started_to is None else started_to)
+    start = end.subtract(days=MAX_WINDOW_DAYS) if started_from is None else started_from
+    return check_window(start, end)
 
 
-def _sum(tables: list[Mapping[str, Any]], key: str) -> int | None:
-    counts = [count for table in tables if (count := as_count(table.get(key))) is not None]
-    # If one table lacks the count, the whole job's is unknown.
-    return sum(counts) if counts and len(counts) == len(tables) else None
+def rows_of(parts: Sequence[Mapping[str, Any]]) -> RowCounts:
+    """Return the counts of something made of parts, such as tables.
+
+    :param parts: their counts.
+    """
+    return RowCounts(*(_sum(parts, key) for key in ("read", "inserted", "updated", "rejected", "errors")))
+
+
+def _sum(parts: Sequence[Mapping[str, Any]], key: str) -> int | None:
+    counts = [count for part in parts if (count := as_count(part.get(key))) is not None]
+    # If one part lacks the count, that of the whole is unknown.
+    return sum(counts) if counts and len(counts) == len(parts) else None

@@ -5,23 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_ingestjobs import clock
-from airflow_provider_ingestjobs.arguments import check_window, to_utc
+from airflow_provider_ingestjobs.arguments import check_window
 from airflow_provider_ingestjobs.errors import InvalidInput
-from airflow_provider_ingestjobs.hooks.amperity import MAX_WINDOW_DAYS, AmperityHook
+from airflow_provider_ingestjobs.hooks.amperity import AmperityHook, rows_of, window_of
 from airflow_provider_ingestjobs.hooks.reading import BulkRead, ReadState
 from airflow_provider_ingestjobs.hooks.records import Records, as_object, as_text
-from airflow_provider_ingestjobs.job import Job, RowCounts, parse_timestamp
+from airflow_provider_ingestjobs.job import Job, parse_timestamp
 
 RUNS = "/api/workflow/runs"
 #: How much earlier than its workflow an ingest job may seem to have started: both are Amperity's clocks.
 AROUND = timedelta(minutes=1)
-#: The counts of an ingest job that a run's are summed from.
-COUNTS = ("read", "inserted", "updated", "rejected", "errors")
 
 
 class AmperityWorkflowHook(AmperityHook):
@@ -76,8 +74,7 @@ class AmperityWorkflowHook(AmperityHook):
         for name, value in (("feed_id", feed_id), ("table_name", table_name)):
             if value is not None:
                 raise InvalidInput(name, value, "leave it out: a workflow run does not say what it loads")
-        end = to_utc("started_to", clock.now() if started_to is None else started_to)
-        start, end = check_window(started_from or end.subtract(days=MAX_WINDOW_DAYS), end)
+        start, end = window_of(started_from, started_to)
         return (
             job
             for job in self.list_window(start, end, {})
@@ -133,10 +130,9 @@ class AmperityWorkflowHook(AmperityHook):
         if not job.state.is_terminal:
             return job
         loaded = self._ingest_jobs_of(job)
-        counts = (_sum([one.rows for one in loaded], name) for name in COUNTS)
         return replace(
             job,
-            rows=RowCounts(*counts),
+            rows=rows_of([asdict(one.rows) for one in loaded]),
             details={**job.details, "ingest_jobs": [one.to_dict() for one in loaded]},
         )
 
@@ -157,9 +153,3 @@ class AmperityWorkflowHook(AmperityHook):
         runs = list(self.list_jobs(clock.now() - timedelta(hours=1)))
         tenant = self.settings.extras["tenant"]
         return f"Amperity answers for tenant {tenant!r}: {len(runs)} workflow runs in the last hour"
-
-
-def _sum(rows: list[RowCounts], name: str) -> int | None:
-    counts = [getattr(one, name) for one in rows]
-    # If one job lacks the count, the whole run's is unknown.
-    return sum(counts) if counts and None not in counts else None

@@ -341,9 +341,6 @@ def send(
     except (requests.RequestException, HTTPError, OSError) as error:
         cause = describe_cause(error, settings, url, url_field)
         raise VendorUnavailable(f"{method} {url} failed: {cause}", answered=answered) from None
-    except VendorUnavailable as error:
-        error.answered = answered
-        raise
 
 
 def _read_body(response: requests.Response, settings: Settings) -> bytes:
@@ -353,10 +350,14 @@ def _read_body(response: requests.Response, settings: Settings) -> bytes:
     while piece := response.raw.read1(64 * 1024, decode_content=True):
         body += piece
         if len(body) > MAX_BYTES:
-            raise VendorUnavailable(f"{response.url} sent more than {MAX_BYTES // 2**20} MiB: not read")
+            raise VendorUnavailable(
+                f"{response.url} sent more than {MAX_BYTES // 2**20} MiB: not read",
+                answered=response.status_code,
+            )
         if time.monotonic() > deadline:
             raise VendorUnavailable(
-                f"{response.url} had not sent its answer after {settings.read_timeout:g} s"
+                f"{response.url} had not sent its answer after {settings.read_timeout:g} s",
+                answered=response.status_code,
             )
     return bytes(body)
 

@@ -33,6 +33,7 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.links import VendorJobLink
+from airflow_provider_ingestjobs.operators.base import MIN_INTERVAL
 from airflow_provider_ingestjobs.starts.memory import Memory, StartRecord, ThisTry
 from airflow_provider_ingestjobs.starts.once import StartOnce
 from airflow_provider_ingestjobs.stopping import stop_all
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", bound="IngestJobHook")
 
-#: The shortest time between two looks, in seconds.
-MIN_INTERVAL = 0.1
 #: How long the vendor's lists may lack a job that was just started, unless the task says otherwise.
 LISTING_DELAY = timedelta(minutes=2)
 
@@ -205,7 +204,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
             self.start_request(context),
             self.hook,
             self._memory(context),
-            ThisTry.of(context, self.retries or 0),
+            self._this_try(context),
             wanted=self._wanted,
             listing_delay=self.listing_delay,
             log=self.log,
@@ -219,6 +218,9 @@ class StartJobOperator(WaitTask[H], BaseOperator):
 
     def _memory(self, context: Context) -> Memory:
         return Memory(context, self.log)
+
+    def _this_try(self, context: Context) -> ThisTry:
+        return ThisTry.of(context, self.retries or 0)
 
     # ------------------------------------------------------------------ waiting
 
@@ -291,7 +293,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
             if self._is_killed:
                 raise TaskKilled(f"The task was killed: {error}") from error
             # A clear, or a try whose time was up, has stopped it, maybe after this try looked.
-            if self.cancel_on_kill and started_in != ThisTry.of(context, self.retries or 0).number:
+            if self.cancel_on_kill and started_in != self._this_try(context).number:
                 self.log.warning(
                     "It was cancelled with try %d, which had started it: starting anew", started_in
                 )

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import to_utc
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import parse_timestamp
-from airflow_provider_ingestjobs.starts.request import Found, check_choice, to_day_or_moment
+from airflow_provider_ingestjobs.starts.request import AHEAD, Found, check_choice, to_day_or_moment
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.adverity import AdverityHook
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: docs.adverity.com, collecting data through the Management API
 PRIORITIES = ("high", "default", "low", "backdata")
-#: How far ahead jobs are looked for: clocks differ.
-AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def check_priority(value: Any) -> str | None:
     :param value: what was given, rendered.
     :raises InvalidInput: for another word.
     """
-    return check_choice("priority", value, PRIORITIES)
+    return None if value is None else check_choice("priority", value, PRIORITIES)
 
 
 def check_range(start: Any, end: Any) -> tuple[str, str]:

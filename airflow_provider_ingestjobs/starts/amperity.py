@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import to_utc
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.records import as_text
-from airflow_provider_ingestjobs.starts.request import Found, check_choice
+from airflow_provider_ingestjobs.starts.request import AHEAD, MOMENT, Found, check_choice
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.amperity_workflow import AmperityWorkflowHook
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 RUN_MODES = ("full", "refresh", "source")
 #: Who starts a workflow by its schedule, by the description of ``principal_name`` there.
 SCHEDULE = "Automated workflow"
-FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-#: How far ahead runs are looked for: clocks differ.
-AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def check_run_mode(value: Any) -> str | None:
     :param value: what was given, rendered.
     :raises InvalidInput: for another word.
     """
-    return check_choice("run_mode", value, RUN_MODES)
+    return None if value is None else check_choice("run_mode", value, RUN_MODES)
 
 
 def check_range(start: Any, end: Any) -> tuple[str | None, str | None]:
@@ -116,8 +113,8 @@ def check_range(start: Any, end: Any) -> tuple[str | None, str | None]:
         return None, None
     first = to_utc("range_from", start)
     if end is None:
-        return first.strftime(FORMAT), None
+        return first.strftime(MOMENT), None
     last = to_utc("range_to", end)
     if last <= first:
         raise InvalidInput("range_to", str(end), f"it is not after range_from, {start}")
-    return first.strftime(FORMAT), last.strftime(FORMAT)
+    return first.strftime(MOMENT), last.strftime(MOMENT)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.narrative import MATERIALIZE_VIEW
 from airflow_provider_ingestjobs.hooks.records import as_object, as_text
-from airflow_provider_ingestjobs.starts.request import Found
+from airflow_provider_ingestjobs.starts.request import Found, check_choice
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.narrative import NarrativeHook
@@ -127,6 +127,4 @@ def check_refresh_type(value: Any) -> str:
     :param value: what was given, rendered.
     :raises InvalidInput: for another word.
     """
-    if value not in REFRESH_TYPES:
-        raise InvalidInput("refresh_type", value, f"use one of {', '.join(REFRESH_TYPES)}")
-    return str(value)
+    return check_choice("refresh_type", value, REFRESH_TYPES)

@@ -9,21 +9,18 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.hooks.records import as_object, as_text
-from airflow_provider_ingestjobs.starts.request import Found
+from airflow_provider_ingestjobs.starts.request import AHEAD, Found
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
     from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
     from airflow_provider_ingestjobs.job import Job
-
-#: How far ahead jobs are looked for: clocks differ.
-AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)

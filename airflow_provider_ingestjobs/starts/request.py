@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_ingestjobs.arguments import to_utc
@@ -16,6 +16,11 @@ from airflow_provider_ingestjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
+
+#: How far ahead jobs are looked for: clocks differ.
+AHEAD = timedelta(minutes=5)
+#: How vendors take a moment in UTC.
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,17 @@ def digest_of(request: StartRequest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_choice(field_name: str, value: Any, choices: Sequence[str]) -> str | None:
-    """Return one of a vendor's words; ``None`` if none was given.
+def check_choice(field_name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return one of a vendor's words.
 
     :param field_name: the argument, for the error.
     :param value: what was given, rendered.
     :param choices: the words.
     :raises InvalidInput: for another one.
     """
-    if value is None or value in choices:
-        return None if value is None else str(value)
-    raise InvalidInput(field_name, value, f"use one of {', '.join(choices)}")
+    if value not in choices:
+        raise InvalidInput(field_name, value, f"use one of {', '.join(choices)}")
+    return str(value)
 
 
 def to_day_or_moment(field_name: str, value: Any) -> str:
@@ -98,4 +103,4 @@ def to_day_or_moment(field_name: str, value: Any) -> str:
     is_day = isinstance(value, date) and not isinstance(value, datetime)
     if is_day or (isinstance(value, str) and len(value.strip()) == len("2026-01-31")):
         return moment.date().isoformat()
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.strftime(MOMENT)
