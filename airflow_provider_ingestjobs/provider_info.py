@@ -14,6 +14,8 @@ from typing import Any
 from airflow_provider_ingestjobs.vendors import Extra, Vendor
 
 HERE = __name__.rpartition(".")[0]
+#: What checks the addresses of vendors' assets; it also marks the providers that bring vendors.
+ASSET_HANDLER = f"{HERE}.assets.check_uri"
 SCHEMAS: dict[str, dict[str, Any]] = {
     "text": {"type": ["string", "null"]},
     "number": {"type": ["number", "null"], "exclusiveMinimum": 0},
@@ -34,7 +36,18 @@ CONFIG: dict[str, Any] = {
                 "version_added": "0.2.0",
                 "example": None,
                 "default": "False",
-            }
+            },
+            "connections": {
+                "description": (
+                    "Ids of further connections, separated by commas, that the page and the command line "
+                    "list. Those of the database and of environment variables are there anyway; secrets "
+                    "backends cannot be asked for a list.\n"
+                ),
+                "type": "string",
+                "version_added": "0.2.0",
+                "example": "amperity_prod, adverity_prod",
+                "default": "",
+            },
         },
     }
 }
@@ -53,7 +66,7 @@ def provider_info(package: str, vendors: Sequence[Vendor], name: str | None = No
     :param name: what Airflow calls the provider; the distribution's name if left out.
     """
     about = metadata(package)
-    asset_uris = [{"schemes": [row.scheme for row in vendors], "handler": f"{HERE}.assets.check_uri"}]
+    asset_uris = [{"schemes": [row.scheme for row in vendors], "handler": ASSET_HANDLER}]
     return {
         "package-name": package,
         "name": name or package,

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Which vendors this installation of Airflow has, and which of its connections are theirs.
+
+For what people look at, which begins without a task: the page and the command line. It asks Airflow's
+database, as tasks and triggers must not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, BaseHook, conf
+from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
+from airflow_provider_ingestjobs.provider_info import ASSET_HANDLER
+
+if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
+
+log = logging.getLogger(__name__)
+
+#: How Airflow names the environment variables that hold connections; with a team's, ``_`` follows.
+ENVIRONMENT_PREFIX = "AIRFLOW_CONN_"
+
+
+@dataclass(frozen=True, order=True)
+class KnownConnection:
+    """A connection of one of the vendors.
+
+    :param conn_id: its id.
+    :param conn_type: its type.
+    """
+
+    conn_id: str
+    conn_type: str
+
+
+def hook_paths() -> dict[str, str]:
+    """Return the class path of each connection type's hook, for all providers that bring vendors."""
+    from airflow.providers_manager import ProvidersManager
+
+    paths: dict[str, str] = {}
+    for provider in ProvidersManager().providers.values():
+        handlers = {row.get("handler") for row in provider.data.get("asset-uris") or ()}
+        if ASSET_HANDLER in handlers:
+            types = provider.data.get("connection-types") or ()
+            paths.update({row["connection-type"]: row["hook-class-name"] for row in types})
+    return paths
+
+
+def hook_class_of(connection: KnownConnection) -> type[IngestJobHook]:
+    """Return the hook's class for a connection.
+
+    :param connection: the connection.
+    :raises InvalidInput: if it is none of a vendor's.
+    """
+    paths = hook_paths()
+    if connection.conn_type not in paths:
+        types = ", ".join(sorted(paths))
+        name = f"connection {connection.conn_id!r}: type"
+        raise InvalidInput(name, connection.conn_type, f"name a connection of one of the types {types}")
+    return hook_class_from(paths[connection.conn_type])
+
+
+def find_connection(conn_id: str) -> KnownConnection:
+    """Return a connection by its id, wherever Airflow finds it.
+
+    :param conn_id: its id.
+    :raises InvalidInput: if there is none.
+    """
+    try:
+        return KnownConnection(conn_id, BaseHook.get_connection(conn_id).conn_type or "")
+    except AirflowNotFoundException:
+        raise InvalidInput("conn_id", conn_id, "create that connection, or name another one") from None
+
+
+def list_connections() -> list[KnownConnection]:
+    """Return the vendors' connections: of the database, of the environment, and those that a setting names.
+
+    No secrets backend gives a list of what it has: ``[ingestjobs] connections`` names those.
+    """
+    types = hook_paths()
+    of_database = list(_in_database(list(types)))
+    # A variable comes before the database; it has an id's capitals alone.
+    spelt = {known.conn_id.upper(): known.conn_id for known in of_database}
+    by_id = {known.conn_id: known for known in of_database}
+    ids = [*(spelt.get(name, name.lower()) for name in _in_environment()), *_in_settings()]
+    for conn_id in dict.fromkeys(ids):
+        by_id.pop(conn_id, None)
+        try:
+            known = find_connection(conn_id)
+        except Exception as error:
+            log.warning("Connection %r cannot be read: %s", conn_id, error)
+            continue
+        if known.conn_type in types:
+            by_id[conn_id] = known
+    return sorted(by_id.values())
+
+
+def _in_database(types: list[str]) -> Iterator[KnownConnection]:
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(Connection.conn_id, Connection.conn_type).where(Connection.conn_type.in_(types))
+        yield from (KnownConnection(*row) for row in session.execute(query))
+
+
+def _in_environment() -> list[str]:
+    names = [
+        name.removeprefix(ENVIRONMENT_PREFIX) for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)
+    ]
+    return [name for name in names if name and not name.startswith("_")]
+
+
+def _in_settings() -> list[str]:
+    given = conf.get("ingestjobs", "connections", fallback="") or ""
+    return [name.strip() for name in given.split(",") if name.strip()]
