@@ -50,6 +50,7 @@ __all__ = [
     "AIRFLOW_3",
     "DAG",
     "ENDS_FROM_TRIGGER",
+    "HAS_PLUGIN_PAGES",
     "STARTS_FROM_TRIGGER",
     "AirflowException",
     "AirflowFailException",
@@ -84,6 +85,8 @@ AIRFLOW_3 = not __version__.startswith("2.")
 ENDS_FROM_TRIGGER = not __version__.startswith("3.0.")
 #: Whether a trigger that the scheduler has made is told of its run.
 STARTS_FROM_TRIGGER = AIRFLOW_3 and not __version__.startswith(("3.0.", "3.1.", "3.2."))
+#: Whether a plugin's page in the UI has what ours needs: 3.1.0 lets no plugin see who has logged in.
+HAS_PLUGIN_PAGES = AIRFLOW_3 and not __version__.startswith("3.0.") and __version__ != "3.1.0"
 
 EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 #: The newest home first: an older one may have another object of that name, or warn. The names that are not

@@ -44,15 +44,14 @@ def defer_wait(
     :raises TaskDeferred: always, which is how Airflow is told.
     :raises InvalidInput: for an unusable connection: it fails here, at once, and not in the triggerer.
     """
-    from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
+    from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
     from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 
     task.hook.settings  # noqa: B018 - looks it up
     timeout = task.deferred_for(task.timeout)
     arguments = task.trigger_arguments(began, timeout, **wait_arguments(task))
     arguments["end"] = ending(task)
-    if task.cancel_on_kill:
-        context["ti"].xcom_push(key=DEFERRAL_XCOM_KEY, value=arguments["started_at"])
+    task.keep_wait(context, target, began, timeout)
     name = describe_target(target, task.hook_class.vendor)
     task.log.info("Waiting for %s until %s, deferred", name, began + timeout)
     task.defer(

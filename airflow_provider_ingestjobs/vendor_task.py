@@ -13,8 +13,9 @@ from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import class_path
-from airflow_provider_ingestjobs.links import XCOM_KEY
+from airflow_provider_ingestjobs.links import PAGE_LINKS, PAGE_XCOM_KEY, XCOM_KEY, page_address
 from airflow_provider_ingestjobs.triggers.backoff import MAX_RETRY_AFTER
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.airflow_compat import Context
@@ -204,6 +205,29 @@ class VendorTask(Generic[H]):
         if error.retry_after is not None:
             pause = timedelta(seconds=min(error.retry_after, MAX_RETRY_AFTER))
             self._rests_until = clock.now() + pause
+
+    def keep_wait(
+        self, context: Context, target: list[str] | Selection, started_at: datetime, wait_time: timedelta
+    ) -> None:
+        """Store what the task waits for, as its wait begins.
+
+        :param context: the task's context.
+        :param target: the vendor's ids of the jobs, or the selection.
+        :param started_at: when the wait began.
+        :param wait_time: how long it lasts at most.
+        """
+        wait = WaitRecord(
+            hook=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
+            conn_type=self.hook_class.vendor.conn_type,
+            conn_id=self.conn_id,
+            hook_params={name: value for name, value in self.hook_params.items() if value},
+            target=target,
+            started_at=started_at,
+            deadline=started_at + wait_time,
+        )
+        context["ti"].xcom_push(key=WAIT_XCOM_KEY, value=wait.to_dict())
+        if PAGE_LINKS:
+            context["ti"].xcom_push(key=PAGE_XCOM_KEY, value=page_address(context["ti"]))
 
     def keep_link(self, context: Context, job_id: str) -> None:
         """Store the job's address, so that the task's extra link works while it waits.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ingestjobs.airflow_compat import HAS_PLUGIN_PAGES
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.links import XCOM_KEY, VendorJobLink
 from airflow_provider_ingestjobs.sandbox import Sandbox
@@ -18,6 +19,8 @@ from support.task_runs import run_in_worker
 from support.vendors import CANCELLING_VENDORS, VENDORS, VendorCase
 
 NO_LOOK_UP: Any = None
+#: The page is there from Airflow 3.1.1 on.
+ON_PAGE = ["Ingestion job"] if HAS_PLUGIN_PAGES else []
 
 
 WAITING = [pytest.param(case, case.sensor, id=f"{case}-wait") for case in VENDORS]
@@ -39,7 +42,8 @@ def test_of_a_single_job(
 @pytest.mark.parametrize(("case", "task_class"), [*WAITING, *STOPPING])
 def test_no_button_where_no_page_is_documented(case: VendorCase, task_class: Any) -> None:
     links = task_class(task_id="task", job_id=case.job_id).operator_extra_links
-    assert [link.name for link in links] == ([] if case.name in ("amperity", "polaris") else ["Vendor job"])
+    at_vendor = [] if case.name in ("amperity", "polaris") else ["Vendor job"]
+    assert [link.name for link in links] == [*at_vendor, *ON_PAGE]
 
 
 def test_of_a_wait_that_has_none(sandbox: Sandbox, connections: Connections) -> None:

@@ -31,7 +31,7 @@ from airflow_provider_ingestjobs.exceptions import (
 )
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
-from airflow_provider_ingestjobs.links import XCOM_KEY
+from airflow_provider_ingestjobs.links import PAGE_XCOM_KEY, XCOM_KEY
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.sensors.start_from_trigger import is_start
 from airflow_provider_ingestjobs.starts.adverity import Fetch
@@ -48,9 +48,11 @@ from airflow_provider_ingestjobs.triggers.base import (
     start_from_event,
 )
 from airflow_provider_ingestjobs.triggers.ending import Ending, WorkerNeeded
-from airflow_provider_ingestjobs.triggers.job import DEFERRAL_XCOM_KEY, IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
+from airflow_provider_ingestjobs.triggers.telling import WATCH_XCOM_KEY
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY
 from support.start_tasks import FETCH, StartedTask, StateStore
 from support.task_runs import TaskInstance, fire, in_time, revived
 
@@ -371,7 +373,8 @@ class TestXComs:
         assert Job.from_dict(JOB_AS_KEPT) == JOB
 
     def test_the_keys(self) -> None:
-        assert (DEFERRAL_XCOM_KEY, XCOM_KEY) == ("_ingestjobs_deferral", "_link_VendorJobLink")
+        assert (XCOM_KEY, PAGE_XCOM_KEY) == ("_link_VendorJobLink", "_link_IngestionJobLink")
+        assert (WAIT_XCOM_KEY, WATCH_XCOM_KEY) == ("_ingestjobs_wait", "_ingestjobs_watch")
 
 
 #: Of a start whose job is known; that of another one, before it, too.

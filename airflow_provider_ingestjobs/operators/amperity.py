@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from airflow_provider_ingestjobs.arguments import is_known_later, to_seconds
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.amperity_workflow import AmperityWorkflowHook
+from airflow_provider_ingestjobs.links import PAGE_LINKS
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 from airflow_provider_ingestjobs.operators.start import StartJobOperator
 from airflow_provider_ingestjobs.starts.amperity import (
@@ -43,7 +44,7 @@ class AmperityCancelJobOperator(CancelJobOperator[AmperityHook]):
 
     hook_class = AmperityHook
     # No page about a job is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = (*CancelJobOperator.template_fields, "amperity_conn_id")
 
     def __init__(
@@ -130,7 +131,7 @@ class AmperityRunWorkflowOperator(StartJobOperator[AmperityWorkflowHook]):
 
     hook_class = AmperityWorkflowHook
     # No page about a workflow is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = (
         "config_id",
         "range_from",

@@ -26,7 +26,7 @@ from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, WaitTimeout
 from airflow_provider_ingestjobs.follow import FollowJob
 from airflow_provider_ingestjobs.job import Job, JobState
-from airflow_provider_ingestjobs.links import VendorJobLink
+from airflow_provider_ingestjobs.links import JOB_LINKS
 from airflow_provider_ingestjobs.vendor_task import MISSING_GRACE, TIMEOUT_SLACK, VendorTask
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
     """
 
     template_fields: Sequence[str] = ("job_id",)
-    operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
+    operator_extra_links: Any = JOB_LINKS
     ui_color = "#f2d9d5"
 
     def __init__(
@@ -99,11 +99,13 @@ class CancelJobOperator(VendorTask[H], BaseOperator):
             arguments = self.trigger_arguments(
                 began, timeout, poll_interval=self.poll_interval, missing_grace=self.missing_grace
             )
+            self.keep_wait(context, [self.job_id], began, timeout)
             self.defer(
                 trigger=IngestJobTrigger(job_ids=[self.job_id], **arguments),
                 method_name="execute_complete",
                 timeout=timeout + TIMEOUT_SLACK,
             )
+        self.keep_wait(context, [self.job_id], began, timedelta(seconds=self.timeout))
         return self._report(self._wait(job, began))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

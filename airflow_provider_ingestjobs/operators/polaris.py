@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
+from airflow_provider_ingestjobs.links import PAGE_LINKS
 from airflow_provider_ingestjobs.operators.base import CancelJobOperator, ListJobsOperator
 from airflow_provider_ingestjobs.operators.start import StartJobOperator
 from airflow_provider_ingestjobs.starts.polaris import PolarisJob, check_spec, mark_of
@@ -33,7 +34,7 @@ class PolarisCancelJobOperator(CancelJobOperator[PolarisHook]):
 
     hook_class = PolarisHook
     # No page about a job is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = (
         *CancelJobOperator.template_fields,
         "imply_polaris_conn_id",
@@ -132,7 +133,7 @@ class PolarisRunJobOperator(StartJobOperator[PolarisHook]):
 
     hook_class = PolarisHook
     # No page about a job is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = ("spec", "imply_polaris_conn_id", "project_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"spec": "json"}
 

@@ -32,7 +32,7 @@ from airflow_provider_ingestjobs.exceptions import (
     WaitTimeout,
 )
 from airflow_provider_ingestjobs.job import Job, JobState
-from airflow_provider_ingestjobs.links import VendorJobLink
+from airflow_provider_ingestjobs.links import JOB_LINKS
 from airflow_provider_ingestjobs.operators.base import MIN_INTERVAL
 from airflow_provider_ingestjobs.starts.memory import Memory, StartRecord, ThisTry
 from airflow_provider_ingestjobs.starts.once import StartOnce
@@ -84,7 +84,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
     :raises InvalidInput: for an argument that cannot be used.
     """
 
-    operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
+    operator_extra_links: Any = JOB_LINKS
     ui_color = "#dcebd3"
     #: Whether one start may be several jobs, so that a list is returned.
     starts_several: ClassVar[bool] = False
@@ -246,6 +246,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
                 self._memory(context).note_told(record)
             started = {"job_ids": self.job_id, "try_number": record.try_number}
             defer_wait(self, self.job_id, began, context, started)
+        self.keep_wait(context, self.job_id, began, timedelta(seconds=self.timeout))
         try:
             jobs = self._wait(began)
         except (JobNotFound, WaitTimeout) as error:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
+from airflow_provider_ingestjobs.links import PAGE_LINKS
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class AmperityJobSensor(IngestJobSensor[AmperityHook]):
 
     hook_class = AmperityHook
     # No page about a job is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = (
         *IngestJobSensor.template_fields,
         "feed_id",

@@ -36,7 +36,7 @@ from airflow_provider_ingestjobs.deferral import check_deferral_timeout, defer_w
 from airflow_provider_ingestjobs.exceptions import JobEnded, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.follow import Follow, FollowJob, FollowSelection
 from airflow_provider_ingestjobs.job import Job, JobState
-from airflow_provider_ingestjobs.links import VendorJobLink
+from airflow_provider_ingestjobs.links import JOB_LINKS
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.sensors.run_times import earlier_look, first_look, next_look
 from airflow_provider_ingestjobs.sensors.soft_fail import hidden_error
@@ -113,7 +113,7 @@ class IngestJobSensor(WaitTask[H], BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job_id", "started_from", "started_to")
-    operator_extra_links: tuple[VendorJobLink, ...] = (VendorJobLink(),)
+    operator_extra_links: Any = JOB_LINKS
     ui_color = "#d7ecea"
     start_from_trigger = PerTask(False, starts_from_trigger)
     start_trigger_args = PerTask(None, start_trigger_args)
@@ -199,6 +199,7 @@ class IngestJobSensor(WaitTask[H], BaseSensorOperator):
             self.keep_link(context, target[0])
         if self.deferrable:
             defer_wait(self, target, began, context)
+        self.keep_wait(context, target, first_look(context, self), timedelta(seconds=self.timeout))
         try:
             return wait_in_worker(self, context)
         except AirflowSensorTimeout as error:

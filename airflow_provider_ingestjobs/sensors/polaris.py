@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
+from airflow_provider_ingestjobs.links import PAGE_LINKS
 from airflow_provider_ingestjobs.sensors.base import IngestJobSensor
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class PolarisJobSensor(IngestJobSensor[PolarisHook]):
 
     hook_class = PolarisHook
     # No page about a job is documented.
-    operator_extra_links = ()
+    operator_extra_links = PAGE_LINKS
     template_fields: Sequence[str] = (
         *IngestJobSensor.template_fields,
         "table_name",

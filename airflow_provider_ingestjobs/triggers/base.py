@@ -211,7 +211,7 @@ class VendorTrigger(BaseTrigger):
         :raises WaitTimeout: if there is none at the deadline, nor at a last look.
         """
         deadline = datetime.fromisoformat(self.deadline)
-        task = getattr(self, "task_instance", None)
+        task = getattr(self, "task_instance", None) if self._in_triggerer else None
         async with self._watch.join(target, self.poll_interval, self.max_poll_interval, task) as wait:
             while (now := clock.now()) < deadline:
                 follow.say_that_it_waits(now, wait.read_at, wait.trouble)

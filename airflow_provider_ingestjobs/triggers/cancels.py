@@ -17,6 +17,7 @@ from airflow_provider_ingestjobs.triggers.backoff import backoff
 from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.shared_hook import SharedHook
 from airflow_provider_ingestjobs.triggers.threads import in_thread
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.hooks.base import IngestJobHook
@@ -73,9 +74,7 @@ class Cancels:
             if self._shared_hook.is_idle:
                 self._failures, self._trouble = 0, None
 
-    async def is_still_awaited(
-        self, ti: Any, xcom_key: str, judge: Callable[[Any], bool | None], log: Any
-    ) -> bool | None:
+    async def is_still_awaited(self, ti: Any, judge: Callable[[Any], bool | None], log: Any) -> bool | None:
         """Whether a task is deferred as it was, because Airflow has only moved its trigger.
 
         ``None`` where it has gone on meanwhile: a user has seen to that, or its job's end, which its next
@@ -86,7 +85,6 @@ class Cancels:
         well, but its wait began later.
 
         :param ti: the trigger's task instance; ``None`` where Airflow gives none.
-        :param xcom_key: the XCom in which the task says of its present wait.
         :param judge: returns whether that is this trigger's wait, which another one has now; ``None`` if only
             the next trigger's start will tell.
         :param log: the task's log.
@@ -97,7 +95,7 @@ class Cancels:
         failures = 0
         was_deferred = False
         while True:
-            look_up = partial(_look_up_wait, ti, xcom_key, was_deferred)
+            look_up = partial(_look_up_wait, ti, was_deferred)
             try:
                 states, wait = await in_thread(look_up, self._look_ups)
             except Exception as error:
@@ -170,7 +168,7 @@ class Cancels:
 cancels_for = PerConnection(Cancels)
 
 
-def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[set[str | None], Any]:
+def _look_up_wait(ti: Any, was_deferred: bool) -> tuple[set[str | None], Any]:
     """Return a task's state, and what it says of its wait, if it is or was deferred at the look before."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -183,6 +181,6 @@ def _look_up_wait(ti: Any, xcom_key: str, was_deferred: bool) -> tuple[set[str |
     if not ("deferred" in now or was_deferred):
         return now, None
     wait: Any = XCom.get_one(
-        key=xcom_key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+        key=WAIT_XCOM_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
     )
     return now, wait

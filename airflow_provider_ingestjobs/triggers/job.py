@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +16,8 @@ from airflow_provider_ingestjobs.triggers.base import LOG_LEAD, VendorTrigger, o
 from airflow_provider_ingestjobs.triggers.cancels import cancels_for
 from airflow_provider_ingestjobs.triggers.poll import Update
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
+from airflow_provider_ingestjobs.wait_record import is_wait
 
-#: The XCom in which a task with ``cancel_on_kill`` keeps when its present wait began.
-DEFERRAL_XCOM_KEY = "_ingestjobs_deferral"
-
-#: The XCom in which a task that the triggerer has started keeps when its wait began, what for, and by whom.
-WAIT_XCOM_KEY = "_ingestjobs_wait"
 #: How long the end of a killed task's trigger waits for what comes of stopping its jobs, in seconds.
 KILL_HOLD = 300.0
 #: How long it waits to hear whether the task was killed at all, where only the start of the next trigger will
@@ -98,19 +94,16 @@ class IngestJobTrigger(VendorTrigger):
 
     def _is_taken_over(self, wait: Any) -> bool | None:
         """Whether this wait is another triggerer's now, by what the task says of its present one."""
-        if self.begun_by is None:
-            # A cleared task has a worker before it is deferred again, which says when.
-            return bool(wait == self.started_at)
-        if not isinstance(wait, Mapping) or wait.get("started_at") != self.started_at:
+        if not is_wait(wait, self.started_at):
             return False
-        return True if wait.get("by") != self.begun_by else None
+        # A cleared task that has a worker before it is deferred again tells of another wait by now.
+        return True if self.begun_by is None or wait.get("by") != self.begun_by else None
 
     async def _cancel_jobs(self, is_judged: asyncio.Event) -> None:
         try:
             cancels = cancels_for(self._hook_class, self.conn_id, self.hook_params)
             ti = getattr(self, "task_instance", None)
-            key = DEFERRAL_XCOM_KEY if self.begun_by is None else WAIT_XCOM_KEY
-            is_still_awaited = await cancels.is_still_awaited(ti, key, self._is_taken_over, self.log)
+            is_still_awaited = await cancels.is_still_awaited(ti, self._is_taken_over, self.log)
             is_judged.set()
             if is_still_awaited:
                 self.log.info("Another triggerer has taken over this wait: nothing is cancelled.")

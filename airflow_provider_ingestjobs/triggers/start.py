@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,15 +16,16 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import VendorUnavailable
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
-from airflow_provider_ingestjobs.links import XCOM_KEY
+from airflow_provider_ingestjobs.links import PAGE_XCOM_KEY, XCOM_KEY, page_address
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.base import LOG_LEAD, MAX_RESUME_HOLD, event_of_start
 from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded, check_xcom_backend, say_why
-from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY, IngestJobTrigger
+from airflow_provider_ingestjobs.triggers.job import IngestJobTrigger
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.shared_hook import shared_hook_for
 from airflow_provider_ingestjobs.triggers.xcoms import drop_xcoms, keep_xcom, read_xcom
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord, is_wait
 from airflow_provider_ingestjobs.wait_target import WaitTarget, describe_target
 
 if TYPE_CHECKING:
@@ -149,19 +151,13 @@ class StartTrigger(BaseTrigger):
             # A worker clears what an earlier try has left, but not after a deferral.
             await drop_xcoms(ti, ("return_value", XCOM_KEY))
         # A wait that another triggerer began goes on, whatever its connection and templates come to by now.
-        rendered = kept or await self._as_rendered(self._context)
-        vendor = hook_class_from(self.hook).vendor
-        wait_target = WaitTarget(**rendered["target"])
-        target = wait_target.resolve(self._context, vendor)
-        deadline = started_at + timedelta(seconds=self.wait_time)
-        trigger = self._trigger_for(target, wait_target, rendered, started_at, deadline)
+        wait = replace(kept or await self._as_rendered(self._context, started_at), by=self._id)
+        trigger = self._trigger_for(wait)
         if kept is None:
-            await self._keep_link(target, trigger)
-        wait = {"started_at": trigger.started_at, "rendered": rendered, "by": self._id}
-        await keep_xcom(ti, WAIT_XCOM_KEY, wait)
-        self.log.info(
-            "Waiting for %s until %s, started in the triggerer", describe_target(target, vendor), deadline
-        )
+            await self._keep_links(wait)
+        await keep_xcom(ti, WAIT_XCOM_KEY, wait.to_dict())
+        name = describe_target(wait.target, hook_class_from(self.hook).vendor)
+        self.log.info("Waiting for %s until %s, started in the triggerer", name, wait.deadline)
         return trigger
 
     @property
@@ -171,58 +167,62 @@ class StartTrigger(BaseTrigger):
             return None
         return self.timeout_after - timedelta(seconds=self.deferral_time)
 
-    async def _kept(self, started_at: datetime) -> dict[str, Any] | None:
-        """Return what the templates had come to when another triggerer began the wait, if one did."""
+    async def _kept(self, started_at: datetime) -> WaitRecord | None:
+        """Return the wait as another triggerer began it, if one did."""
         if not _is_long_ago(started_at):
             return None
         kept = await read_xcom(self.task_instance, WAIT_XCOM_KEY)
-        if not kept or kept["started_at"] != started_at.isoformat():
+        if not is_wait(kept, started_at.isoformat()):
             return None
-        return dict(kept["rendered"])
+        return WaitRecord.from_dict(kept)
 
-    async def _as_rendered(self, context: Context) -> dict[str, Any]:
+    async def _as_rendered(self, context: Context, started_at: datetime) -> WaitRecord:
         given = {"target": self.target, "conn_id": self.conn_id, "hook_params": self.hook_params}
         async with asyncio.timeout(MAX_RENDER_TIME):
-            return dict(render(given, self, context))
+            rendered = render(given, self, context)
+        vendor = hook_class_from(self.hook).vendor
+        target = WaitTarget(**rendered["target"])
+        return WaitRecord(
+            hook=self.hook,
+            conn_type=vendor.conn_type,
+            conn_id=rendered["conn_id"],
+            hook_params={name: value for name, value in rendered["hook_params"].items() if value},
+            target=target.resolve(context, vendor),
+            started_at=started_at,
+            deadline=started_at + timedelta(seconds=self.wait_time),
+            is_single=target.is_single,
+        )
 
-    def _trigger_for(
-        self,
-        target: list[str] | Selection,
-        wait_target: WaitTarget,
-        rendered: Mapping[str, Any],
-        started_at: datetime,
-        deadline: datetime,
-    ) -> IngestJobTrigger | JobSelectionTrigger:
+    def _trigger_for(self, wait: WaitRecord) -> IngestJobTrigger | JobSelectionTrigger:
         end = dict(self.end) if self.end else None
-        if end and end.get("returns") == "jobs" and wait_target.is_single:
+        if end and end.get("returns") == "jobs" and wait.is_single:
             end["returns"] = "job"
         arguments = {
             "hook": self.hook,
-            "conn_id": rendered["conn_id"],
-            "hook_params": {name: value for name, value in rendered["hook_params"].items() if value},
-            "started_at": started_at.isoformat(),
-            "deadline": deadline.isoformat(),
+            "conn_id": wait.conn_id,
+            "hook_params": wait.hook_params,
+            "started_at": wait.started_at.isoformat(),
+            "deadline": wait.deadline.isoformat(),
             "end": end,
             **(self.wait or {}),
         }
         trigger = (
-            JobSelectionTrigger(selection=target.to_dict(), **arguments)
-            if isinstance(target, Selection)
-            else IngestJobTrigger(job_ids=target, cancel_on_kill=self.cancel_on_kill, **arguments)
+            JobSelectionTrigger(selection=wait.target.to_dict(), **arguments)
+            if isinstance(wait.target, Selection)
+            else IngestJobTrigger(job_ids=wait.target, cancel_on_kill=self.cancel_on_kill, **arguments)
         )
         trigger.task_instance = self.task_instance
         trigger.trigger_id = self.trigger_id
         trigger.begun_by = self._id
         return trigger
 
-    async def _keep_link(
-        self, target: list[str] | Selection, trigger: IngestJobTrigger | JobSelectionTrigger
-    ) -> None:
+    async def _keep_links(self, wait: WaitRecord) -> None:
         hook_class = hook_class_from(self.hook)
-        async with shared_hook_for(hook_class, trigger.conn_id, trigger.hook_params) as shared:
+        async with shared_hook_for(hook_class, wait.conn_id, wait.hook_params) as shared:
             # An unusable connection fails the task at once, as in a worker.
             hook = await shared.get()
-        if isinstance(target, list) and len(target) == 1 and (url := hook.job_url(target[0])):
+        await keep_xcom(self.task_instance, PAGE_XCOM_KEY, page_address(self.task_instance))
+        if isinstance(wait.target, list) and len(wait.target) == 1 and (url := hook.job_url(wait.target[0])):
             await keep_xcom(self.task_instance, XCOM_KEY, url)
 
 

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.airflow_compat import HAS_PLUGIN_PAGES
 from airflow_provider_ingestjobs.errors import (
     AuthenticationFailed,
     IngestJobsError,
@@ -35,6 +36,7 @@ from airflow_provider_ingestjobs.triggers.registry import PerConnection
 from airflow_provider_ingestjobs.triggers.report import REPORT_EVERY, describe_waits
 from airflow_provider_ingestjobs.triggers.rests import Rests
 from airflow_provider_ingestjobs.triggers.subscription import Subscription
+from airflow_provider_ingestjobs.triggers.telling import Telling
 from airflow_provider_ingestjobs.triggers.threads import in_thread, poll_threads
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Watch:
         self.trouble: VendorUnavailable | None = None
         self._meter = Meter(hook_class.vendor, conn_id, self._hook_params)
         self._report_at = 0.0
+        self._telling = Telling(hook_class, conn_id, self._hook_params)
 
     @property
     def is_idle(self) -> bool:
@@ -275,6 +278,7 @@ class Watch:
         if self._failures:
             log.info("Connection %r answers again after %d failed polls.", self._conn_id, self._failures)
         self._failures, self.trouble = 0, None
+        self._tell()
         return 0.0
 
     async def _read(self, wanted: set[Target], full: bool) -> Poll:
@@ -334,6 +338,7 @@ class Watch:
         log.warning("Connection %r: poll failed (%d in a row), next in %.0f s: %s", *said)
         self._meter.failed()
         self._meter.gauge("waits", self._intervals.total())
+        self._tell()
         if self._failures == 1:
             self._report()
             await self._publish_to_all(set(self._subscriptions), Update(trouble=error))
@@ -365,9 +370,16 @@ class Watch:
 
     def _report(self) -> None:
         self._report_at = clock.monotonic() + REPORT_EVERY
-        waits = [wait for same_target in self._subscriptions.values() for wait in same_target]
-        said = describe_waits(waits, self._interval, self._meter.silence, self._failures)
+        said = describe_waits(self._waits, self._interval, self._meter.silence, self._failures)
         log.info("Connection %r: %s", self._conn_id, said)
+
+    def _tell(self) -> None:
+        if HAS_PLUGIN_PAGES:
+            self._telling.tell(self._waits, self._interval, self.trouble)
+
+    @property
+    def _waits(self) -> list[Subscription]:
+        return [wait for same_target in self._subscriptions.values() for wait in same_target]
 
 
 #: Returns the running event loop's watch on a connection, the same one for all callers.

@@ -23,9 +23,9 @@ from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor
 from airflow_provider_ingestjobs.sensors.polaris import PolarisJobSensor
 from airflow_provider_ingestjobs.triggers import detail_reads, ending, start
 from airflow_provider_ingestjobs.triggers.ending import WorkerNeeded
-from airflow_provider_ingestjobs.triggers.job import WAIT_XCOM_KEY
 from airflow_provider_ingestjobs.triggers.rendering import render
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord
 from support.task_runs import DagRun, TaskInstance, in_time
 
 if TYPE_CHECKING:
@@ -252,24 +252,9 @@ class TestBegin:
             for upstream in (first, second)
         ]
         assert [getattr(one, "job_ids", None) for one in begun] == [[first], [first]]
-        by = kept["_ingestjobs_wait"].pop("by")
-        assert isinstance(by, str)
-        assert kept["_ingestjobs_wait"] == {
-            "started_at": deferred_at.isoformat(),
-            "rendered": {
-                "target": {
-                    "job_id": first,
-                    "filters": {},
-                    "moments": {},
-                    "look_back": 86400.0,
-                    "min_jobs": 1,
-                    "settle": 0.0,
-                    "latest_only": False,
-                },
-                "conn_id": "narrative_default",
-                "hook_params": {},
-            },
-        }
+        wait = WaitRecord.from_dict(kept[WAIT_XCOM_KEY])
+        assert (wait.target, wait.started_at) == ([first], deferred_at)
+        assert wait.by
         # A later try is another wait.
         later = in_time(handed_over(sensor, RunningTaskInstance(second))._begin())
         assert getattr(later, "job_ids", None) == [second]
