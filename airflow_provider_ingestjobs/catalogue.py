@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, BaseHook, conf
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -45,7 +45,8 @@ def hook_paths() -> dict[str, str]:
     from airflow.providers_manager import ProvidersManager
 
     paths: dict[str, str] = {}
-    for provider in ProvidersManager().providers.values():
+    known: Any = ProvidersManager
+    for provider in known().providers.values():
         handlers = {row.get("handler") for row in provider.data.get("asset-uris") or ()}
         if ASSET_HANDLER in handlers:
             types = provider.data.get("connection-types") or ()

@@ -37,6 +37,16 @@ CONFIG: dict[str, Any] = {
                 "example": None,
                 "default": "False",
             },
+            "task_tab": {
+                "description": (
+                    'Whether each task instance has a tab "Ingestion job" (Airflow 3.1.1 and newer). Airflow '
+                    "up to 3.3 cannot keep it to the tasks of this package.\n"
+                ),
+                "type": "boolean",
+                "version_added": "0.2.0",
+                "example": None,
+                "default": "False",
+            },
             "connections": {
                 "description": (
                     "Ids of further connections, separated by commas, that the page and the command line "
@@ -92,7 +102,7 @@ def provider_info(package: str, vendors: Sequence[Vendor], name: str | None = No
         # What Airflow 2 calls them.
         "dataset-uris": asset_uris,
         "connection-types": [_connection_type(row) for row in vendors],
-        "extra-links": [f"{HERE}.links.VendorJobLink"],
+        "extra-links": [f"{HERE}.links.VendorJobLink", f"{HERE}.links.IngestionJobLink"],
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class Vendor:
     :param account: the extras that, with the host, name the account whose rate of requests a vendor limits;
         ``None`` where only the credentials tell: then each connection has a rate of its own.
     :param cancels: whether the vendor documents a way to stop a job, so that there is a cancel operator.
+    :param stops: what stops with a job, where that is more than the job; with keys of the job's details.
     """
 
     conn_type: str
@@ -116,6 +117,7 @@ class Vendor:
     extras: Mapping[str, Extra] = field(default_factory=dict)
     account: tuple[str, ...] | None = None
     cancels: bool = True
+    stops: str = ""
 
     @property
     def module(self) -> str:
@@ -129,6 +131,18 @@ class Vendor:
         """
         key = self.filters[name]
         return next((levels.words for levels in self.levels.values() if levels.key == key), ())
+
+    def what_stops(self, job_id: str, details: Mapping[str, Any]) -> str:
+        """Return what stops where a job is cancelled, for people who are asked whether it should.
+
+        :param job_id: the vendor's id of it.
+        :param details: the job's details.
+        """
+        name = f"{self.name} job {job_id}"
+        try:
+            return f"{name}, and with it {self.stops.format_map(details)}" if self.stops else name
+        except KeyError:
+            return name
 
     @property
     def conn_name_attr(self) -> str:
@@ -155,6 +169,8 @@ AMPERITY = Vendor(
     conn_type="amperity",
     account=("tenant",),
     name="Amperity",
+    # https://docs.amperity.com/api/, stop workflow
+    stops="the whole workflow {workflow_id} with everything in it",
     hook="airflow_provider_ingestjobs.hooks.amperity.AmperityHook",
     doc_url="https://docs.amperity.com/api/",
     filters={"feed_id": "feed_ids", "table_name": "table_names", "workflow_id": "workflow_id"},

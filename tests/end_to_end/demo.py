@@ -20,6 +20,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ingestjobs.airflow_compat import HAS_PLUGIN_PAGES
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from support.airflow_client import FINISHED_RUN_STATES, AirflowInstanceError
 from support.airflow_instance import AirflowInstance
@@ -396,6 +397,8 @@ def _had_worker(instance: AirflowInstance, runs: dict[str, str], dag_id: str, ta
 
 def _keep(clock: Clock, instance: AirflowInstance) -> None:
     print(f"\nAirflow stays up: {instance.url}  login: {LOGIN}  password: {instance.password}")
+    if HAS_PLUGIN_PAGES:
+        print(f"The jobs, and who waited for them: {instance.url}/plugin/ingestjobs")
     print("The sandbox's jobs have ended; a DAG that you trigger again finds them as they are.")
     print("Ctrl-C ends it all.", flush=True)
     try:

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""Which tasks wait for which jobs, and how the polls for them go: all that is read of Airflow's database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import Any
+
+from airflow.configuration import conf
+from airflow.jobs.job import Job
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from sqlalchemy import and_, select
+
+from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.selection import freeze_filters
+from airflow_provider_ingestjobs.triggers.telling import TELL_EVERY, WATCH_XCOM_KEY
+from airflow_provider_ingestjobs.triggers.threads import in_thread
+from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord
+
+log = logging.getLogger(__name__)
+
+#: The states of a task that waits: in the triggerer, in a worker, and between two looks.
+WAITING = ("deferred", "running", "up_for_reschedule")
+#: What Airflow calls a triggerer among its jobs.
+TRIGGERER = "TriggererJob"
+#: How old a scan of the database may be, in seconds, and how old at most, where nobody has looked since.
+MAX_AGE = 5.0
+STALE_AFTER = 15.0
+#: After so many of its intervals, a poll that has told nothing is late; after so long, it is forgotten.
+LATE_AFTER = 3.0
+FORGOTTEN_AFTER = timedelta(minutes=30)
+
+#: What tells one source of jobs from another: the connection's id and the further arguments of the hook.
+SourceKey = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskWait:
+    """A task instance and its wait.
+
+    :param dag_id: its DAG.
+    :param run_id: its run.
+    :param task_id: its task.
+    :param map_index: of a mapped task its index, else -1.
+    :param state: Airflow's state of it.
+    :param record: what it said as its wait began.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    record: WaitRecord
+
+
+@dataclass(frozen=True)
+class PollWord:
+    """What the poll of a triggerer has told of itself.
+
+    :param host: the triggerer's host.
+    :param hook: class path of the hook that it reads jobs by.
+    :param waits: how many waits it served then.
+    :param interval: seconds between two polls.
+    :param read_at: when the vendor last answered; ``None`` if it has not yet.
+    :param told_at: when it told this.
+    :param trouble: what is in its way, if anything is.
+    :param trouble_since: since when, ISO 8601.
+    """
+
+    host: str
+    hook: str
+    waits: int
+    interval: float
+    read_at: float | None
+    told_at: float
+    trouble: str | None
+    trouble_since: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        trouble = {"text": self.trouble, "since": self.trouble_since} if self.trouble else None
+        return {
+            "host": self.host,
+            "waits": self.waits,
+            "interval": self.interval,
+            "read_at": None if self.read_at is None else _iso(self.read_at),
+            "told_at": _iso(self.told_at),
+            "is_late": self.is_late,
+            "trouble": trouble,
+        }
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it should have told something since."""
+        return clock.time() - self.told_at > LATE_AFTER * max(self.interval, TELL_EVERY)
+
+
+@dataclass(frozen=True)
+class Triggerer:
+    """A triggerer that Airflow has not given up.
+
+    :param host: its host.
+    :param heartbeat: when it was last seen.
+    """
+
+    host: str
+    heartbeat: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        limit = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+        is_alive = (clock.now() - self.heartbeat).total_seconds() <= limit
+        return {"host": self.host, "heartbeat": self.heartbeat.isoformat(), "is_alive": is_alive}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the database had at one time.
+
+    :param by_source: the tasks that wait, by what they wait on.
+    :param polls: what polls have told, by what they read.
+    :param triggerers: the triggerers.
+    """
+
+    by_source: Mapping[SourceKey, list[TaskWait]] = field(default_factory=dict)
+    polls: Mapping[SourceKey, list[PollWord]] = field(default_factory=dict)
+    triggerers: Sequence[Triggerer] = ()
+
+
+class Waits:
+    """Scans the database for all who look, at most once in a while."""
+
+    def __init__(self) -> None:
+        self._scan = Scan()
+        self._read_at = -inf
+        self._reading: asyncio.Task[None] | None = None
+
+    async def look(self) -> Scan:
+        """Return the last scan; a new one is made in the background, unless nobody has looked for a while."""
+        age = clock.monotonic() - self._read_at
+        if self._reading is None and age >= MAX_AGE:
+            self._reading = asyncio.create_task(self._read())
+        if self._reading is not None and age >= STALE_AFTER:
+            await asyncio.wait({self._reading})
+        return self._scan
+
+    async def _read(self) -> None:
+        try:
+            self._scan = await in_thread(scan)
+        except Exception:
+            log.exception("Which tasks wait cannot be read")
+        finally:
+            self._read_at, self._reading = clock.monotonic(), None
+
+
+def source_key(conn_id: str, hook_params: Mapping[str, Any]) -> SourceKey:
+    """Return what tells a source of jobs from another.
+
+    :param conn_id: the Airflow connection.
+    :param hook_params: further arguments of the hook.
+    """
+    return conn_id, freeze_filters(hook_params)
+
+
+def scan() -> Scan:
+    """Read which tasks wait now, and what polls have told. Blocking."""
+    by_source: dict[SourceKey, list[TaskWait]] = defaultdict(list)
+    polls: dict[SourceKey, dict[Any, PollWord]] = defaultdict(dict)
+    with create_session() as session:
+        waits = _waits().where(TaskInstance.state.in_(WAITING))
+        for wait in _as_waits(session.execute(waits)):
+            by_source[source_key(wait.record.conn_id, wait.record.hook_params)].append(wait)
+        told = select(XComModel.value).where(
+            XComModel.key == WATCH_XCOM_KEY, XComModel.timestamp > clock.now() - FORGOTTEN_AFTER
+        )
+        for (value,) in session.execute(told.order_by(XComModel.timestamp)):
+            for key, word in _as_word(value):
+                # The last word of each.
+                polls[key][word.host, word.hook] = word
+        running = select(Job.hostname, Job.latest_heartbeat).where(
+            Job.job_type == TRIGGERER, Job.state == "running"
+        )
+        triggerers = [Triggerer(host or "", beat) for host, beat in session.execute(running) if beat]
+    told_by = {key: list(words.values()) for key, words in polls.items()}
+    return Scan(dict(by_source), told_by, sorted(triggerers, key=lambda one: one.host))
+
+
+def find_wait(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskWait | None:
+    """Return the last wait of a task instance; ``None`` if it has begun none. Blocking.
+
+    :param dag_id: its DAG.
+    :param run_id: its run.
+    :param task_id: its task.
+    :param map_index: of a mapped task its index, else -1.
+    """
+    of_task = _waits().where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id == run_id,
+        TaskInstance.task_id == task_id,
+        TaskInstance.map_index == map_index,
+    )
+    with create_session() as session:
+        return next(_as_waits(session.execute(of_task)), None)
+
+
+def _waits() -> Any:
+    ti = TaskInstance
+    is_of = and_(
+        XComModel.dag_id == ti.dag_id,
+        XComModel.run_id == ti.run_id,
+        XComModel.task_id == ti.task_id,
+        XComModel.map_index == ti.map_index,
+        XComModel.key == WAIT_XCOM_KEY,
+    )
+    columns = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.state, XComModel.value)
+    return select(*columns).join(XComModel, is_of)
+
+
+def _as_waits(rows: Iterable[Any]) -> Iterator[TaskWait]:
+    for dag_id, run_id, task_id, map_index, state, value in rows:
+        try:
+            record = WaitRecord.from_dict(_plain(value))
+        except (KeyError, TypeError, ValueError):
+            # Another XCom backend keeps the value elsewhere; another release may write it in another way.
+            continue
+        word = state and str(getattr(state, "value", state))
+        yield TaskWait(dag_id, run_id, task_id, map_index, word, record)
+
+
+def _as_word(value: Any) -> Iterator[tuple[SourceKey, PollWord]]:
+    try:
+        data = _plain(value)
+        word = PollWord(**{one.name: data[one.name] for one in fields(PollWord)})
+        yield source_key(data["conn_id"], data["hook_params"]), word
+    except (KeyError, TypeError, ValueError):
+        return
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+def _plain(value: Any) -> Any:
+    return XComModel.deserialize_value(_Row(value))
+
+
+@dataclass(frozen=True)
+class _Row:
+    value: Any
