@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the airflow-provider-ingestjobs authors
+/** A modal dialog: the browser's own, which keeps the focus, ends by Escape and gives the focus back. */
+
+import { h } from "./elements.js";
+
+const { useEffect, useRef } = globalThis.React;
+
+/**
+ * @param {object} props
+ * @param {string} props.labelledBy the id of its heading
+ * @param {() => void} props.onClose by Escape, or by a click outside
+ * @param {string} [props.className]
+ * @param {any} props.children
+ */
+export function Dialog({ labelledBy, onClose, className = "ij-dialog", children }) {
+  const box = useRef(null);
+  useEffect(() => {
+    const dialog = box.current;
+    const before = document.activeElement;
+    dialog.showModal();
+    return () => {
+      if (dialog.open) dialog.close();
+      if (before?.isConnected) before.focus?.({ preventScroll: true });
+    };
+  }, []);
+  const onCancel = (event) => {
+    event.preventDefault();
+    onClose();
+  };
+  const onPointerDown = (event) => event.target === box.current && onClose();
+  return h("dialog", { ref: box, className, "aria-labelledby": labelledBy, onCancel, onPointerDown }, h("div", { className: "ij-dialog-inside" }, children));
+}

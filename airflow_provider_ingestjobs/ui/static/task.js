@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the airflow-provider-ingestjobs authors
+/** The tab of a task instance: what it waits for. */
+
+import { useAddress } from "./address.js";
+import { CancelDialog } from "./cancel.js";
+import { Boundary, Empty, Note, h } from "./elements.js";
+import { JobPanel } from "./job.js";
+import { useStyle } from "./style.js";
+import { WaitPanel, useWait } from "./wait.js";
+
+const { useState } = globalThis.React;
+
+function Tab({ dagId, runId, taskId, mapIndex }) {
+  const address = useAddress();
+  const [changes, setChanges] = useState(0);
+  const [rows, setRows] = useState([]);
+  const [doomed, setDoomed] = useState(null);
+  const [message, setMessage] = useState(null);
+  const task = dagId && runId && taskId ? { dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex ?? -1 } : null;
+  const poll = useWait(task, changes);
+  const source = poll.data?.source;
+  const id = address.get("job");
+  const onDone = (words) => {
+    setDoomed(null);
+    setMessage(words);
+    setChanges(changes + 1);
+  };
+  if (!task) return h(Empty, { title: "This tab belongs to one run of a task: choose a run first." });
+  return [
+    h("div", { key: "message", role: "status" }, message && h(Note, null, message)),
+    h(WaitPanel, { key: "wait", poll, task, address, onCancel: setDoomed, onRows: setRows, isAlone: true }),
+    id && source && h(JobPanel, { key: id, source, id, row: rows.find((job) => job.id === id), address, page: "/plugin/ingestjobs", onCancel: setDoomed, changes }),
+    doomed && h(CancelDialog, { key: "cancel", source, job: rows.find((job) => job.id === doomed.id) ?? doomed, onClose: () => setDoomed(null), onDone }),
+  ];
+}
+
+function IngestionJobTab(props) {
+  const isStyled = useStyle();
+  return isStyled && h(Boundary, null, h("div", { className: "ij ij-tab" }, h(Tab, { key: JSON.stringify(props), ...props })));
+}
+
+globalThis.AirflowPlugin = IngestionJobTab;
