@@ -14,6 +14,7 @@ pytest.importorskip("airflow.providers.openlineage", reason="the OpenLineage pro
 
 from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
+from airflow_provider_ingestjobs.sandbox.task_runs import TaskInstance
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def context() -> Context:
     now = datetime.now(UTC)
     run = SimpleNamespace(data_interval_start=None, data_interval_end=None, logical_date=now, start_date=now)
-    return cast("Context", {"dag_run": run, "ti": SimpleNamespace(xcom_push=lambda **_: None)})
+    return cast("Context", {"dag_run": run, "ti": TaskInstance()})
 
 
 def extract(sensor: AmperityJobSensor) -> OperatorLineage[Any, Any] | None:

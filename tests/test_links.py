@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ingestjobs.airflow_compat import HAS_PLUGIN_PAGES
 from airflow_provider_ingestjobs.job import JobState
-from airflow_provider_ingestjobs.links import XCOM_KEY, VendorJobLink
+from airflow_provider_ingestjobs.links import VendorJobLink
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from airflow_provider_ingestjobs.sandbox.task_runs import DagRun
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
@@ -36,7 +36,7 @@ def test_of_a_single_job(
     task = task_class(task_id="task", job_id=case.job_id, deferrable=False)
     outcome = run_in_worker(lambda: task)
     assert outcome.error is None
-    assert VendorJobLink().get_link(task, ti_key=NO_LOOK_UP) == outcome.links.get(XCOM_KEY, "")
+    assert VendorJobLink().get_link(task, ti_key=NO_LOOK_UP) == outcome.vendor_link
 
 
 @pytest.mark.parametrize(("case", "task_class"), [*WAITING, *STOPPING])

@@ -126,7 +126,10 @@ print("behaviour", sorted(name for name in manager.field_behaviours if name in h
         conn_types = "['adverity', 'amperity', 'imply_polaris', 'narrative']"
         assert "provider True" in done.stdout
         assert f"hooks {conn_types}" in done.stdout
-        assert "links ['airflow_provider_ingestjobs.links.VendorJobLink']" in done.stdout
+        links = [
+            f"airflow_provider_ingestjobs.links.{name}" for name in ("IngestionJobLink", "VendorJobLink")
+        ]
+        assert f"links {links}" in done.stdout
         row = SCHEMA["properties"]["connection-types"]["items"]["properties"]
         # Airflow 3.0 and 3.1 show no provider's extras unless the FAB provider is installed beside them.
         if "conn-fields" in row or find_spec("flask_appbuilder"):

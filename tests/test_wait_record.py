@@ -112,9 +112,9 @@ def test_every_wait_says_what_for(
     given = {"task_id": "task", "job_id": case.job_id, "timeout": 600, "poke_interval": 0.1, **arguments}
     outcome = run(lambda: task_class(**given))
     assert outcome.error is None
-    wait = WaitRecord.from_dict(outcome.links[WAIT_XCOM_KEY])
+    wait = WaitRecord.from_dict(outcome.xcoms[WAIT_XCOM_KEY])
     assert wait.target == [case.job_id]
     vendor = case.sensor.hook_class.vendor
     assert (wait.conn_id, wait.conn_type) == (vendor.default_conn_id, vendor.conn_type)
     assert (wait.deadline - wait.started_at).total_seconds() == 600
-    assert (outcome.links.get(PAGE_XCOM_KEY) == page_address(TaskInstance())) == HAS_PLUGIN_PAGES
+    assert (outcome.xcoms.get(PAGE_XCOM_KEY) == page_address(TaskInstance())) == HAS_PLUGIN_PAGES

@@ -36,6 +36,7 @@ from airflow_provider_ingestjobs.airflow_compat import (
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow_provider_ingestjobs.links import XCOM_KEY
 
 T = TypeVar("T")
 #: The longest that anything here may take to get where it should, in seconds.
@@ -101,7 +102,7 @@ class Outcome:
     :param value: what it returned, as Airflow's XCom keeps it.
     :param skipped: whether it was skipped.
     :param error: what it raised; of a skip, Airflow's exception.
-    :param links: the XComs that it pushed, by key.
+    :param xcoms: the XComs that it pushed, by key.
     :param deferred: whether it was deferred.
     :param looks: how often it was started: more than once only in ``mode="reschedule"``.
     """
@@ -109,9 +110,14 @@ class Outcome:
     value: Any = None
     skipped: bool = False
     error: Exception | None = None
-    links: dict[str, Any] = field(default_factory=dict)
+    xcoms: dict[str, Any] = field(default_factory=dict)
     deferred: bool = False
     looks: int = 1
+
+    @property
+    def vendor_link(self) -> str:
+        """The address of its job at the vendor; empty where it has stored none."""
+        return str(self.xcoms.get(XCOM_KEY, ""))
 
 
 def run_in_worker(make: Callable[[], Any], context: Mapping[str, Any] | None = None) -> Outcome:
@@ -177,13 +183,13 @@ def finish(call: Callable[[], Any], ti: TaskInstance, **more: Any) -> Outcome:
     :param more: further fields of the outcome.
     """
     try:
-        return Outcome(value=json.loads(json.dumps(call())), links=ti.xcoms, **more)
+        return Outcome(value=json.loads(json.dumps(call())), xcoms=ti.xcoms, **more)
     except AirflowSkipException as error:
-        return Outcome(skipped=True, error=error, links=ti.xcoms, **more)
+        return Outcome(skipped=True, error=error, xcoms=ti.xcoms, **more)
     except (TaskDeferred, AirflowRescheduleException):
         raise
     except Exception as error:
-        return Outcome(error=error, links=ti.xcoms, **more)
+        return Outcome(error=error, xcoms=ti.xcoms, **more)
 
 
 def defer(task: Any, context: Mapping[str, Any] | None = None) -> Any:

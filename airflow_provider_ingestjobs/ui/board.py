@@ -46,7 +46,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class LastRead:
     """What the vendor was last read to have.
 
     :param jobs: the jobs.
@@ -64,7 +64,7 @@ class Snapshot:
 
 
 #: Reads jobs in a thread, by a hook; it gets what was read before.
-Read = Callable[["IngestJobHook", Snapshot | None], Snapshot]
+Read = Callable[["IngestJobHook", LastRead | None], LastRead]
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Board:
     current_hook: CurrentHook
     read: Read
     interval: float
-    snapshot: Snapshot | None = None
+    last_read: LastRead | None = None
     trouble: Trouble | None = None
     looked_at: float = field(default_factory=clock.monotonic)
     _reading: asyncio.Task[None] | None = None
@@ -103,7 +103,7 @@ class Board:
     async def _read(self) -> None:
         try:
             hook = await self.current_hook.get(self._is_refused)
-            self.snapshot = await in_thread(partial(self.read, hook, self.snapshot), poll_threads())
+            self.last_read = await in_thread(partial(self.read, hook, self.last_read), poll_threads())
         except Exception as error:
             self._note(error)
         else:

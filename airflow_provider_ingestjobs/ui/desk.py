@@ -85,7 +85,7 @@ class Desk:
         """
         board = await self._look(source, *_window_board(window))
         waits, may_cancel = await self._of_user(user, source)
-        jobs = board.snapshot.jobs if board.snapshot else ()
+        jobs = board.last_read.jobs if board.last_read else ()
         page = page_of(jobs, query)
         found = {
             "jobs": _rows(source, page.jobs, jobs, waits, may_cancel),
@@ -94,7 +94,7 @@ class Desk:
             "pages": page.pages,
             "states": page.states,
             "targets": page.targets,
-            "is_cut": bool(board.snapshot and board.snapshot.is_cut),
+            "is_cut": bool(board.last_read and board.last_read.is_cut),
             **_state_of(board),
         }
         return found, _read_at(board)
@@ -107,7 +107,7 @@ class Desk:
         :param target: of which target; empty means of those with the most jobs.
         """
         board = await self._look(source, *_window_board(window))
-        jobs = board.snapshot.jobs if board.snapshot else ()
+        jobs = board.last_read.jobs if board.last_read else ()
         return {"targets": plots_of(jobs, target), **_state_of(board)}, _read_at(board)
 
     async def job(self, user: Any, source: Source, job_id: str) -> Dated:
@@ -120,10 +120,10 @@ class Desk:
         """
         job_id = check_job_id(job_id)
         board = await self._look(source, ("job", job_id), partial(read_job, job_id=job_id), JOB_INTERVAL)
-        if board.snapshot and board.snapshot.missing:
+        if board.last_read and board.last_read.missing:
             raise JobNotFound(f"{source.vendor.name} does not know job {job_id}")
         waits, may_cancel = await self._of_user(user, source)
-        jobs = board.snapshot.jobs if board.snapshot else ()
+        jobs = board.last_read.jobs if board.last_read else ()
         rows = _rows(source, jobs, self._like(source, jobs), waits, may_cancel)
         return {"job": rows[0] if rows else None, **_state_of(board)}, _read_at(board)
 
@@ -185,7 +185,7 @@ class Desk:
             read = partial(read_ids, job_ids=tuple(target))
             board = await self._look(source, ("ids", *target), read, JOB_INTERVAL)
         waits, may_cancel = await self._of_user(user, source)
-        jobs = board.snapshot.jobs if board.snapshot else ()
+        jobs = board.last_read.jobs if board.last_read else ()
         found = {
             "task": task_of(task),
             "source": _source_fields(source),
@@ -195,7 +195,7 @@ class Desk:
             "started_at": task.record.started_at.isoformat(),
             "deadline": task.record.deadline.isoformat(),
             "jobs": _rows(source, jobs, self._like(source, jobs), waits, may_cancel),
-            "missing": sorted(board.snapshot.missing) if board.snapshot else [],
+            "missing": sorted(board.last_read.missing) if board.last_read else [],
             **_state_of(board),
         }
         return found, _read_at(board)
@@ -227,8 +227,8 @@ class Desk:
         """Return the jobs by which it is told what is usual: of the longest window that somebody looks at."""
         for window in reversed(WINDOWS):
             board = self._boards.find((source.key, source.hook_class, _window_board(window)[0]))
-            if board and board.snapshot:
-                return board.snapshot.jobs
+            if board and board.last_read:
+                return board.last_read.jobs
         return jobs
 
 
@@ -266,13 +266,13 @@ def _rows(
 def _state_of(board: Board) -> Answer:
     trouble = board.trouble
     return {
-        "is_reading": board.snapshot is None and trouble is None,
+        "is_reading": board.last_read is None and trouble is None,
         "trouble": {"text": trouble.text, "since": trouble.since.isoformat()} if trouble else None,
     }
 
 
 def _read_at(board: Board) -> datetime | None:
-    return board.snapshot.read_at if board.snapshot else None
+    return board.last_read.read_at if board.last_read else None
 
 
 def _source_fields(source: Source) -> Answer:

@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.hooks.base import IngestJobHook
 from airflow_provider_ingestjobs.hooks.selecting import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job
 from airflow_provider_ingestjobs.selection import Selection
-from airflow_provider_ingestjobs.ui.board import Snapshot
+from airflow_provider_ingestjobs.ui.board import LastRead
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ MAX_KEPT = 5_000
 DETAILS_PER_READ = 10
 
 
-def read_window(hook: IngestJobHook, before: Snapshot | None, length: timedelta) -> Snapshot:
+def read_window(hook: IngestJobHook, before: LastRead | None, length: timedelta) -> LastRead:
     """Read the jobs of the time until now.
 
     What of an ended job takes a request of its own, such as the rows with some vendors, comes bit by bit.
@@ -45,10 +45,10 @@ def read_window(hook: IngestJobHook, before: Snapshot | None, length: timedelta)
     jobs = [job for job in found.values() if not job.state.is_terminal or moment_of(job) >= start]
     jobs.sort(key=lambda job: (moment_of(job), job.id), reverse=True)
     is_cut = len(found) > MAX_READ or len(jobs) > MAX_KEPT
-    return _snapshot(hook, jobs[:MAX_KEPT], now, before, is_cut=is_cut)
+    return _last_read(hook, jobs[:MAX_KEPT], now, before, is_cut=is_cut)
 
 
-def read_job(hook: IngestJobHook, before: Snapshot | None, job_id: str) -> Snapshot:
+def read_job(hook: IngestJobHook, before: LastRead | None, job_id: str) -> LastRead:
     """Read one job with everything that its vendor tells.
 
     :param hook: the vendor's hook.
@@ -58,12 +58,12 @@ def read_job(hook: IngestJobHook, before: Snapshot | None, job_id: str) -> Snaps
     """
     now = clock.now()
     try:
-        return Snapshot((hook.get_job(job_id),), now)
+        return LastRead((hook.get_job(job_id),), now)
     except JobNotFound:
-        return Snapshot((), now, missing=frozenset({job_id}))
+        return LastRead((), now, missing=frozenset({job_id}))
 
 
-def read_ids(hook: IngestJobHook, before: Snapshot | None, job_ids: Sequence[str]) -> Snapshot:
+def read_ids(hook: IngestJobHook, before: LastRead | None, job_ids: Sequence[str]) -> LastRead:
     """Read jobs by their ids.
 
     :param hook: the vendor's hook.
@@ -78,10 +78,10 @@ def read_ids(hook: IngestJobHook, before: Snapshot | None, job_ids: Sequence[str
             raise error
     known = {job.id: job for job in before.jobs} if before else {}
     jobs = [read.jobs.get(job_id) or known.get(job_id) for job_id in job_ids]
-    return _snapshot(hook, [job for job in jobs if job], now, before, missing=frozenset(read.missing))
+    return _last_read(hook, [job for job in jobs if job], now, before, missing=frozenset(read.missing))
 
 
-def read_selection(hook: IngestJobHook, before: Snapshot | None, selection: Selection) -> Snapshot:
+def read_selection(hook: IngestJobHook, before: LastRead | None, selection: Selection) -> LastRead:
     """Read the jobs that a selection picks.
 
     :param hook: the vendor's hook.
@@ -91,7 +91,7 @@ def read_selection(hook: IngestJobHook, before: Snapshot | None, selection: Sele
     """
     now = clock.now()
     picked = hook.select_jobs([selection], {selection: before.jobs if before else ()})[selection]
-    return _snapshot(hook, picked.jobs, now, before, missing=picked.missing)
+    return _last_read(hook, picked.jobs, now, before, missing=picked.missing)
 
 
 def moment_of(job: Job) -> datetime:
@@ -102,12 +102,12 @@ def moment_of(job: Job) -> datetime:
     return job.started_at or job.created_at or job.ended_at or clock.now()
 
 
-def _snapshot(
-    hook: IngestJobHook, jobs: Sequence[Job], read_at: datetime, before: Snapshot | None, **more: Any
-) -> Snapshot:
+def _last_read(
+    hook: IngestJobHook, jobs: Sequence[Job], read_at: datetime, before: LastRead | None, **more: Any
+) -> LastRead:
     in_full = dict(_in_full(hook, jobs, before.in_full if before else {}))
     whole = tuple(in_full[job.id][1] if job.id in in_full else job for job in jobs)
-    return Snapshot(whole, read_at, in_full=in_full, **more)
+    return LastRead(whole, read_at, in_full=in_full, **more)
 
 
 def _in_full(

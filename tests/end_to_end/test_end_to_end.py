@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_ingestjobs.airflow_compat import HAS_PLUGIN_PAGES
 from airflow_provider_ingestjobs.sandbox import Fault
 from support.vendor_jobs import (
     FAILED,
@@ -246,8 +247,14 @@ def test_throttles_are_counted(waits: Run, sandbox: Sandbox, metrics: MetricsSer
 
 def test_extra_link(waits: Run, airflow: AirflowInstance) -> None:
     """The task's page links to the page of the job's datastream, and where there is none has no button."""
-    assert airflow.links("waits", waits.run_id, "adverity_succeeds") == {"Vendor job": ADVERITY_PAGE}
-    assert airflow.links("waits", waits.run_id, "amperity_succeeds") == {}
+    links = {
+        task_id: airflow.links("waits", waits.run_id, task_id)
+        for task_id in ("adverity_succeeds", "amperity_succeeds")
+    }
+    if HAS_PLUGIN_PAGES:
+        for task_id, own in links.items():
+            assert f"task_id={task_id}&" in str(own.pop("Ingestion job"))
+    assert links == {"adverity_succeeds": {"Vendor job": ADVERITY_PAGE}, "amperity_succeeds": {}}
 
 
 def test_no_secret_in_logs(waits: Run, airflow: AirflowInstance, sandbox: Sandbox) -> None:

@@ -165,7 +165,7 @@ class TestStopping:
         page = "https://acme.datatap.adverity.com/ads/42/emea/"
         stream = {"id": 42, "absolute_url": page}
         sandbox.add_job("adverity", ADVERITY.job_id, [(0, "Running")], fields={"datastream": stream})
-        assert run(ADVERITY, mode).links == {"_link_VendorJobLink": page}
+        assert run(ADVERITY, mode).vendor_link == page
 
 
 class TestNotStopping:

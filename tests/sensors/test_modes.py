@@ -134,7 +134,7 @@ class TestEnds:
         )
         assert poked.value is not None
         assert poked.value == rescheduled.value == deferred.value
-        assert poked.links == rescheduled.links == deferred.links
+        assert poked.vendor_link == rescheduled.vendor_link == deferred.vendor_link
         if include_raw:
             raw = poked.value["raw"]
             assert case.job_id in (str(raw.get("id")), raw.get("job_id"))
@@ -380,7 +380,7 @@ class TestWhatTheUserSees:
     ) -> None:
         connections.add(case.name)
         sandbox.add_job(case.name, case.job_id, [(0, case.words[JobState.SUCCEEDED])])
-        assert run(case, mode).links == {}
+        assert run(case, mode).vendor_link == ""
 
     @each_mode
     def test_the_link_to_a_page_for_people(
@@ -392,4 +392,4 @@ class TestWhatTheUserSees:
         sandbox.add_job("adverity", ADVERITY.job_id, [(0, "Success")], fields={"datastream": stream})
         ended = run(ADVERITY, mode)
         assert ended.value["url"] == page
-        assert ended.links == {"_link_VendorJobLink": page}
+        assert ended.vendor_link == page

@@ -20,6 +20,7 @@ from airflow_provider_ingestjobs.errors import InvalidInput, PermissionDenied
 from airflow_provider_ingestjobs.exceptions import JobCancelled, JobFailed, JobNotFound, WaitTimeout
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
+from airflow_provider_ingestjobs.sandbox.task_runs import TaskInstance
 from support.task_runs import Outcome, run_deferred, run_in_worker, run_rescheduled
 from support.vendors import ADVERITY, AMPERITY, NARRATIVE, POLARIS, VENDORS, VendorCase
 
@@ -630,7 +631,7 @@ def test_what_a_deferred_selection_waits_for_is_fixed_when_it_defers(
     )
     logical_date = datetime.now(UTC) - HOUR
     with pytest.raises(TaskDeferred) as deferral:
-        InRun(sensor, dag_run(logical_date=logical_date)).execute({"ti": None})
+        InRun(sensor, dag_run(logical_date=logical_date)).execute({"ti": TaskInstance()})
     _, arguments = deferral.value.trigger.serialize()
     selection = json.loads(json.dumps(arguments))["selection"]
     assert selection["filters"] == {"feed_id": ["a", "b"]}

@@ -42,7 +42,7 @@ async def settled(of: Board) -> None:
 
 
 def ids(of: Board) -> list[str]:
-    return [job.id for job in of.snapshot.jobs] if of.snapshot else []
+    return [job.id for job in of.last_read.jobs] if of.last_read else []
 
 
 def test_a_hundred_who_look_at_once_are_one(sandbox: Sandbox, connections: Connections) -> None:
@@ -104,9 +104,9 @@ def test_nobody_waits_long_for_a_vendor_that_hangs(
     async def look() -> None:
         watched = board()
         await asyncio.wait_for(watched.look(), 0.8)
-        assert (watched.snapshot, watched.trouble) == (None, None)
+        assert (watched.last_read, watched.trouble) == (None, None)
         await settled(watched)
-        assert watched.snapshot is not None
+        assert watched.last_read is not None
 
     run(look)
 
@@ -135,7 +135,7 @@ def test_what_takes_a_request_for_each_job_comes_bit_by_bit(
         sandbox.add_job("polaris", timeline=[(0, "completed")], rows={"read": 7, "inserted": 7})
 
     def in_full(of: Board) -> int:
-        return sum(job.rows.read is not None for job in (of.snapshot.jobs if of.snapshot else ()))
+        return sum(job.rows.read is not None for job in (of.last_read.jobs if of.last_read else ()))
 
     async def look() -> None:
         watched = board(PolarisHook, "imply_polaris_default")
@@ -162,8 +162,8 @@ def test_the_jobs_of_a_task(sandbox: Sandbox, connections: Connections) -> None:
         watched = board(read=partial(read_ids, job_ids=(job_id, "isj-unknown")))
         await settled(watched)
         assert ids(watched) == [job_id]
-        assert watched.snapshot is not None
-        assert watched.snapshot.missing == {"isj-unknown"}
+        assert watched.last_read is not None
+        assert watched.last_read.missing == {"isj-unknown"}
 
     run(look)
 

@@ -36,7 +36,7 @@ def everything_of(outcome: Outcome) -> str:
     while error is not None:
         errors.append(repr(error))
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return json.dumps([outcome.value, outcome.links, errors])
+    return json.dumps([outcome.value, outcome.xcoms, errors])
 
 
 class SecrecyTests(ContractTests):
