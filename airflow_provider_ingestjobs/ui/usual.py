@@ -22,6 +22,8 @@ FENCE = 1.5
 #: What the interquartile range counts at least, as a share of the median: of jobs that are all alike, a small
 #: change is none.
 MIN_SPREAD = 0.1
+#: To how many digits behind the point the ends of a range are told.
+DIGITS = {"rows": 0, "duration": 1}
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def usual_of(jobs: Iterable[Job]) -> Usual:
     jobs = list(jobs)
     numbers = {"rows": map(size_of, jobs), "duration": (job.duration for job in jobs)}
     found = {
-        what: _range([float(value) for value in values if value is not None])
+        what: _range([float(value) for value in values if value is not None], DIGITS[what])
         for what, values in numbers.items()
     }
     return {what: one for what, one in found.items() if one is not None}
@@ -120,12 +122,12 @@ def what_is_unusual(job: Job, usual: Usual) -> list[Unusual]:
     ]
 
 
-def _range(values: list[float]) -> Range | None:
+def _range(values: list[float], digits: int) -> Range | None:
     if len(values) < MIN_JOBS:
         return None
     lower, _, upper = quantiles(values, n=4, method="inclusive")
     spread = FENCE * max(upper - lower, MIN_SPREAD * median(values))
-    return Range(max(lower - spread, 0.0), upper + spread)
+    return Range(round(max(lower - spread, 0.0), digits), round(upper + spread, digits))
 
 
 def _sum(*counts: int | None) -> int | None:

@@ -111,16 +111,16 @@ class Triggerer:
 
     :param host: its host.
     :param heartbeat: when it was last seen.
+    :param is_alive: whether that was lately enough, as Airflow's own health check has it.
     """
 
     host: str
     heartbeat: datetime
+    is_alive: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
-        limit = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
-        is_alive = (clock.now() - self.heartbeat).total_seconds() <= limit
-        return {"host": self.host, "heartbeat": self.heartbeat.isoformat(), "is_alive": is_alive}
+        return {"host": self.host, "heartbeat": self.heartbeat.isoformat(), "is_alive": self.is_alive}
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,8 @@ def scan() -> Scan:
     """Read which tasks wait now, and what polls have told. Blocking."""
     by_source: dict[SourceKey, list[TaskWait]] = defaultdict(list)
     polls: dict[SourceKey, dict[Any, PollWord]] = defaultdict(dict)
+    threshold = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+    alive_from = clock.now() - timedelta(seconds=threshold)
     with create_session() as session:
         waits = _waits().where(TaskInstance.state.in_(WAITING))
         for wait in _as_waits(session.execute(waits)):
@@ -190,7 +192,8 @@ def scan() -> Scan:
         running = select(Job.hostname, Job.latest_heartbeat).where(
             Job.job_type == TRIGGERER, Job.state == "running"
         )
-        triggerers = [Triggerer(host or "", beat) for host, beat in session.execute(running) if beat]
+        beats = session.execute(running)
+        triggerers = [Triggerer(host or "", beat, beat >= alive_from) for host, beat in beats if beat]
     told_by = {key: list(words.values()) for key, words in polls.items()}
     return Scan(dict(by_source), told_by, sorted(triggerers, key=lambda one: one.host))
 
