@@ -22,6 +22,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "count": {"type": ["integer", "null"], "minimum": 1},
     "mapping": {"type": ["string", "null"]},
 }
+#: What returns the commands of this package; Airflow before 3.2 does not ask for them.
+CLI = [f"{HERE}.cli.definition.get_cli_commands"]
 #: The settings of this package, as Airflow documents and reads them.
 CONFIG: dict[str, Any] = {
     "ingestjobs": {

@@ -70,6 +70,8 @@ class TestInfo:
                     assert import_module(module).__doc__, module
         for path in INFO["extra-links"]:
             assert load(path).name
+        for path in INFO["cli"]:
+            assert [command.name for command in load(path)()] == ["ingestjobs"]
         for row in INFO["connection-types"]:
             assert load(row["hook-class-name"]).conn_type == row["connection-type"]
 
