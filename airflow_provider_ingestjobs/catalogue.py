@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, BaseHook, conf
@@ -66,6 +67,16 @@ def hook_class_of(connection: KnownConnection) -> type[IngestJobHook]:
         name = f"connection {connection.conn_id!r}: type"
         raise InvalidInput(name, connection.conn_type, f"name a connection of one of the types {types}")
     return hook_class_from(paths[connection.conn_type])
+
+
+def hook_params_of(hook_class: type[IngestJobHook]) -> list[str]:
+    """Return the names of the arguments that a hook takes beside the connection, such as a project.
+
+    :param hook_class: the hook.
+    """
+    _, *parameters = signature(hook_class).parameters.values()
+    kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
 def find_connection(conn_id: str) -> KnownConnection:

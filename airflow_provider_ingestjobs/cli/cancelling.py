@@ -91,14 +91,12 @@ def _is_agreed_to(hook: IngestJobHook, going: Sequence[Job]) -> bool:
 def _what_stops(hook: IngestJobHook, job: Job) -> str:
     start = job.started_at or job.created_at
     parts = [
-        f"{job}, {job.describe()}",
+        hook.vendor.what_stops(job.id, job.details),
+        f"now {job.describe()}",
         job.target and f"target {job.target}",
         start and f"started {start.isoformat(timespec='seconds')}",
     ]
-    text = ", ".join(part for part in parts if part)
-    key = hook.vendor.stops_with
-    whole = job.details.get(key) if key else None
-    return f"{text}; with it all else in its {key} {whole}" if whole else text
+    return "; ".join(part for part in parts if part)
 
 
 def _after_the_end(wait: Wait, job_ids: Sequence[str]) -> dict[str, Job]:

@@ -9,7 +9,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from inspect import signature
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +23,12 @@ from airflow_provider_ingestjobs.arguments import (
     to_seconds,
     to_utc,
 )
-from airflow_provider_ingestjobs.catalogue import KnownConnection, find_connection, hook_class_of
+from airflow_provider_ingestjobs.catalogue import (
+    KnownConnection,
+    find_connection,
+    hook_class_of,
+    hook_params_of,
+)
 from airflow_provider_ingestjobs.checks import check_checks
 from airflow_provider_ingestjobs.cli.command import UnusableConnection
 from airflow_provider_ingestjobs.errors import InvalidInput
@@ -81,17 +85,10 @@ def read_hook_params(given: Sequence[str] | None, hook_class: type[IngestJobHook
     :param hook_class: the hook.
     :raises InvalidInput: for one that the hook does not take.
     """
-    # The first is the connection.
-    _, *parameters = signature(hook_class).parameters.values()
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    names = [
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
+    names = hook_params_of(hook_class)
     found: dict[str, str] = {}
     for name, value in _pairs("--hook-param", given):
-        if name not in names and not takes_any:
+        if name not in names:
             fix = f"use {', '.join(names)}" if names else "leave it out"
             raise InvalidInput(
                 f"--hook-param {name}", value, f"{hook_class.__name__} takes no such thing: {fix}"

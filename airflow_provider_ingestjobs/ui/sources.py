@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import logging
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from airflow_provider_ingestjobs.catalogue import (
     KnownConnection,
     find_connection,
     hook_class_of,
+    hook_params_of,
     hook_paths,
     list_connections,
 )
@@ -136,7 +136,7 @@ class Sources:
 async def _source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
     # Imports the hook's module the first time.
     hook_class = await in_thread(lambda: hook_class_of(known))
-    taken = list(inspect.signature(hook_class).parameters)[1:]
+    taken = hook_params_of(hook_class)
     for name, value in params.items():
         if name not in taken or not isinstance(value, str):
             fix = f"give texts for {', '.join(taken)}" if taken else "leave it out"

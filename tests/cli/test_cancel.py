@@ -58,7 +58,7 @@ def test_the_question(answer: str, stops: bool, run: Run, sandbox: Sandbox, conn
     sandbox.add_job("polaris", POLARIS.job_id, fields={"target": {"type": "table", "tableName": "Events"}})
     done = run("cancel", "imply_polaris_default", POLARIS.job_id, answer=answer)
     assert "on connection 'imply_polaris_default'" in done.err
-    assert f"- Imply Polaris job {POLARIS.job_id}, running" in done.err
+    assert f"- Imply Polaris job {POLARIS.job_id}; now running" in done.err
     assert "target Events" in done.err
     assert "Stop it? (y/N) " in done.err
     assert asked_to_stop(sandbox) == stops
@@ -80,7 +80,7 @@ def test_what_stops_with_it(run: Run, sandbox: Sandbox, connections: Connections
     sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1"})
     sandbox.add_job("amperity", "isj-2", fields={"workflow_id": "wf-1"})
     done = run("cancel", "amperity_default", "isj-1", answer="n\n")
-    assert "with it all else in its workflow_id wf-1" in done.err
+    assert "and with it the whole workflow wf-1 with everything in it" in done.err
 
 
 @each_vendor
