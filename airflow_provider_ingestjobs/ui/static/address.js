@@ -27,7 +27,8 @@ export function useAddress() {
     get: (name) => params.get(name),
     all: (name) => params.getAll(name),
     to: (changes) => ({ search: `?${varied(changes)}` }),
-    change: (changes, { isSmall = false } = {}) => setParams(varied(changes), { replace: isSmall, preventScrollReset: true }),
+    change: (changes, { isSmall = false } = {}) =>
+      setParams(varied(changes), { replace: isSmall, preventScrollReset: true }),
   };
 }
 

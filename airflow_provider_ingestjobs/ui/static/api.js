@@ -12,7 +12,10 @@ const LONGEST_PAUSE = 60_000;
 const SLOW = 15_000;
 
 /** Where Airflow is mounted: "/" or "/airflow/". */
-export const root = new URL(document.querySelector("head > base")?.href ?? "/", location.href).pathname.replace(/\/*$/, "/");
+export const root = new URL(
+  document.querySelector("head > base")?.href ?? "/",
+  location.href,
+).pathname.replace(/\/*$/, "/");
 
 /** An answer that is no data. */
 export class ApiError extends Error {
@@ -50,7 +53,11 @@ async function ask(path, options, signal) {
   const giveUp = () => patience.abort();
   signal?.addEventListener("abort", giveUp);
   try {
-    return await fetch(`${root}ingestjobs/${path}`, { credentials: "same-origin", ...options, signal: patience.signal });
+    return await fetch(`${root}ingestjobs/${path}`, {
+      credentials: "same-origin",
+      ...options,
+      signal: patience.signal,
+    });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, "Airflow's server does not answer.");
@@ -72,7 +79,10 @@ async function errorOf(response) {
     return new ApiError(401, "Your session is over: log in again.");
   }
   const text = typeof detail === "string" ? detail : detail && JSON.stringify(detail);
-  return new ApiError(response.status, text || `Airflow's server answers ${response.status} ${response.statusText}`.trim());
+  return new ApiError(
+    response.status,
+    text || `Airflow's server answers ${response.status} ${response.statusText}`.trim(),
+  );
 }
 
 /**
@@ -122,7 +132,10 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
     const pauseAfter = (error) => {
       if (!error) return every;
       if (!error.isPassing) return Math.max(every, SLOW);
-      return Math.min(Math.max(every, 3000) * 2 ** Math.min(failures, 10), LONGEST_PAUSE) * (0.8 + 0.4 * Math.random());
+      return (
+        Math.min(Math.max(every, 3000) * 2 ** Math.min(failures, 10), LONGEST_PAUSE) *
+        (0.8 + 0.4 * Math.random())
+      );
     };
 
     async function once() {
@@ -131,11 +144,17 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
       isAsking = true;
       let error = null;
       try {
-        const response = await ask(path, { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" }, left.signal);
+        const response = await ask(
+          path,
+          { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" },
+          left.signal,
+        );
         setServerTime(response.headers.get("Date"));
         const readAt = response.headers.get("X-Read-At");
         if (response.status === 304) {
-          setState((old) => (old.error || old.readAt !== readAt ? { ...old, readAt, error: null, nextAt: null } : old));
+          setState((old) =>
+            old.error || old.readAt !== readAt ? { ...old, readAt, error: null, nextAt: null } : old,
+          );
         } else if (response.ok) {
           const data = await response.json();
           etag = response.headers.get("ETag");
@@ -145,7 +164,10 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
         }
       } catch (problem) {
         if (left.signal.aborted) return;
-        error = problem instanceof ApiError ? problem : new ApiError(0, "Airflow's server sends what is no answer.");
+        error =
+          problem instanceof ApiError
+            ? problem
+            : new ApiError(0, "Airflow's server sends what is no answer.");
         failures += 1;
       } finally {
         isAsking = false;
@@ -155,8 +177,14 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
       const pause = pauseAfter(error);
       dueAt = Date.now() + pause;
       if (error) {
-        setState((old) => ({ ...(old.scope === scope ? old : { data: null, readAt: null }), path, scope, error, nextAt: dueAt }));
+        setState((old) => ({
+          ...(old.scope === scope ? old : { path, data: null, readAt: null }),
+          scope,
+          error,
+          nextAt: dueAt,
+        }));
       }
+      clearTimeout(timer);
       timer = setTimeout(once, pause);
     }
 
@@ -178,6 +206,8 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
 
   const askNow = useCallback(() => wake.current(), []);
   const isOurs = state.scope === scope;
-  const { data, readAt, error, nextAt } = isOurs ? state : { data: null, readAt: null, error: null, nextAt: null };
+  const { data, readAt, error, nextAt } = isOurs
+    ? state
+    : { data: null, readAt: null, error: null, nextAt: null };
   return { data, readAt, error, nextAt, isBehind: isOurs && data != null && state.path !== path, askNow };
 }

@@ -39,22 +39,53 @@ export function CancelDialog({ source, job, onClose, onDone }) {
     ["Job", job.id],
     job.target && ["Target", job.target],
     ["State", h(Badge, { state: job.state })],
-    job.started_at && ["Started", [h(Moment, { key: "at", at: job.started_at }), " (", h(SoFar, { key: "so far", since: job.started_at }), ")"]],
+    job.started_at && [
+      "Started",
+      [
+        h(Moment, { key: "at", at: job.started_at }),
+        " (",
+        h(SoFar, { key: "so far", since: job.started_at }),
+        ")",
+      ],
+    ],
     job.rows?.read != null && ["Rows read so far", number(job.rows.read)],
-    ["Waited for by", waiters.length ? h("ul", { className: "ij-plain" }, waiters.map((task) => h("li", { key: JSON.stringify(task) }, h(TaskLink, { task, isLong: true })))) : "no task that you may see"],
+    [
+      "Waited for by",
+      waiters.length
+        ? h(
+            "ul",
+            { className: "ij-plain" },
+            waiters.map((task) =>
+              h("li", { key: JSON.stringify(task) }, h(TaskLink, { task, isLong: true })),
+            ),
+          )
+        : "no task that you may see",
+    ],
   ].filter(Boolean);
   return h(
     Dialog,
     { labelledBy: title, onClose: () => isSending || onClose() },
-    h("h2", { id: title }, `Cancel ${name}${name !== job.id || !job.target ? "" : `, which loads ${job.target}`}?`),
+    h(
+      "h2",
+      { id: title },
+      `Cancel ${name}${name !== job.id || !job.target ? "" : `, which loads ${job.target}`}?`,
+    ),
     h("p", { className: "ij-stops" }, job.what_stops || `This stops the job at ${source.vendor}.`),
     h(Facts, { facts }),
     problem && h(Note, { kind: "error" }, problem),
     h(
       "div",
       { className: "ij-buttons" },
-      h("button", { type: "button", className: "ij-button", onClick: onClose, disabled: isSending, autoFocus: true }, "Keep it running"),
-      h("button", { type: "button", className: "ij-button ij-danger", onClick: send, disabled: isSending }, isSending ? "Cancelling …" : problem ? "Try again" : "Cancel the job"),
+      h(
+        "button",
+        { type: "button", className: "ij-button", onClick: onClose, disabled: isSending, "data-first": true },
+        "Keep it running",
+      ),
+      h(
+        "button",
+        { type: "button", className: "ij-button ij-danger", onClick: send, disabled: isSending },
+        isSending ? "Cancelling …" : problem ? "Try again" : "Cancel the job",
+      ),
     ),
   );
 }
@@ -63,4 +94,9 @@ export function CancelDialog({ source, job, onClose, onDone }) {
  * Names and what they are.
  * @param {{facts: [string, any][]}} props
  */
-export const Facts = ({ facts }) => h("dl", { className: "ij-facts" }, facts.map(([name, value]) => h("div", { key: name }, h("dt", null, name), h("dd", null, value))));
+export const Facts = ({ facts }) =>
+  h(
+    "dl",
+    { className: "ij-facts" },
+    facts.map(([name, value]) => h("div", { key: name }, h("dt", null, name), h("dd", null, value))),
+  );

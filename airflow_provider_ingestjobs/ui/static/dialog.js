@@ -11,16 +11,16 @@ const { useEffect, useRef } = globalThis.React;
  * @param {string} props.labelledBy the id of its heading
  * @param {() => void} props.onClose by Escape, or by a click outside
  * @param {string} [props.className]
- * @param {any} props.children
+ * @param {any} props.children what has `data-first` gets the focus, else the first that can
  */
 export function Dialog({ labelledBy, onClose, className = "ij-dialog", children }) {
   const box = useRef(null);
   useEffect(() => {
     const dialog = box.current;
     const before = document.activeElement;
-    dialog.showModal();
+    if (!dialog.open) dialog.showModal();
+    dialog.querySelector("[data-first]")?.focus();
     return () => {
-      if (dialog.open) dialog.close();
       if (before?.isConnected) before.focus?.({ preventScroll: true });
     };
   }, []);
@@ -29,5 +29,9 @@ export function Dialog({ labelledBy, onClose, className = "ij-dialog", children 
     onClose();
   };
   const onPointerDown = (event) => event.target === box.current && onClose();
-  return h("dialog", { ref: box, className, "aria-labelledby": labelledBy, onCancel, onPointerDown }, h("div", { className: "ij-dialog-inside" }, children));
+  return h(
+    "dialog",
+    { ref: box, className, "aria-labelledby": labelledBy, onCancel, onPointerDown },
+    h("div", { className: "ij-dialog-inside" }, children),
+  );
 }

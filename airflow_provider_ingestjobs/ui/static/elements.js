@@ -36,16 +36,16 @@ export const colourOf = (state) => (LOOKS[state] ?? ["none"])[0];
 
 /**
  * A state, as a word on its colour.
- * @param {{state: string|null, title?: string}} props
+ * @param {{state: string|null, word?: string, title?: string}} props
  */
-export function Badge({ state, title }) {
+export function Badge({ state, word, title }) {
   const [colour, sign] = LOOKS[state] ?? ["none", "?"];
   const style = {
     "--badge-bg": `var(--chakra-colors-${colour}-subtle)`,
     "--badge-fg": `var(--chakra-colors-${colour}-fg)`,
     "--badge-edge": `var(--chakra-colors-${colour}-muted)`,
   };
-  const words = (state ?? "no state").replaceAll("_", " ");
+  const words = word ?? (state ?? "no state").replaceAll("_", " ");
   return h("span", { className: "ij-badge", style, title }, h("span", { "aria-hidden": true }, sign), words);
 }
 
@@ -60,7 +60,12 @@ export function Moment({ at, isRelative = false, isBoth = false }) {
   const absolute = time(at, zone);
   const ago = relative(at, now);
   const title = isRelative ? `${absolute} ${zone}` : `${ago}, ${zone}`;
-  return h("time", { dateTime: at, title, className: "ij-nowrap" }, isRelative ? ago : absolute, isBoth && h("span", { className: "ij-muted ij-wide" }, `  ${ago}`));
+  return h(
+    "time",
+    { dateTime: at, title, className: "ij-nowrap" },
+    isRelative ? ago : absolute,
+    isBoth && h("span", { className: "ij-muted ij-wide" }, `  ${ago}`),
+  );
 }
 
 /**
@@ -78,7 +83,11 @@ export function Took({ job }) {
  */
 export function SoFar({ since }) {
   const now = useNow(1);
-  return h("span", { className: "ij-live", title: "so far" }, duration(Math.max(0, (now - Date.parse(since)) / 1000)));
+  return h(
+    "span",
+    { className: "ij-live", title: "so far" },
+    duration(Math.max(0, (now - Date.parse(since)) / 1000)),
+  );
 }
 
 /**
@@ -87,10 +96,23 @@ export function SoFar({ since }) {
  */
 export function TaskLink({ task, isLong = false }) {
   const isMapped = task.map_index != null && task.map_index >= 0;
-  const parts = ["dags", task.dag_id, "runs", task.run_id, "tasks", task.task_id, ...(isMapped ? ["mapped", String(task.map_index)] : [])];
+  const parts = [
+    "dags",
+    task.dag_id,
+    "runs",
+    task.run_id,
+    "tasks",
+    task.task_id,
+    ...(isMapped ? ["mapped", String(task.map_index)] : []),
+  ];
   const name = `${task.dag_id}.${task.task_id}${isMapped ? ` [${task.map_index}]` : ""}`;
   const title = `${name}, run ${task.run_id}${task.state ? `: ${task.state.replaceAll("_", " ")}` : ""}`;
-  return h(Link, { className: "ij-link", to: `/${parts.map(encodeURIComponent).join("/")}`, title }, name, isLong && h("span", { className: "ij-muted" }, ` ${task.run_id}`));
+  return h(
+    Link,
+    { className: "ij-link", to: `/${parts.map(encodeURIComponent).join("/")}`, title },
+    name,
+    isLong && h("span", { className: "ij-muted" }, ` ${task.run_id}`),
+  );
 }
 
 /**
@@ -99,7 +121,13 @@ export function TaskLink({ task, isLong = false }) {
  */
 export function VendorLink({ url, children }) {
   if (!/^https?:\/\//i.test(url ?? "")) return null;
-  return h("a", { className: "ij-link", href: url, target: "_blank", rel: "noopener noreferrer" }, children, h("span", { "aria-hidden": true }, " ↗"), h("span", { className: "ij-hidden" }, " (opens a new tab)"));
+  return h(
+    "a",
+    { className: "ij-link", href: url, target: "_blank", rel: "noopener noreferrer" },
+    children,
+    h("span", { "aria-hidden": true }, " ↗"),
+    h("span", { className: "ij-hidden" }, " (opens a new tab)"),
+  );
 }
 
 /**
@@ -111,8 +139,16 @@ export function Unusual({ job, what }) {
     .filter((one) => one.what === what)
     .map((one) => {
       const words = what === "rows" ? number : duration;
-      const [word, range] = [one.value < one.low ? (what === "rows" ? "few" : "short") : what === "rows" ? "many" : "long", rangeOf(one.low, one.high, words)];
-      return h("span", { key: what, className: "ij-unusual", title: `Far off the usual range, ${range}` }, h("b", null, `unusually ${word}`), h("span", null, `usual ${range}`));
+      const [word, range] = [
+        one.value < one.low ? (what === "rows" ? "few" : "short") : what === "rows" ? "many" : "long",
+        rangeOf(one.low, one.high, words),
+      ];
+      return h(
+        "span",
+        { key: what, className: "ij-unusual", title: `Far off the usual range, ${range}` },
+        h("b", null, `unusually ${word}`),
+        h("span", null, `usual ${range}`),
+      );
     });
 }
 
@@ -122,7 +158,8 @@ export function Unusual({ job, what }) {
  * @param {number} high
  * @param {(value: number) => string} words
  */
-export const rangeOf = (low, high, words) => (words(low) === words(high) ? words(low) : `${words(low)} – ${words(high)}`);
+export const rangeOf = (low, high, words) =>
+  words(low) === words(high) ? words(low) : `${words(low)} – ${words(high)}`;
 
 /**
  * A long text cut to two lines, with a button that shows all of it where there is more.
@@ -143,7 +180,23 @@ export function Clamped({ text }) {
     return () => observer.disconnect();
   }, [text, isOpen]);
   const label = isOpen ? "Show less" : "Show all";
-  return h("div", { className: "ij-failure" }, h("span", { ref: box, id, className: isOpen ? "ij-open" : "ij-two-lines" }, text), (isCut || isOpen) && h("button", { type: "button", className: "ij-textbutton", "aria-expanded": isOpen, "aria-controls": id, onClick: () => setIsOpen(!isOpen) }, label));
+  return h(
+    "div",
+    { className: "ij-failure" },
+    h("span", { ref: box, id, className: isOpen ? "ij-open" : "ij-two-lines" }, text),
+    (isCut || isOpen) &&
+      h(
+        "button",
+        {
+          type: "button",
+          className: "ij-textbutton",
+          "aria-expanded": isOpen,
+          "aria-controls": id,
+          onClick: () => setIsOpen(!isOpen),
+        },
+        label,
+      ),
+  );
 }
 
 /**
@@ -152,17 +205,34 @@ export function Clamped({ text }) {
  */
 export function Note({ kind = "info", children }) {
   const sign = { info: "i", warning: "!", error: "✕" }[kind];
-  return h("div", { className: `ij-note ij-${kind}`, role: kind === "error" ? "alert" : "status" }, h("span", { className: "ij-sign", "aria-hidden": true }, sign), h("div", null, children));
+  return h(
+    "div",
+    { className: `ij-note ij-${kind}`, role: kind === "error" ? "alert" : "status" },
+    h("span", { className: "ij-sign", "aria-hidden": true }, sign),
+    h("div", null, children),
+  );
 }
 
 /**
  * What is said where there is nothing to show.
  * @param {{title: string, children?: any}} props
  */
-export const Empty = ({ title, children }) => h("div", { className: "ij-empty", role: "status" }, h("p", { className: "ij-empty-title" }, title), children);
+export const Empty = ({ title, children }) =>
+  h(
+    "div",
+    { className: "ij-empty", role: "status" },
+    h("p", { className: "ij-empty-title" }, title),
+    children,
+  );
 
 /** Something is on its way. */
-export const Waiting = ({ children }) => h("div", { className: "ij-empty", role: "status" }, h("span", { className: "ij-spinner", "aria-hidden": true }), h("p", null, children));
+export const Waiting = ({ children }) =>
+  h(
+    "div",
+    { className: "ij-empty", role: "status" },
+    h("span", { className: "ij-spinner", "aria-hidden": true }),
+    h("p", null, children),
+  );
 
 /** Keeps an error of ours to our part of Airflow, and says so. */
 export class Boundary extends Component {
@@ -178,7 +248,20 @@ export class Boundary extends Component {
   render() {
     const { error } = this.state;
     if (!error) return this.props.children;
-    const again = h("button", { type: "button", className: "ij-button", onClick: () => this.setState({ error: null }) }, "Try again");
-    return h("div", { className: "ij" }, h(Note, { kind: "error" }, h("p", null, h("b", null, "Something went wrong on this page. "), String(error?.message ?? error)), again));
+    const again = h(
+      "button",
+      { type: "button", className: "ij-button", onClick: () => this.setState({ error: null }) },
+      "Try again",
+    );
+    return h(
+      "div",
+      { className: "ij" },
+      h(
+        Note,
+        { kind: "error" },
+        h("p", null, h("b", null, "Something went wrong on this page. "), String(error?.message ?? error)),
+        again,
+      ),
+    );
   }
 }

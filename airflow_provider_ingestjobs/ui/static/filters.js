@@ -19,7 +19,17 @@ export const windowInWords = (name) => (WINDOWS[name] ?? name).toLowerCase();
  * @param {{windows: string[], chosen: string, address: import("./address.js").Address}} props
  */
 export function WindowChoice({ windows, chosen, address }) {
-  const button = (name) => h("button", { key: name, type: "button", "aria-pressed": name === chosen, onClick: () => address.change({ window: name, page: null }) }, WINDOWS[name] ?? name);
+  const button = (name) =>
+    h(
+      "button",
+      {
+        key: name,
+        type: "button",
+        "aria-pressed": name === chosen,
+        onClick: () => address.change({ window: name, page: null }),
+      },
+      WINDOWS[name] ?? name,
+    );
   return h("div", { className: "ij-segments", role: "group", "aria-label": "Window" }, windows.map(button));
 }
 
@@ -29,20 +39,50 @@ export function WindowChoice({ windows, chosen, address }) {
 export function TargetChoice({ targets, address, all = "All targets" }) {
   const chosen = address.get("target") ?? "";
   const known = !chosen || targets.includes(chosen) ? targets : [chosen, ...targets];
-  const options = [h("option", { key: "", value: "" }, all), ...known.map((name) => h("option", { key: name, value: name }, name))];
-  return h("select", { className: "ij-field", "aria-label": "Target", value: chosen, onChange: (event) => address.change({ target: event.target.value, page: null }) }, options);
+  const options = [
+    h("option", { key: "", value: "" }, all),
+    ...known.map((name) => h("option", { key: name, value: name }, name)),
+  ];
+  return h(
+    "select",
+    {
+      className: "ij-field",
+      "aria-label": "Target",
+      value: chosen,
+      onChange: (event) => address.change({ target: event.target.value, page: null }),
+    },
+    options,
+  );
 }
 
 /** The states there are, with how many jobs are in each: each a switch. */
 function StateChoice({ counts, address }) {
   const chosen = address.all("state");
   const shown = STATES.filter((state) => counts[state] || chosen.includes(state));
-  const change = (state) => address.change({ state: chosen.includes(state) ? chosen.filter((one) => one !== state) : [...chosen, state], page: null });
+  const change = (state) =>
+    address.change({
+      state: chosen.includes(state) ? chosen.filter((one) => one !== state) : [...chosen, state],
+      page: null,
+    });
   if (!shown.length) return null;
   return h(
     "div",
     { className: "ij-chips", role: "group", "aria-label": "States" },
-    shown.map((state) => h("button", { key: state, type: "button", className: "ij-chip", "aria-pressed": chosen.includes(state), onClick: () => change(state) }, state, " ", h("b", null, number(counts[state] ?? 0)))),
+    shown.map((state) =>
+      h(
+        "button",
+        {
+          key: state,
+          type: "button",
+          className: "ij-chip",
+          "aria-pressed": chosen.includes(state),
+          onClick: () => change(state),
+        },
+        state,
+        " ",
+        h("b", null, number(counts[state] ?? 0)),
+      ),
+    ),
   );
 }
 
@@ -71,7 +111,11 @@ function TextChoice({ address }) {
   }, [text]);
   useEffect(() => {
     const onKey = (event) => {
-      const isFree = !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
+      const isFree =
+        !event.ctrlKey &&
+        !event.metaKey &&
+        !event.altKey &&
+        !event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
       if (event.key !== "/" || !isFree) return;
       event.preventDefault();
       field.current?.focus();
@@ -80,7 +124,17 @@ function TextChoice({ address }) {
     return () => document.removeEventListener("keydown", onKey);
   }, []);
 
-  const props = { ref: field, type: "search", className: "ij-field ij-search", value: text, placeholder: "Find in ids, names, failures …  ( / )", "aria-label": "Text in ids, names, targets, failures and details", "aria-keyshortcuts": "/", autoComplete: "off", spellCheck: false };
+  const props = {
+    ref: field,
+    type: "search",
+    className: "ij-field ij-search",
+    value: text,
+    placeholder: "Find in ids, names, failures …  ( / )",
+    "aria-label": "Text in ids, names, targets, failures and details",
+    "aria-keyshortcuts": "/",
+    autoComplete: "off",
+    spellCheck: false,
+  };
   return h("input", { ...props, onChange: (event) => setText(event.target.value) });
 }
 
@@ -101,6 +155,15 @@ export function Filters({ windows, chosen, data, address }) {
     h(TargetChoice, { targets: data?.targets ?? [], address }),
     h(TextChoice, { address }),
     h(StateChoice, { counts: data?.states ?? {}, address }),
-    isFiltered && h("button", { type: "button", className: "ij-textbutton", onClick: () => address.change({ ...without(...FILTERS), page: null }) }, "Clear filters"),
+    isFiltered &&
+      h(
+        "button",
+        {
+          type: "button",
+          className: "ij-textbutton",
+          onClick: () => address.change({ ...without(...FILTERS), page: null }),
+        },
+        "Clear filters",
+      ),
   );
 }

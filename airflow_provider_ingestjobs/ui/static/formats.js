@@ -32,7 +32,8 @@ export function duration(seconds) {
   if (seconds == null) return "";
   if (seconds < 1) return "< 1 s";
   const whole = Math.round(seconds);
-  const pair = (value, unit, rest, smaller) => (rest ? `${value} ${unit} ${rest} ${smaller}` : `${value} ${unit}`);
+  const pair = (value, unit, rest, smaller) =>
+    rest ? `${value} ${unit} ${rest} ${smaller}` : `${value} ${unit}`;
   if (whole < MINUTE) return `${whole} s`;
   if (whole < HOUR) return pair(Math.floor(whole / MINUTE), "min", whole % MINUTE, "s");
   const minutes = Math.round(whole / MINUTE);
@@ -89,7 +90,8 @@ export function relative(moment, now) {
   const seconds = Math.round((now - Date.parse(moment)) / SECOND);
   const size = Math.abs(seconds);
   if (size < 3) return "just now";
-  const [unit, word] = size < MINUTE ? [1, "s"] : size < HOUR ? [MINUTE, "min"] : size < DAY ? [HOUR, "h"] : [DAY, "d"];
+  const [unit, word] =
+    size < MINUTE ? [1, "s"] : size < HOUR ? [MINUTE, "min"] : size < DAY ? [HOUR, "h"] : [DAY, "d"];
   const words = `${Math.floor(size / unit)} ${word}`;
   return seconds > 0 ? `${words} ago` : `in ${words}`;
 }
@@ -128,10 +130,23 @@ const formats = new Map();
 function partsOf(milliseconds, zone) {
   if (!formats.has(zone)) {
     const two = "2-digit";
-    const shape = { year: "numeric", month: two, day: two, hour: two, minute: two, second: two, hourCycle: "h23" };
+    const shape = {
+      year: "numeric",
+      month: two,
+      day: two,
+      hour: two,
+      minute: two,
+      second: two,
+      hourCycle: "h23",
+    };
     formats.set(zone, new Intl.DateTimeFormat("en-US", { ...shape, timeZone: zone }));
   }
-  return Object.fromEntries(formats.get(zone).formatToParts(milliseconds).map(({ type, value }) => [type, value]));
+  return Object.fromEntries(
+    formats
+      .get(zone)
+      .formatToParts(milliseconds)
+      .map(({ type, value }) => [type, value]),
+  );
 }
 
 /**

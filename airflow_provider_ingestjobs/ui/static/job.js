@@ -15,7 +15,13 @@ const { Link } = globalThis.ReactRouterDOM;
 const WHILE_LIVE = 10_000;
 /** What has ended changes only when people resume it. */
 const WHEN_ENDED = 60_000;
-const COUNTS = { read: "read", inserted: "inserted", updated: "updated", rejected: "rejected", errors: "with errors" };
+const COUNTS = {
+  read: "read",
+  inserted: "inserted",
+  updated: "updated",
+  rejected: "rejected",
+  errors: "with errors",
+};
 
 /**
  * @param {object} props
@@ -24,7 +30,7 @@ const COUNTS = { read: "read", inserted: "inserted", updated: "updated", rejecte
  * @param {object} [props.row] the job as the list has it, which is read more often
  * @param {import("./address.js").Address} props.address
  * @param {string} [props.page] the address of the page, where this is not it
- * @param {(job: object) => void} props.onCancel
+ * @param {(job: object, source: object) => void} props.onCancel
  * @param {number} props.changes how often the user has changed something
  */
 export function JobPanel({ source, id, row, address, page, onCancel, changes }) {
@@ -33,16 +39,28 @@ export function JobPanel({ source, id, row, address, page, onCancel, changes }) 
   const [every, setEvery] = useState(WHILE_LIVE);
   const poll = usePoll(path, { every, scope: path, changes });
   const whole = poll.data?.job;
-  const job = whole && row ? { ...whole, ...row, details: { ...row.details, ...whole.details } } : (whole ?? row);
+  const job =
+    whole && row ? { ...whole, ...row, details: { ...row.details, ...whole.details } } : (whole ?? row);
   const hasEnded = job != null && !isLive(job);
   useEffect(() => setEvery(hasEnded ? WHEN_ENDED : WHILE_LIVE), [hasEnded]);
   const close = () => address.change({ job: null });
   return h(
     Dialog,
     { labelledBy: title, onClose: close, className: "ij-drawer" },
-    h("header", null, h("div", null, h("h2", { id: title }, job?.name || id), job && h(Badge, { state: job.state })), h("button", { type: "button", className: "ij-button ij-small", onClick: close, "aria-label": "Close" }, "✕")),
+    h(
+      "header",
+      null,
+      h("div", null, h("h2", { id: title }, job?.name || id), job && h(Badge, { state: job.state })),
+      h(
+        "button",
+        { type: "button", className: "ij-button ij-small", onClick: close, "aria-label": "Close" },
+        "✕",
+      ),
+    ),
     h(Troubles, { poll: { ...poll, data: job ? poll.data : null }, vendor: source.vendor }),
-    job ? h(About, { job, source, address, page, onCancel }) : !poll.error && h(Waiting, null, "Loading the job …"),
+    job
+      ? h(About, { job, source, address, page, onCancel })
+      : !poll.error && h(Waiting, null, "Loading the job …"),
   );
 }
 
@@ -50,7 +68,12 @@ function About({ job, source, address, page = "", onCancel }) {
   const rows = Object.entries(COUNTS).filter(([count]) => job.rows?.[count] != null);
   const tasks = job.waited_for_by ?? [];
   const ofTarget = (view) => {
-    const search = new URLSearchParams({ source: source.key, target: job.target, ...(view ? { view } : {}), ...(address.get("window") ? { window: address.get("window") } : {}) });
+    const search = new URLSearchParams({
+      source: source.key,
+      target: job.target,
+      ...(view ? { view } : {}),
+      ...(address.get("window") ? { window: address.get("window") } : {}),
+    });
     return { pathname: page, search: `?${search}` };
   };
   const facts = [
@@ -61,23 +84,89 @@ function About({ job, source, address, page = "", onCancel }) {
     job.created_at && ["Created", h(Moment, { at: job.created_at, isBoth: true })],
     job.started_at && ["Started", h(Moment, { at: job.started_at, isBoth: true })],
     job.ended_at && ["Ended", h(Moment, { at: job.ended_at, isBoth: true })],
-    (job.duration != null || job.started_at) && ["Took", [h(Took, { key: "took", job }), h(Unusual, { key: "unusual", job, what: "duration" })]],
+    (job.duration != null || job.started_at) && [
+      "Took",
+      [h(Took, { key: "took", job }), h(Unusual, { key: "unusual", job, what: "duration" })],
+    ],
     ["Connection", source.conn_id],
   ].filter(Boolean);
   return [
-    h("div", { key: "actions", className: "ij-buttons ij-left" }, h(VendorLink, { url: job.url }, `Open at ${source.vendor}`), job.target && h(Link, { className: "ij-link", to: ofTarget() }, "Jobs of this target"), job.target && h(Link, { className: "ij-link", to: ofTarget("plots") }, "Its plots"), job.may_cancel && h("button", { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job) }, "Cancel …")),
-    job.failure && h(Note, { key: "failure", kind: job.state === "failed" ? "error" : "warning" }, h("p", { className: "ij-open" }, job.failure)),
+    h(
+      "div",
+      { key: "actions", className: "ij-buttons ij-left" },
+      h(VendorLink, { url: job.url }, `Open at ${source.vendor}`),
+      job.target && h(Link, { className: "ij-link", to: ofTarget() }, "Jobs of this target"),
+      job.target && h(Link, { className: "ij-link", to: ofTarget("plots") }, "Its plots"),
+      job.may_cancel &&
+        h(
+          "button",
+          { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job, source) },
+          "Cancel …",
+        ),
+    ),
+    job.failure &&
+      h(
+        Note,
+        { key: "failure", kind: job.state === "failed" ? "error" : "warning" },
+        h("p", { className: "ij-open" }, job.failure),
+      ),
     h(Facts, { key: "facts", facts }),
-    h(Part, { key: "rows", title: "Rows" }, rows.length ? h(Facts, { facts: rows.map(([count, word]) => [word, number(job.rows[count])]) }) : h("p", { className: "ij-muted" }, `${source.vendor} gives no counts of this job${isLive(job) ? " yet" : ""}.`), h(Unusual, { job, what: "rows" })),
-    h(Part, { key: "waiters", title: "Waited for by" }, tasks.length ? h("ul", { className: "ij-plain" }, tasks.map((task) => h(Waiter, { key: JSON.stringify([task.dag_id, task.run_id, task.task_id, task.map_index]), task }))) : h("p", { className: "ij-muted" }, "No task that you may see.")),
-    Object.keys(job.details ?? {}).length > 0 && h(Part, { key: "details", title: `What ${source.vendor} tells besides` }, h(Facts, { facts: Object.entries(job.details).map(([name, value]) => [name, typeof value === "object" && value ? h("pre", null, JSON.stringify(value, null, 2)) : String(value ?? "")]) })),
+    h(
+      Part,
+      { key: "rows", title: "Rows" },
+      rows.length
+        ? h(Facts, { facts: rows.map(([count, word]) => [word, number(job.rows[count])]) })
+        : h(
+            "p",
+            { className: "ij-muted" },
+            `${source.vendor} gives no counts of this job${isLive(job) ? " yet" : ""}.`,
+          ),
+      h(Unusual, { job, what: "rows" }),
+    ),
+    h(
+      Part,
+      { key: "waiters", title: "Waited for by" },
+      tasks.length
+        ? h(
+            "ul",
+            { className: "ij-plain" },
+            tasks.map((task) =>
+              h(Waiter, {
+                key: JSON.stringify([task.dag_id, task.run_id, task.task_id, task.map_index]),
+                task,
+              }),
+            ),
+          )
+        : h("p", { className: "ij-muted" }, "No task that you may see."),
+    ),
+    Object.keys(job.details ?? {}).length > 0 &&
+      h(
+        Part,
+        { key: "details", title: `What ${source.vendor} tells besides` },
+        h(Facts, {
+          facts: Object.entries(job.details).map(([name, value]) => [
+            name,
+            typeof value === "object" && value
+              ? h("pre", null, JSON.stringify(value, null, 2))
+              : String(value ?? ""),
+          ]),
+        }),
+      ),
   ];
 }
 
 const Part = ({ title, children }) => h("section", { className: "ij-part" }, h("h3", null, title), children);
 
 function Waiter({ task }) {
-  return h("li", null, h(Badge, { state: task.state }), " ", h(TaskLink, { task, isLong: true }), task.since && h("div", { className: "ij-muted" }, "waits since ", h(Moment, { at: task.since, isBoth: true })));
+  return h(
+    "li",
+    null,
+    h(Badge, { state: task.state }),
+    " ",
+    h(TaskLink, { task, isLong: true }),
+    task.since &&
+      h("div", { className: "ij-muted" }, "waits since ", h(Moment, { at: task.since, isBoth: true })),
+  );
 }
 
 function Copied({ text }) {
@@ -93,5 +182,14 @@ function Copied({ text }) {
       // Not over plain HTTP: the text can be marked by hand.
     }
   }
-  return [h("code", { key: "text" }, text), " ", navigator.clipboard && h("button", { key: "copy", type: "button", className: "ij-textbutton", onClick: copy }, isDone ? "copied" : "copy")];
+  return [
+    h("code", { key: "text" }, text),
+    " ",
+    navigator.clipboard &&
+      h(
+        "button",
+        { key: "copy", type: "button", className: "ij-textbutton", onClick: copy },
+        isDone ? "copied" : "copy",
+      ),
+  ];
 }

@@ -25,16 +25,43 @@ function SourceChoice({ sources, chosen, address }) {
   const vendors = [...new Set(sources.map((source) => source.vendor))].sort();
   const option = (source) => {
     const others = Object.values(source.params ?? {}).join(", ");
-    const waits = source.waits ? ` — ${number(source.waits)} ${source.waits === 1 ? "task waits" : "tasks wait"}` : "";
-    return h("option", { key: source.key, value: source.key }, `${source.conn_id}${others ? ` (${others})` : ""}${waits}`);
+    const waits = source.waits
+      ? ` — ${number(source.waits)} ${source.waits === 1 ? "task waits" : "tasks wait"}`
+      : "";
+    return h(
+      "option",
+      { key: source.key, value: source.key },
+      `${source.conn_id}${others ? ` (${others})` : ""}${waits}`,
+    );
   };
-  const groups = vendors.map((vendor) => h("optgroup", { key: vendor, label: vendor }, sources.filter((source) => source.vendor === vendor).map(option)));
-  const onChange = (event) => address.change({ source: event.target.value, ...without("target", "state", "page", "job", ...TASK) });
-  return h("label", { className: "ij-source" }, h("span", null, "Connection"), h("select", { className: "ij-field", value: chosen?.key ?? "", onChange }, groups));
+  const groups = vendors.map((vendor) =>
+    h(
+      "optgroup",
+      { key: vendor, label: vendor },
+      sources.filter((source) => source.vendor === vendor).map(option),
+    ),
+  );
+  const onChange = (event) =>
+    address.change({ source: event.target.value, ...without("target", "state", "page", "job", ...TASK) });
+  return h(
+    "label",
+    { className: "ij-source" },
+    h("span", null, "Connection"),
+    h("select", { className: "ij-field", value: chosen?.key ?? "", onChange }, groups),
+  );
 }
 
 function Views({ view, address }) {
-  const link = ([name, title]) => h(Link, { key: name, to: address.to({ view: name === "jobs" ? null : name, job: null, page: null }), "aria-current": name === view ? "page" : undefined }, title);
+  const link = ([name, title]) =>
+    h(
+      Link,
+      {
+        key: name,
+        to: address.to({ view: name === "jobs" ? null : name, job: null, page: null }),
+        "aria-current": name === view ? "page" : undefined,
+      },
+      title,
+    );
   return h("nav", { className: "ij-views", "aria-label": "Views" }, Object.entries(VIEWS).map(link));
 }
 
@@ -48,19 +75,23 @@ function Page() {
   const [message, setMessage] = useState(null);
 
   const sources = usePoll("sources", { every: CONNECTIONS_CHANGE_SELDOM });
-  const task = address.get("dag_id") && address.get("run_id") && address.get("task_id") ? Object.fromEntries(TASK.map((name) => [name, address.get(name)])) : null;
+  const task =
+    address.get("dag_id") && address.get("run_id") && address.get("task_id")
+      ? Object.fromEntries(TASK.map((name) => [name, address.get(name)]))
+      : null;
   const wait = useWait(task, changes);
 
   const known = sources.data?.sources ?? [];
   const windows = sources.data?.windows ?? ["day", "week", "month"];
   const wanted = address.get("source") ?? wait.data?.source.key;
-  const ofTask = task && wait.data?.source.key === wanted ? wait.data.source : null;
+  const ofTask = wait.data?.source.key === wanted ? wait.data?.source : null;
   const isWaitOpen = task && !wanted && !wait.error;
   const source = isWaitOpen ? null : wanted ? (known.find(({ key }) => key === wanted) ?? ofTask) : known[0];
   const view = VIEWS[address.get("view")] ? address.get("view") : "jobs";
   const window = windows.includes(address.get("window")) ? address.get("window") : windows[0];
   const id = address.get("job");
-  const row = useMemo(() => [...rows, ...waitRows].find((job) => job.id === id), [rows, waitRows, id]);
+  const row = useMemo(() => [...waitRows, ...rows].find((job) => job.id === id), [rows, waitRows, id]);
+  const sourceOfJob = waitRows.includes(row) ? wait.data?.source : source;
 
   useEffect(() => {
     const before = document.title;
@@ -70,20 +101,56 @@ function Page() {
     };
   }, [source?.conn_id]);
 
+  const onCancel = (job, of) => setDoomed({ job, source: of });
   const onDone = (words) => {
     setDoomed(null);
     setMessage(words);
     setChanges(changes + 1);
   };
   return [
-    h("header", { key: "head", className: "ij-head" }, h("h1", null, "Ingestion jobs"), known.length > 0 && h(SourceChoice, { sources: known, chosen: source, address }), h(Views, { view, address })),
-    h("div", { key: "message", role: "status" }, message && h(Note, null, message, " ", h("button", { type: "button", className: "ij-textbutton", onClick: () => setMessage(null) }, "Dismiss"))),
-    h(Troubles, { key: "troubles", poll: { ...sources, data: null } }),
-    task && h(WaitPanel, { key: "wait", poll: wait, task, address, onCancel: setDoomed, onRows: setWaitRows }),
+    h(
+      "header",
+      { key: "head", className: "ij-head" },
+      h("h1", null, "Ingestion jobs"),
+      known.length > 0 && view !== "watches" && h(SourceChoice, { sources: known, chosen: source, address }),
+      h(Views, { view, address }),
+    ),
+    h(
+      "div",
+      { key: "message", role: "status" },
+      message &&
+        h(
+          Note,
+          null,
+          message,
+          " ",
+          h(
+            "button",
+            { type: "button", className: "ij-textbutton", onClick: () => setMessage(null) },
+            "Dismiss",
+          ),
+        ),
+    ),
+    !sources.data && h(Troubles, { key: "troubles", poll: sources }),
+    task && h(WaitPanel, { key: "wait", poll: wait, task, address, onCancel, onRows: setWaitRows }),
     h("div", { key: "view" }, inside()),
-    id && source && h(JobPanel, { key: `${source.key} ${id}`, source, id, row, address, onCancel: setDoomed, changes }),
-    doomed && source && h(CancelDialog, { key: "cancel", source, job: [...rows, ...waitRows].find((job) => job.id === doomed.id) ?? doomed, onClose: () => setDoomed(null), onDone }),
-    h("p", { key: "zone", className: "ij-muted ij-zone" }, `Times are in ${zone}, as chosen in Airflow's menu.`),
+    id &&
+      sourceOfJob &&
+      h(JobPanel, {
+        key: `${sourceOfJob.key} ${id}`,
+        source: sourceOfJob,
+        id,
+        row,
+        address,
+        onCancel,
+        changes,
+      }),
+    doomed && h(CancelDialog, { key: "cancel", ...doomed, onClose: () => setDoomed(null), onDone }),
+    h(
+      "p",
+      { key: "zone", className: "ij-muted ij-zone" },
+      `Times are in ${zone}, as chosen in Airflow's menu.`,
+    ),
   ];
 
   function inside() {
@@ -93,11 +160,24 @@ function Page() {
     if (source && (known.includes(source) || known.length)) {
       const common = { key: source.key, source, windows, window, address };
       if (view === "plots") return h(Plots, common);
-      return h(Jobs, { ...common, onCancel: setDoomed, onRows: setRows, changes });
+      return h(Jobs, { ...common, onCancel, onRows: setRows, changes });
     }
-    if (known.length) return h(Empty, { title: `There is no connection ${wanted} here, or you may not see it.` }, h("p", null, "Choose another one above."));
+    if (known.length)
+      return h(
+        Empty,
+        { title: `There is no connection ${wanted} here, or you may not see it.` },
+        h("p", null, "Choose another one above."),
+      );
     if (task && wait.data) return null;
-    return h(Empty, { title: "No connection to show." }, h("p", null, sources.data.why ?? "Create a connection of one of the vendors' types under Admin, Connections."));
+    return h(
+      Empty,
+      { title: "No connection to show." },
+      h(
+        "p",
+        null,
+        sources.data.why ?? "Create a connection of one of the vendors' types under Admin, Connections.",
+      ),
+    );
   }
 }
 

@@ -48,7 +48,21 @@ export function useWidth(box) {
  * @param {(id: string|null) => void} props.onPoint
  * @param {(id: string) => void} props.onOpen
  */
-export function Plot({ title, points, usual, span, zone, levels, words, isBars = false, height, width, pointed, onPoint, onOpen }) {
+export function Plot({
+  title,
+  points,
+  usual,
+  span,
+  zone,
+  levels,
+  words,
+  isBars = false,
+  height,
+  width,
+  pointed,
+  onPoint,
+  onOpen,
+}) {
   const id = useId();
   const svg = useRef(null);
   const [active, setActive] = useState(null);
@@ -56,7 +70,10 @@ export function Plot({ title, points, usual, span, zone, levels, words, isBars =
   const y = scale([0, levels.at(-1) || 1], [height - BOTTOM, TOP]);
   const bottom = y(0);
   const wide = Math.max(2, Math.min(9, ((width - LEFT - RIGHT) / Math.max(points.length, 1)) * 0.7));
-  const places = points.map((point) => ({ x: x(point.at), y: point.value == null ? bottom : y(point.value) }));
+  const places = points.map((point) => ({
+    x: x(point.at),
+    y: point.value == null ? bottom : y(point.value),
+  }));
   // One stop for the Tab key, at the newest point or the one that was left.
   const left = points.findIndex((point) => point.id === active);
   const stop = left < 0 ? points.length - 1 : left;
@@ -88,41 +105,189 @@ export function Plot({ title, points, usual, span, zone, levels, words, isBars =
     svg.current.querySelector(`[data-id="${CSS.escape(next.id)}"]`)?.focus();
   }
 
-  const described = usual ? `The usual range is ${rangeOf(usual[0], usual[1], words)}.` : "There are too few jobs to tell a usual range.";
+  const described = usual
+    ? `The usual range is ${rangeOf(usual[0], usual[1], words)}.`
+    : "There are too few jobs to tell a usual range.";
   return h(
     "svg",
-    { ref: svg, className: "ij-plot", width, height, role: "group", "aria-labelledby": `${id}-title ${id}-desc`, onPointerMove: (event) => onPoint(nearest(event)), onPointerLeave: () => onPoint(null), onClick: (event) => nearest(event) && onOpen(nearest(event)), onKeyDown, style: { cursor: pointed ? "pointer" : undefined } },
+    {
+      ref: svg,
+      className: "ij-plot",
+      width,
+      height,
+      role: "group",
+      "aria-labelledby": `${id}-title ${id}-desc`,
+      onPointerMove: (event) => onPoint(nearest(event)),
+      onPointerLeave: () => onPoint(null),
+      onClick: (event) => nearest(event) && onOpen(nearest(event)),
+      onKeyDown,
+      style: { cursor: pointed ? "pointer" : undefined },
+    },
     h("title", { id: `${id}-title` }, title),
-    h("desc", { id: `${id}-desc` }, `${described} ${points.length} jobs; arrow keys go from one to the next, Enter opens it.`),
-    h("g", { "aria-hidden": true }, h(Hatch, { id }), usual && h(Usual, { usual, x, y, span, top: levels.at(-1) }), h(YAxis, { levels, y, words, width }), h(XAxis, { span, zone, x, height, most: Math.max(2, (width - LEFT - RIGHT) / PIXELS_A_TICK) })),
-    h("g", { onBlur: () => onPoint(null) }, points.map((point, index) => h(Point, { key: point.id, point, place: places[index], bottom, y, wide, isBars, hatch: `url(#${id}-hatch)`, isPointed: point.id === pointed, isStop: index === stop, onFocus: () => (setActive(point.id), onPoint(point.id)) }))),
+    h(
+      "desc",
+      { id: `${id}-desc` },
+      `${described} ${points.length} jobs; arrow keys go from one to the next, Enter opens it.`,
+    ),
+    h(
+      "g",
+      { "aria-hidden": true },
+      h(Hatch, { id }),
+      usual && h(Usual, { usual, x, y, span, top: levels.at(-1) }),
+      h(YAxis, { levels, y, words, width }),
+      h(XAxis, { span, zone, x, height, most: Math.max(2, (width - LEFT - RIGHT) / PIXELS_A_TICK) }),
+    ),
+    h(
+      "g",
+      { onBlur: () => onPoint(null) },
+      points.map((point, index) =>
+        h(Point, {
+          key: point.id,
+          point,
+          place: places[index],
+          bottom,
+          y,
+          wide,
+          isBars,
+          hatch: `url(#${id}-hatch)`,
+          isPointed: point.id === pointed,
+          isStop: index === stop,
+          onFocus: () => (setActive(point.id), onPoint(point.id)),
+        }),
+      ),
+    ),
   );
 }
 
-const Hatch = ({ id }) => h("defs", null, h("pattern", { id: `${id}-hatch`, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, h("rect", { width: 4, height: 4, className: "ij-hatch-ground" }), h("rect", { width: 1.6, height: 4, className: "ij-hatch-line" })));
+const Hatch = ({ id }) =>
+  h(
+    "defs",
+    null,
+    h(
+      "pattern",
+      {
+        id: `${id}-hatch`,
+        width: 4,
+        height: 4,
+        patternUnits: "userSpaceOnUse",
+        patternTransform: "rotate(45)",
+      },
+      h("rect", { width: 4, height: 4, className: "ij-hatch-ground" }),
+      h("rect", { width: 1.6, height: 4, className: "ij-hatch-line" }),
+    ),
+  );
 
 function Usual({ usual: [low, high], x, y, span, top }) {
   const [above, below] = [y(Math.min(high, top)), y(low)];
-  return h("rect", { className: "ij-usual", x: x(span[0]), width: x(span[1]) - x(span[0]), y: above, height: Math.max(2, below - above) });
+  return h("rect", {
+    className: "ij-usual",
+    x: x(span[0]),
+    width: x(span[1]) - x(span[0]),
+    y: above,
+    height: Math.max(2, below - above),
+  });
 }
 
-const YAxis = ({ levels, y, words, width }) => levels.map((level) => h("g", { key: level, transform: `translate(0,${Math.round(y(level)) + 0.5})` }, h("line", { x1: LEFT, x2: width - RIGHT, className: level ? "ij-grid" : "ij-base" }), h("text", { x: LEFT - 6, dy: "0.32em", textAnchor: "end" }, words(level))));
+const YAxis = ({ levels, y, words, width }) =>
+  levels.map((level) =>
+    h(
+      "g",
+      { key: level, transform: `translate(0,${Math.round(y(level)) + 0.5})` },
+      h("line", { x1: LEFT, x2: width - RIGHT, className: level ? "ij-grid" : "ij-base" }),
+      h("text", { x: LEFT - 6, dy: "0.32em", textAnchor: "end" }, words(level)),
+    ),
+  );
 
-const XAxis = ({ span, zone, x, height, most }) => timeTicks(span, zone, most).map(({ at, text, isDay }) => h("g", { key: at, transform: `translate(${Math.round(x(at)) + 0.5},0)` }, h("line", { y1: height - BOTTOM, y2: height - BOTTOM + 4, className: "ij-base" }), h("text", { y: height - 6, textAnchor: "middle", className: isDay ? "ij-day" : undefined }, text)));
+const XAxis = ({ span, zone, x, height, most }) =>
+  timeTicks(span, zone, most).map(({ at, text, isDay }) =>
+    h(
+      "g",
+      { key: at, transform: `translate(${Math.round(x(at)) + 0.5},0)` },
+      h("line", { y1: height - BOTTOM, y2: height - BOTTOM + 4, className: "ij-base" }),
+      h("text", { y: height - 6, textAnchor: "middle", className: isDay ? "ij-day" : undefined }, text),
+    ),
+  );
 
 function Point({ point, place, bottom, y, wide, isBars, hatch, isPointed, isStop, onFocus }) {
   const fill = `var(--chakra-colors-${colourOf(point.state)}-solid)`;
   const isGone = point.value == null;
   const badTop = point.bad ? Math.min(y(point.bad), bottom - 2) : null;
   const shapes = [
-    !isBars && !isGone && h("circle", { key: "dot", cx: place.x, cy: place.y, r: isPointed ? 5 : 3.5, fill: point.isOpen ? "var(--chakra-colors-bg)" : fill, stroke: fill, strokeWidth: 1.5 }),
-    isBars && !isGone && h("rect", { key: "bar", x: place.x - wide / 2, width: wide, y: Math.min(place.y, bottom - 1.5), height: Math.max(1.5, bottom - place.y), fill, opacity: point.isOpen ? 0.55 : 1, rx: 1 }),
-    isBars && badTop != null && h("rect", { key: "bad", x: place.x - wide / 2, width: wide, y: badTop, height: bottom - badTop, fill: hatch }),
-    isGone && h("path", { key: "gone", d: `M${place.x - 3} ${bottom - 9}l6 6m0-6l-6 6`, stroke: fill, strokeWidth: 2, fill: "none" }),
-    point.isUnusual && h("g", { key: "unusual", className: "ij-mark", transform: `translate(${place.x},${Math.max(7, place.y - 9)})` }, h("circle", { r: 5.5 }), h("text", { textAnchor: "middle", dy: "0.35em" }, "!")),
-    isPointed && h("line", { key: "line", className: "ij-pointed", x1: place.x, x2: place.x, y1: TOP, y2: bottom }),
+    !isBars &&
+      !isGone &&
+      h("circle", {
+        key: "dot",
+        cx: place.x,
+        cy: place.y,
+        r: isPointed ? 5 : 3.5,
+        fill: point.isOpen ? "var(--chakra-colors-bg)" : fill,
+        stroke: fill,
+        strokeWidth: 1.5,
+      }),
+    isBars &&
+      !isGone &&
+      h("rect", {
+        key: "bar",
+        x: place.x - wide / 2,
+        width: wide,
+        y: Math.min(place.y, bottom - 1.5),
+        height: Math.max(1.5, bottom - place.y),
+        fill,
+        opacity: point.isOpen ? 0.55 : 1,
+        rx: 1,
+      }),
+    isBars &&
+      badTop != null &&
+      h("rect", {
+        key: "bad",
+        x: place.x - wide / 2,
+        width: wide,
+        y: badTop,
+        height: bottom - badTop,
+        fill: hatch,
+      }),
+    isGone &&
+      h("path", {
+        key: "gone",
+        d: `M${place.x - 3} ${bottom - 9}l6 6m0-6l-6 6`,
+        stroke: fill,
+        strokeWidth: 2,
+        fill: "none",
+      }),
+    point.isUnusual &&
+      h(
+        "g",
+        {
+          key: "unusual",
+          className: "ij-mark",
+          transform: `translate(${place.x},${Math.max(7, place.y - 9)})`,
+        },
+        h("circle", { r: 5.5 }),
+        h("text", { textAnchor: "middle", dy: "0.35em" }, "!"),
+      ),
+    isPointed &&
+      h("line", { key: "line", className: "ij-pointed", x1: place.x, x2: place.x, y1: TOP, y2: bottom }),
   ];
-  return h("g", { className: "ij-point", role: "link", "data-id": point.id, tabIndex: isStop ? 0 : -1, "aria-label": point.words, onFocus }, h("rect", { className: "ij-focus", x: place.x - 7, width: 14, y: TOP - 4, height: bottom - TOP + 6, rx: 3 }), shapes);
+  return h(
+    "g",
+    {
+      className: "ij-point",
+      role: "link",
+      "data-id": point.id,
+      tabIndex: isStop ? 0 : -1,
+      "aria-label": point.words,
+      onFocus,
+    },
+    h("rect", {
+      className: "ij-focus",
+      x: place.x - 7,
+      width: 14,
+      y: TOP - 4,
+      height: bottom - TOP + 6,
+      rx: 3,
+    }),
+    shapes,
+  );
 }
 
 /**

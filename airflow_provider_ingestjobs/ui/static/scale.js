@@ -7,7 +7,21 @@ import { offsetOf, time } from "./formats.js";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const STEPS = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
+const STEPS = [
+  MINUTE,
+  2 * MINUTE,
+  5 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
+];
 const SHORTEST = 5 * MINUTE;
 
 /**
@@ -15,7 +29,10 @@ const SHORTEST = 5 * MINUTE;
  * @param {[number, number]} from
  * @param {[number, number]} to
  */
-export const scale = ([a, b], [c, d]) => (value) => c + ((value - a) / (b - a || 1)) * (d - c);
+export const scale =
+  ([a, b], [c, d]) =>
+  (value) =>
+    c + ((value - a) / (b - a || 1)) * (d - c);
 
 /**
  * Round values from 0 to at least `most`, three or four of them.
@@ -29,7 +46,9 @@ export function ticks(most, bases = [1, 2, 2.5, 5, 10]) {
   return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) => index * step);
 }
 
-const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+const SECONDS = [
+  1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
+];
 
 /**
  * Round durations from 0 to at least `most` seconds.
@@ -41,17 +60,19 @@ export function durationTicks(most) {
 }
 
 /**
- * The span of time that holds all points, never too short to have room.
+ * The span of time from the first point until now, never too short to have room.
  * @param {{started_at: string}[]} points
  * @param {number} now
  * @returns {[number, number]}
  */
 export function spanOf(points, now) {
-  const moments = points.map((point) => Date.parse(point.started_at)).filter((moment) => !Number.isNaN(moment));
+  const moments = points
+    .map((point) => Date.parse(point.started_at))
+    .filter((moment) => !Number.isNaN(moment));
   if (!moments.length) return [now - DAY, now];
-  // A round "now" keeps the points where they are from one second to the next.
   const first = moments.reduce((one, other) => Math.min(one, other));
-  const last = moments.reduce((one, other) => Math.max(one, other));
+  // To this moment: that nothing has come for long must be seen.
+  const last = moments.reduce((one, other) => Math.max(one, other), now);
   const room = Math.max(SHORTEST, (last - first) * 0.02);
   return [first - room, last + room];
 }
@@ -73,7 +94,12 @@ export function timeTicks([first, last], zone, most) {
     const text = time(at, zone);
     const isNewDay = text.slice(0, 10) !== day;
     day = text.slice(0, 10);
-    if (at >= first && at <= last) found.push({ at, text: step >= DAY || isNewDay ? text.slice(5, 10) : text.slice(11, 16), isDay: isNewDay });
+    if (at >= first && at <= last)
+      found.push({
+        at,
+        text: step >= DAY || isNewDay ? text.slice(5, 10) : text.slice(11, 16),
+        isDay: isNewDay,
+      });
   }
   return found;
 }

@@ -11,7 +11,12 @@ import { useNow } from "./formats.js";
  */
 export function Freshness({ poll }) {
   if (!poll.readAt) return null;
-  return h("span", { className: "ij-muted ij-nowrap" }, "read ", h(Moment, { at: poll.readAt, isRelative: true }));
+  return h(
+    "span",
+    { className: "ij-muted ij-nowrap" },
+    "read ",
+    h(Moment, { at: poll.readAt, isRelative: true }),
+  );
 }
 
 /**
@@ -20,15 +25,33 @@ export function Freshness({ poll }) {
  */
 export function Troubles({ poll, vendor = "The vendor" }) {
   const trouble = poll.data?.trouble;
-  const kept = poll.readAt ? [" Shown is what was read ", h(Moment, { key: "at", at: poll.readAt, isRelative: true }), "."] : [" Shown is what was read before."];
+  const kept = poll.readAt
+    ? [" Shown is what was read ", h(Moment, { key: "at", at: poll.readAt, isRelative: true }), "."]
+    : [" Shown is what was read before."];
   return [
-    poll.error && h(Note, { key: "server", kind: "warning" }, poll.error.message, poll.data && kept, h(Again, { poll })),
-    trouble && h(Note, { key: "vendor", kind: "warning" }, h("b", null, `${vendor} cannot be read`), trouble.since && [", since ", h(Moment, { key: "since", at: trouble.since, isRelative: true })], ": ", trouble.text, /[.!?]$/.test(trouble.text) ? "" : ".", poll.data && !poll.error && kept),
+    poll.error &&
+      h(Note, { key: "server", kind: "warning" }, poll.error.message, poll.data && kept, h(Again, { poll })),
+    trouble &&
+      h(
+        Note,
+        { key: "vendor", kind: "warning" },
+        h("b", null, `${vendor} cannot be read`),
+        trouble.since && [", since ", h(Moment, { key: "since", at: trouble.since, isRelative: true })],
+        ": ",
+        trouble.text,
+        /[.!?]$/.test(trouble.text) ? "" : ".",
+        poll.data && !poll.error && kept,
+      ),
   ];
 }
 
 function Again({ poll }) {
   useNow(1);
   const seconds = Math.max(0, Math.ceil(((poll.nextAt ?? 0) - Date.now()) / 1000));
-  return h("span", { className: "ij-again" }, h("span", { "aria-hidden": true }, seconds ? ` Asked again in ${seconds} s. ` : " Asking again … "), h("button", { type: "button", className: "ij-textbutton", onClick: poll.askNow }, "Ask now"));
+  return h(
+    "span",
+    { className: "ij-again" },
+    h("span", { "aria-hidden": true }, seconds ? ` Asked again in ${seconds} s. ` : " Asking again … "),
+    h("button", { type: "button", className: "ij-textbutton", onClick: poll.askNow }, "Ask now"),
+  );
 }

@@ -15,10 +15,31 @@ const COLUMNS = [
   { key: "state", title: "State", cell: (job) => h(State, { job }) },
   { key: "target", title: "Target", isText: true, cell: (job) => job.target ?? "" },
   { key: "name", title: "Job", isText: true, isJob: true },
-  { key: "started_at", title: "Started", cell: (job) => h(Moment, { at: job.started_at ?? job.created_at, isBoth: true }) },
-  { key: "duration", title: "Took", isNumber: true, cell: (job) => [h(Took, { key: "took", job }), h(Unusual, { key: "unusual", job, what: "duration" })] },
-  { key: "read", title: "Rows read", isNumber: true, needs: ["read"], cell: (job) => [number(job.rows?.read), h(Unusual, { key: "unusual", job, what: "rows" })] },
-  { key: "written", title: "Written", isNumber: true, needs: ["inserted", "updated"], cell: (job) => number(job.written) },
+  {
+    key: "started_at",
+    title: "Started",
+    cell: (job) => h(Moment, { at: job.started_at ?? job.created_at, isBoth: true }),
+  },
+  {
+    key: "duration",
+    title: "Took",
+    isNumber: true,
+    cell: (job) => [h(Took, { key: "took", job }), h(Unusual, { key: "unusual", job, what: "duration" })],
+  },
+  {
+    key: "read",
+    title: "Rows read",
+    isNumber: true,
+    needs: ["read"],
+    cell: (job) => [number(job.rows?.read), h(Unusual, { key: "unusual", job, what: "rows" })],
+  },
+  {
+    key: "written",
+    title: "Written",
+    isNumber: true,
+    needs: ["inserted", "updated"],
+    cell: (job) => number(job.written),
+  },
   { key: "bad", title: "Bad", isNumber: true, needs: ["rejected", "errors"], cell: (job) => h(Bad, { job }) },
 ];
 
@@ -27,22 +48,33 @@ function State({ job }) {
   const title = job.vendor_state ? `The vendor says: ${job.vendor_state}` : undefined;
   return [
     h(Badge, { key: "badge", state: job.state, title }),
-    share != null && h("span", { key: "share", className: "ij-progress", title: `${share} % done` }, h("span", { style: { width: `${share}%` } }), h("span", { className: "ij-hidden" }, `${share} % done`)),
+    share != null &&
+      h(
+        "span",
+        { key: "share", className: "ij-progress", title: `${share} % done` },
+        h("span", { style: { width: `${share}%` } }),
+        h("span", { className: "ij-hidden" }, `${share} % done`),
+      ),
   ];
 }
 
 const Bad = ({ job }) => (job.bad ? h("span", { className: "ij-bad" }, number(job.bad)) : number(job.bad));
 
 function columnsFor(source, jobs) {
-  const has = (count) => (source.counts ? source.counts.includes(count) : jobs.some((job) => job.rows?.[count] != null));
+  const has = (count) =>
+    source.counts ? source.counts.includes(count) : jobs.some((job) => job.rows?.[count] != null);
   const columns = COLUMNS.filter(({ needs }) => !needs || needs.some(has));
   // A vendor that counts written rows alone has its unusual rows said there.
   const isWithout = !columns.some(({ key }) => key === "read");
-  return columns.map((column) =>
-    column.key === "written" && isWithout
-      ? { ...column, cell: (job) => [number(job.written), h(Unusual, { key: "unusual", job, what: "rows" })] }
-      : column,
-  );
+  const isNamed = jobs.some((job) => job.name);
+  return columns.map((column) => {
+    if (column.isJob && !isNamed) return { ...column, key: "id" };
+    if (column.key !== "written" || !isWithout) return column;
+    return {
+      ...column,
+      cell: (job) => [number(job.written), h(Unusual, { key: "unusual", job, what: "rows" })],
+    };
+  });
 }
 
 function Header({ column, sort, address }) {
@@ -58,21 +90,48 @@ function Header({ column, sort, address }) {
   return h(
     "th",
     { scope: "col", className, "aria-sort": isSorted ? (isDown ? "descending" : "ascending") : undefined },
-    h("button", { type: "button", className: "ij-sort", onClick: change }, column.title, h("span", { "aria-hidden": true, className: isSorted ? "" : "ij-faint" }, sign)),
+    h(
+      "button",
+      { type: "button", className: "ij-sort", onClick: change },
+      column.title,
+      h("span", { "aria-hidden": true, className: isSorted ? "" : "ij-faint" }, sign),
+    ),
   );
 }
 
 function JobName({ job, address }) {
-  const link = h(Link, { className: "ij-link ij-joblink", to: address.to({ job: job.id }), preventScrollReset: true }, job.name || job.id);
-  return h("div", null, link, job.name && job.name !== job.id && h("div", { className: "ij-muted ij-id" }, job.id));
+  const link = h(
+    Link,
+    { className: "ij-link ij-joblink", to: address.to({ job: job.id }), preventScrollReset: true },
+    job.name || job.id,
+  );
+  return h(
+    "div",
+    null,
+    link,
+    job.name && job.name !== job.id && h("div", { className: "ij-muted ij-id" }, job.id),
+  );
 }
 
 function Waiters({ job, address }) {
   const tasks = job.waited_for_by ?? [];
   const more = tasks.length - NAMED;
   return [
-    ...tasks.slice(0, NAMED).map((task) => h("div", { key: `${task.dag_id} ${task.run_id} ${task.task_id} ${task.map_index}`, className: "ij-cut" }, h(TaskLink, { task }))),
-    more > 0 && h(Link, { key: "more", className: "ij-link", to: address.to({ job: job.id }), preventScrollReset: true }, `and ${more} more`),
+    ...tasks
+      .slice(0, NAMED)
+      .map((task) =>
+        h(
+          "div",
+          { key: `${task.dag_id} ${task.run_id} ${task.task_id} ${task.map_index}`, className: "ij-cut" },
+          h(TaskLink, { task }),
+        ),
+      ),
+    more > 0 &&
+      h(
+        Link,
+        { key: "more", className: "ij-link", to: address.to({ job: job.id }), preventScrollReset: true },
+        `and ${more} more`,
+      ),
   ];
 }
 
@@ -81,22 +140,43 @@ function Actions({ job, onCancel }) {
     "div",
     { className: "ij-actions" },
     h(VendorLink, { url: job.url }, "Vendor", h("span", { className: "ij-hidden" }, `'s page of ${job.id}`)),
-    job.may_cancel && onCancel && h("button", { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job) }, "Cancel", h("span", { className: "ij-hidden" }, ` ${job.id}`)),
+    job.may_cancel &&
+      onCancel &&
+      h(
+        "button",
+        { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job) },
+        "Cancel",
+        h("span", { className: "ij-hidden" }, ` ${job.id}`),
+      ),
   );
 }
 
 function Row({ job, columns, address, onCancel }) {
   const cells = columns.map((column) => {
-    const className = [column.isNumber && "ij-number", column.isText && "ij-text"].filter(Boolean).join(" ") || undefined;
-    if (column.isJob) return h("th", { key: column.key, scope: "row", className }, h(JobName, { job, address }));
+    const className =
+      [column.isNumber && "ij-number", column.isText && "ij-text"].filter(Boolean).join(" ") || undefined;
+    if (column.isJob)
+      return h("th", { key: column.key, scope: "row", className }, h(JobName, { job, address }));
     return h("td", { key: column.key, className }, column.cell(job));
   });
   const isTold = job.failure != null && job.failure !== "";
   return h(
     Fragment,
     null,
-    h("tr", { className: isTold ? "ij-told" : undefined }, cells, h("td", null, h(Waiters, { job, address })), h("td", null, h(Actions, { job, onCancel }))),
-    isTold && h("tr", { className: "ij-telling" }, h("td", null, h("span", { className: "ij-hidden" }, `What ${job.id} failed of`)), h("td", { colSpan: columns.length + 1 }, h(Clamped, { text: job.failure }))),
+    h(
+      "tr",
+      { className: isTold ? "ij-told" : undefined },
+      cells,
+      h("td", null, h(Waiters, { job, address })),
+      h("td", null, h(Actions, { job, onCancel })),
+    ),
+    isTold &&
+      h(
+        "tr",
+        { className: "ij-telling" },
+        h("td", null, h("span", { className: "ij-hidden" }, `What ${job.id} failed of`)),
+        h("td", { colSpan: columns.length + 1 }, h(Clamped, { text: job.failure })),
+      ),
   );
 }
 
@@ -118,7 +198,7 @@ function moveAmongJobs(event) {
  * @param {import("./address.js").Address} props.address
  * @param {string} props.caption what the table holds, for those who do not see it
  * @param {string} [props.sort] by what the server has sorted; without it nothing can be sorted
- * @param {(job: object) => void} [props.onCancel]
+ * @param {(job: object, source: object) => void} [props.onCancel]
  * @param {boolean} [props.isBusy] whether newer rows are on their way
  */
 export function JobTable({ jobs, source, address, caption, sort, onCancel, isBusy = false }) {
@@ -133,9 +213,27 @@ export function JobTable({ jobs, source, address, caption, sort, onCancel, isBus
       h(
         "thead",
         null,
-        h("tr", null, columns.map((column) => h(Header, { key: column.key, column, sort, address })), h("th", { scope: "col" }, "Waited for by"), h("th", { scope: "col" }, h("span", { className: "ij-hidden" }, "What can be done"))),
+        h(
+          "tr",
+          null,
+          columns.map((column) => h(Header, { key: column.key, column, sort, address })),
+          h("th", { scope: "col" }, "Waited for by"),
+          h("th", { scope: "col" }, h("span", { className: "ij-hidden" }, "What can be done")),
+        ),
       ),
-      h("tbody", null, jobs.map((job) => h(Row, { key: job.id, job, columns, address, onCancel }))),
+      h(
+        "tbody",
+        null,
+        jobs.map((job) =>
+          h(Row, {
+            key: job.id,
+            job,
+            columns,
+            address,
+            onCancel: onCancel && ((one) => onCancel(one, source)),
+          }),
+        ),
+      ),
     ),
   );
 }

@@ -17,10 +17,14 @@ function Tab({ dagId, runId, taskId, mapIndex }) {
   const [rows, setRows] = useState([]);
   const [doomed, setDoomed] = useState(null);
   const [message, setMessage] = useState(null);
-  const task = dagId && runId && taskId ? { dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex ?? -1 } : null;
+  const task =
+    dagId && runId && taskId
+      ? { dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex ?? -1 }
+      : null;
   const poll = useWait(task, changes);
   const source = poll.data?.source;
   const id = address.get("job");
+  const onCancel = (job, of) => setDoomed({ job, source: of });
   const onDone = (words) => {
     setDoomed(null);
     setMessage(words);
@@ -29,15 +33,29 @@ function Tab({ dagId, runId, taskId, mapIndex }) {
   if (!task) return h(Empty, { title: "This tab belongs to one run of a task: choose a run first." });
   return [
     h("div", { key: "message", role: "status" }, message && h(Note, null, message)),
-    h(WaitPanel, { key: "wait", poll, task, address, onCancel: setDoomed, onRows: setRows, isAlone: true }),
-    id && source && h(JobPanel, { key: id, source, id, row: rows.find((job) => job.id === id), address, page: "/plugin/ingestjobs", onCancel: setDoomed, changes }),
-    doomed && h(CancelDialog, { key: "cancel", source, job: rows.find((job) => job.id === doomed.id) ?? doomed, onClose: () => setDoomed(null), onDone }),
+    h(WaitPanel, { key: "wait", poll, task, address, onCancel, onRows: setRows, isAlone: true }),
+    id &&
+      source &&
+      h(JobPanel, {
+        key: id,
+        source,
+        id,
+        row: rows.find((job) => job.id === id),
+        address,
+        page: "/plugin/ingestjobs",
+        onCancel,
+        changes,
+      }),
+    doomed && h(CancelDialog, { key: "cancel", ...doomed, onClose: () => setDoomed(null), onDone }),
   ];
 }
 
 function IngestionJobTab(props) {
   const isStyled = useStyle();
-  return isStyled && h(Boundary, null, h("div", { className: "ij ij-tab" }, h(Tab, { key: JSON.stringify(props), ...props })));
+  return (
+    isStyled &&
+    h(Boundary, null, h("div", { className: "ij ij-tab" }, h(Tab, { key: JSON.stringify(props), ...props })))
+  );
 }
 
 globalThis.AirflowPlugin = IngestionJobTab;

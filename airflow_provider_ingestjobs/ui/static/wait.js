@@ -22,7 +22,9 @@ const WAITING = ["deferred", "running", "up_for_reschedule", "queued", "schedule
  * @param {number} changes
  */
 export function useWait(task, changes) {
-  const path = task && `${["dags", task.dag_id, "runs", task.run_id, "tasks", task.task_id].map(encodeURIComponent).join("/")}/wait?map_index=${encodeURIComponent(task.map_index ?? -1)}`;
+  const path =
+    task &&
+    `${["dags", task.dag_id, "runs", task.run_id, "tasks", task.task_id].map(encodeURIComponent).join("/")}/wait?map_index=${encodeURIComponent(task.map_index ?? -1)}`;
   return usePoll(path, { changes });
 }
 
@@ -31,7 +33,7 @@ export function useWait(task, changes) {
  * @param {import("./api.js").Polled} props.poll of {@link useWait}
  * @param {object} props.task as asked for
  * @param {import("./address.js").Address} props.address
- * @param {(job: object) => void} props.onCancel
+ * @param {(job: object, source: object) => void} props.onCancel
  * @param {(jobs: object[]) => void} props.onRows told of the jobs that are shown
  * @param {boolean} [props.isAlone] whether the task is around it already: its tab
  */
@@ -40,48 +42,96 @@ export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = fal
   useEffect(() => onRows(data?.jobs ?? []), [data, onRows]);
   const named = data?.task ?? { ...task, map_index: Number(task.map_index ?? -1) };
   const goesOn = data && WAITING.includes(data.task.state);
-  const title = ["Waited for by ", h(TaskLink, { key: "task", task: named }), " ", data?.task.state && h(Badge, { key: "state", state: data.task.state })];
+  const title = [
+    "Waited for by ",
+    h(TaskLink, { key: "task", task: named }),
+    " ",
+    data?.task.state && h(Badge, { key: "state", state: data.task.state }),
+  ];
   return h(
     "section",
     { className: isAlone ? undefined : "ij-card ij-wait", "aria-label": "What the task waits for" },
-    h("div", { className: "ij-card-head" }, h("h2", null, isAlone ? (goesOn ? "Waits for " : "Waited for ") : title, isAlone && data?.what), !isAlone && h(Link, { className: "ij-link", to: address.to(without(...TASK)) }, "Leave this task")),
+    h(
+      "div",
+      { className: "ij-card-head" },
+      h("h2", null, isAlone ? (goesOn ? "Waits for " : "Waited for ") : title, isAlone && data?.what),
+      !isAlone && h(Link, { className: "ij-link", to: address.to(without(...TASK)) }, "Leave this task"),
+    ),
     body(),
   );
 
   function body() {
-    if (!data && error?.status === 404) return h(Empty, { title: error.message || "This task has begun no wait." }, isAlone && h("p", null, "This tab is for tasks that wait for a vendor's ingestion jobs."));
-    if (!data) return error ? h(Note, { kind: "warning" }, error.message) : h(Waiting, null, "Loading what the task waits for …");
+    if (!data && error?.status === 404)
+      return h(
+        Empty,
+        { title: error.message || "This task has begun no wait." },
+        isAlone && h("p", null, "This tab is for tasks that wait for a vendor's ingestion jobs."),
+      );
+    if (!data)
+      return error
+        ? h(Note, { kind: "warning" }, error.message)
+        : h(Waiting, null, "Loading what the task waits for …");
     const since = data.started_at ?? data.task.since;
     const facts = [
       !isAlone && ["Waits for", data.what],
-      ["Connection", [data.source.conn_id, h("span", { key: "vendor", className: "ij-muted" }, `  ${data.source.vendor}`)]],
+      [
+        "Connection",
+        [data.source.conn_id, h("span", { key: "vendor", className: "ij-muted" }, `  ${data.source.vendor}`)],
+      ],
       since && ["Since", h(Moment, { at: since, isBoth: true })],
-      since && [goesOn ? "Waits" : "Waited", goesOn ? h(SoFar, { since }) : duration((Date.parse(data.task.until ?? since) - Date.parse(since)) / 1000)],
+      since && [
+        goesOn ? "Waits" : "Waited",
+        goesOn
+          ? h(SoFar, { since })
+          : duration((Date.parse(data.task.until ?? since) - Date.parse(since)) / 1000),
+      ],
       data.deadline && goesOn && ["At the latest until", h(Moment, { at: data.deadline, isBoth: true })],
       data.selection && ["Meant are jobs with", h(Selection, { selection: data.selection })],
     ].filter(Boolean);
-    const table = { jobs: data.jobs, source: data.source, address, onCancel, caption: "Jobs that the task waits for" };
+    const table = {
+      jobs: data.jobs,
+      source: data.source,
+      address,
+      onCancel,
+      caption: "Jobs that the task waits for",
+    };
     return [
       h(Troubles, { key: "troubles", poll, vendor: data.source.vendor }),
       h(Facts, { key: "facts", facts }),
       data.jobs.length ? h(JobTable, { key: "jobs", ...table }) : h(NoJob, { key: "none", data, goesOn }),
-      h("div", { key: "foot", className: "ij-foot" }, isAlone ? h(Link, { className: "ij-link", to: pageOf(data) }, `All jobs of ${data.source.conn_id}`) : h("span"), h(Freshness, { poll })),
+      h(
+        "div",
+        { key: "foot", className: "ij-foot" },
+        isAlone
+          ? h(Link, { className: "ij-link", to: pageOf(data) }, `All jobs of ${data.source.conn_id}`)
+          : h("span"),
+        h(Freshness, { poll }),
+      ),
     ];
   }
 }
 
 const pageOf = ({ source, task }) => {
   const named = Object.fromEntries(TASK.map((name) => [name, String(task[name] ?? -1)]));
-  return { pathname: "/plugin/ingestjobs", search: `?${new URLSearchParams({ source: source.key, ...named })}` };
+  return {
+    pathname: "/plugin/ingestjobs",
+    search: `?${new URLSearchParams({ source: source.key, ...named })}`,
+  };
 };
 
 function NoJob({ data, goesOn }) {
   if (data.is_reading) return h(Waiting, null, `Reading jobs from ${data.source.vendor} …`);
-  if (data.job_ids?.length) return h(Empty, { title: `${data.source.vendor} does not tell of ${data.job_ids.join(", ")} now.` });
-  return h(Empty, { title: goesOn ? "No such job yet: the wait goes on until one is there." : "No such job was found." });
+  if (data.job_ids?.length)
+    return h(Empty, { title: `${data.source.vendor} does not tell of ${data.job_ids.join(", ")} now.` });
+  return h(Empty, {
+    title: goesOn ? "No such job yet: the wait goes on until one is there." : "No such job was found.",
+  });
 }
 
 function Selection({ selection }) {
-  const words = Object.entries(selection).map(([name, value]) => `${name.replaceAll("_", " ")}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  const words = Object.entries(selection).map(
+    ([name, value]) =>
+      `${name.replaceAll("_", " ")}: ${typeof value === "object" ? JSON.stringify(value) : value}`,
+  );
   return words.join(", ");
 }
