@@ -7,9 +7,12 @@ import { setServerTime } from "./formats.js";
 const { useCallback, useEffect, useRef, useState } = globalThis.React;
 
 const TIMEOUT = 30_000;
+const SHORTEST_PAUSE = 3000;
 const LONGEST_PAUSE = 60_000;
 /** What asking again every few seconds does not mend: no right, no such thing. */
 const SLOW = 15_000;
+/** When this tab was last sent to log in. */
+const LOGIN_KEY = "ingestjobs-login";
 
 /** Where Airflow is mounted: "/" or "/airflow/". */
 export const root = new URL(
@@ -67,6 +70,14 @@ async function ask(path, options, signal) {
   }
 }
 
+/** Go where one logs in; not in circles, where that does not help. */
+function logIn() {
+  const last = Number(sessionStorage.getItem(LOGIN_KEY) ?? 0);
+  if (Date.now() - last < SLOW) return;
+  sessionStorage.setItem(LOGIN_KEY, String(Date.now()));
+  location.assign(`${root}api/v2/auth/login?next=${encodeURIComponent(location.href)}`);
+}
+
 async function errorOf(response) {
   let detail = null;
   try {
@@ -75,7 +86,7 @@ async function errorOf(response) {
     // A proxy's page, not our server's answer.
   }
   if (response.status === 401 || (response.status === 403 && detail === "Invalid JWT token")) {
-    location.assign(`${root}api/v2/auth/login?next=${encodeURIComponent(location.href)}`);
+    logIn();
     return new ApiError(401, "Your session is over: log in again.");
   }
   const text = typeof detail === "string" ? detail : detail && JSON.stringify(detail);
@@ -132,9 +143,9 @@ export function usePoll(path, { every = 3000, scope = path, changes = 0 } = {}) 
     const pauseAfter = (error) => {
       if (!error) return every;
       if (!error.isPassing) return Math.max(every, SLOW);
+      // Not all tabs at once.
       return (
-        Math.min(Math.max(every, 3000) * 2 ** Math.min(failures, 10), LONGEST_PAUSE) *
-        (0.8 + 0.4 * Math.random())
+        Math.min(SHORTEST_PAUSE * 2 ** Math.min(failures, 10), LONGEST_PAUSE) * (0.8 + 0.4 * Math.random())
       );
     };
 

@@ -117,13 +117,13 @@ export function TaskLink({ task, isLong = false }) {
 
 /**
  * A job's page at its vendor, in a new tab; nothing where the address is no web address.
- * @param {{url: string|null, children?: any}} props
+ * @param {{url: string|null, title?: string, className?: string, children?: any}} props
  */
-export function VendorLink({ url, children }) {
+export function VendorLink({ url, title, className = "ij-link", children }) {
   if (!/^https?:\/\//i.test(url ?? "")) return null;
   return h(
     "a",
-    { className: "ij-link", href: url, target: "_blank", rel: "noopener noreferrer" },
+    { className, title, href: url, target: "_blank", rel: "noopener noreferrer" },
     children,
     h("span", { "aria-hidden": true }, " ↗"),
     h("span", { className: "ij-hidden" }, " (opens a new tab)"),

@@ -67,6 +67,7 @@ export function JobPanel({ source, id, row, address, page, onCancel, changes }) 
 function About({ job, source, address, page = "", onCancel }) {
   const rows = Object.entries(COUNTS).filter(([count]) => job.rows?.[count] != null);
   const tasks = job.waited_for_by ?? [];
+  const details = Object.entries(job.details ?? {}).filter(([, value]) => value != null && value !== "");
   const ofTarget = (view) => {
     const search = new URLSearchParams({
       source: source.key,
@@ -139,16 +140,16 @@ function About({ job, source, address, page = "", onCancel }) {
           )
         : h("p", { className: "ij-muted" }, "No task that you may see."),
     ),
-    Object.keys(job.details ?? {}).length > 0 &&
+    details.length > 0 &&
       h(
         Part,
         { key: "details", title: `What ${source.vendor} tells besides` },
         h(Facts, {
-          facts: Object.entries(job.details).map(([name, value]) => [
+          facts: details.map(([name, value]) => [
             name,
             typeof value === "object" && value
               ? h("pre", null, JSON.stringify(value, null, 2))
-              : String(value ?? ""),
+              : String(value),
           ]),
         }),
       ),

@@ -41,13 +41,19 @@ function SourceChoice({ sources, chosen, address }) {
       sources.filter((source) => source.vendor === vendor).map(option),
     ),
   );
+  const isListed = sources.includes(chosen);
   const onChange = (event) =>
     address.change({ source: event.target.value, ...without("target", "state", "page", "job", ...TASK) });
   return h(
     "label",
     { className: "ij-source" },
     h("span", null, "Connection"),
-    h("select", { className: "ij-field", value: chosen?.key ?? "", onChange }, groups),
+    h(
+      "select",
+      { className: "ij-field", value: chosen?.key ?? "", onChange },
+      !isListed && h("option", { value: chosen?.key ?? "" }, chosen ? chosen.conn_id : "Choose one …"),
+      groups,
+    ),
   );
 }
 
@@ -117,7 +123,7 @@ function Page() {
     ),
     h(
       "div",
-      { key: "message", role: "status" },
+      { key: "message", role: "status", className: "ij-message" },
       message &&
         h(
           Note,

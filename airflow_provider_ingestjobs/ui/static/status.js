@@ -30,7 +30,13 @@ export function Troubles({ poll, vendor = "The vendor" }) {
     : [" Shown is what was read before."];
   return [
     poll.error &&
-      h(Note, { key: "server", kind: "warning" }, poll.error.message, poll.data && kept, h(Again, { poll })),
+      h(
+        Note,
+        { key: "server", kind: "warning" },
+        sentence(poll.error.message),
+        poll.data && kept,
+        h(Again, { poll }),
+      ),
     trouble &&
       h(
         Note,
@@ -38,12 +44,13 @@ export function Troubles({ poll, vendor = "The vendor" }) {
         h("b", null, `${vendor} cannot be read`),
         trouble.since && [", since ", h(Moment, { key: "since", at: trouble.since, isRelative: true })],
         ": ",
-        trouble.text,
-        /[.!?]$/.test(trouble.text) ? "" : ".",
+        sentence(trouble.text),
         poll.data && !poll.error && kept,
       ),
   ];
 }
+
+const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 function Again({ poll }) {
   useNow(1);

@@ -80,7 +80,7 @@ function columnsFor(source, jobs) {
 function Header({ column, sort, address }) {
   const name = column.key;
   const isSorted = sort === name || sort === `-${name}`;
-  const className = column.isNumber ? "ij-number" : undefined;
+  const className = classOf(column);
   if (!sort) return h("th", { scope: "col", className }, column.title);
   const isDown = sort.startsWith("-");
   const first = column.isNumber || name === "started_at" ? `-${name}` : name;
@@ -135,29 +135,36 @@ function Waiters({ job, address }) {
   ];
 }
 
-function Actions({ job, onCancel }) {
+function Actions({ job, source, onCancel }) {
   return h(
     "div",
     { className: "ij-actions" },
-    h(VendorLink, { url: job.url }, "Vendor", h("span", { className: "ij-hidden" }, `'s page of ${job.id}`)),
+    h(
+      VendorLink,
+      { url: job.url, className: "ij-button ij-small ij-icon", title: `Open at ${source.vendor}` },
+      h("span", { className: "ij-hidden" }, `Open ${job.id} at ${source.vendor}`),
+    ),
     job.may_cancel &&
       onCancel &&
       h(
         "button",
-        { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job) },
+        { type: "button", className: "ij-button ij-small", onClick: () => onCancel(job, source) },
         "Cancel",
         h("span", { className: "ij-hidden" }, ` ${job.id}`),
       ),
   );
 }
 
-function Row({ job, columns, address, onCancel }) {
+const classOf = ({ key, isNumber, isText }) =>
+  [`ij-col-${key}`, isNumber && "ij-number", isText && "ij-text"].filter(Boolean).join(" ");
+
+function Row({ job, source, columns, address, onCancel }) {
   const cells = columns.map((column) => {
-    const className =
-      [column.isNumber && "ij-number", column.isText && "ij-text"].filter(Boolean).join(" ") || undefined;
-    if (column.isJob)
-      return h("th", { key: column.key, scope: "row", className }, h(JobName, { job, address }));
-    return h("td", { key: column.key, className }, column.cell(job));
+    const { key, isJob, cell } = column;
+    const className = classOf(column);
+    return isJob
+      ? h("th", { key, scope: "row", className }, h(JobName, { job, address }))
+      : h("td", { key, className }, cell(job));
   });
   const isTold = job.failure != null && job.failure !== "";
   return h(
@@ -168,7 +175,7 @@ function Row({ job, columns, address, onCancel }) {
       { className: isTold ? "ij-told" : undefined },
       cells,
       h("td", null, h(Waiters, { job, address })),
-      h("td", null, h(Actions, { job, onCancel })),
+      h("td", null, h(Actions, { job, source, onCancel })),
     ),
     isTold &&
       h(
@@ -224,15 +231,7 @@ export function JobTable({ jobs, source, address, caption, sort, onCancel, isBus
       h(
         "tbody",
         null,
-        jobs.map((job) =>
-          h(Row, {
-            key: job.id,
-            job,
-            columns,
-            address,
-            onCancel: onCancel && ((one) => onCancel(one, source)),
-          }),
-        ),
+        jobs.map((job) => h(Row, { key: job.id, job, source, columns, address, onCancel })),
       ),
     ),
   );

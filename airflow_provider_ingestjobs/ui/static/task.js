@@ -32,7 +32,7 @@ function Tab({ dagId, runId, taskId, mapIndex }) {
   };
   if (!task) return h(Empty, { title: "This tab belongs to one run of a task: choose a run first." });
   return [
-    h("div", { key: "message", role: "status" }, message && h(Note, null, message)),
+    h("div", { key: "message", role: "status", className: "ij-message" }, message && h(Note, null, message)),
     h(WaitPanel, { key: "wait", poll, task, address, onCancel, onRows: setRows, isAlone: true }),
     id &&
       source &&

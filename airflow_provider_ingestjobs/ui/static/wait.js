@@ -97,7 +97,7 @@ export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = fal
     };
     return [
       h(Troubles, { key: "troubles", poll, vendor: data.source.vendor }),
-      h(Facts, { key: "facts", facts }),
+      h("div", { key: "facts", className: "ij-beside" }, h(Facts, { facts })),
       data.jobs.length ? h(JobTable, { key: "jobs", ...table }) : h(NoJob, { key: "none", data, goesOn }),
       h(
         "div",

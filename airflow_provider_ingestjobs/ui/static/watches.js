@@ -67,7 +67,7 @@ function Summary({ data }) {
     [number(data.watches.length), data.watches.length === 1 ? "watch" : "watches"],
     [number(polls.filter((poll) => poll.trouble).length), "in trouble", polls.some((poll) => poll.trouble)],
     [number(polls.filter((poll) => poll.is_late).length), "late", polls.some((poll) => poll.is_late)],
-    [`${alive} of ${data.triggerers.length}`, "triggerers alive", alive < data.triggerers.length || !alive],
+    [`${alive} of ${data.triggerers.length}`, "triggerers alive", alive < data.triggerers.length],
   ];
   return h(
     "ul",
