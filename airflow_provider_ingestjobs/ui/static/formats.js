@@ -9,7 +9,7 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const plain = new Intl.NumberFormat();
+const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 
 /**
@@ -17,6 +17,13 @@ const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumF
  * @param {number|null|undefined} value
  */
 export const number = (value) => (value == null ? "" : plain.format(value));
+
+/**
+ * So many of something: "1 job", "1,200 jobs".
+ * @param {number} value
+ * @param {string} word in the singular
+ */
+export const count = (value, word) => `${number(value)} ${word}${value === 1 ? "" : "s"}`;
 
 /**
  * A number in few characters, for axes.

@@ -6,7 +6,7 @@ import { FILTERS, without } from "./address.js";
 import { pathOf, usePoll } from "./api.js";
 import { Empty, Note, Waiting, h } from "./elements.js";
 import { Filters, windowInWords } from "./filters.js";
-import { number } from "./formats.js";
+import { count, number } from "./formats.js";
 import { Freshness, Troubles } from "./status.js";
 import { JobTable } from "./table.js";
 
@@ -59,8 +59,7 @@ function Nothing({ data, source, windows, window, address }) {
 }
 
 function Pager({ data, address }) {
-  if (data.pages <= 1)
-    return h("p", { className: "ij-muted" }, data.total === 1 ? "1 job" : `${number(data.total)} jobs`);
+  if (data.pages <= 1) return h("p", { className: "ij-muted" }, count(data.total, "job"));
   const to = (page, title, label) => {
     const isThere = page >= 1 && page <= data.pages;
     if (!isThere) return h("span", { className: "ij-button ij-small ij-off", "aria-disabled": true }, title);
@@ -80,7 +79,7 @@ function Pager({ data, address }) {
     to(data.page - 1, "‹ Previous", "Previous page"),
     h("span", { "aria-current": "page" }, `Page ${number(data.page)} of ${number(data.pages)}`),
     to(data.page + 1, "Next ›", "Next page"),
-    h("span", { className: "ij-muted" }, `${number(data.total)} jobs`),
+    h("span", { className: "ij-muted" }, count(data.total, "job")),
   );
 }
 

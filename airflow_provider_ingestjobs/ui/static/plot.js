@@ -3,7 +3,7 @@
 /** One plot of one target: a measure over time, the usual range behind it, and every job a point to go to. */
 
 import { colourOf, h, rangeOf } from "./elements.js";
-import { scale, timeTicks } from "./scale.js";
+import { scale, spread, timeTicks } from "./scale.js";
 
 const { useEffect, useId, useLayoutEffect, useRef, useState } = globalThis.React;
 
@@ -32,10 +32,30 @@ export function useWidth(box) {
   return width;
 }
 
+const widthOf = (points, width) =>
+  Math.max(2, Math.min(9, ((width - LEFT - RIGHT) / Math.max(points.length, 1)) * 0.7));
+
+/**
+ * How far from the left each point is: at its moment, or beside what is of the same.
+ * @param {{at: number}[]} points in order of time
+ * @param {[number, number]} span
+ * @param {number} width of the plot
+ */
+export function placesOf(points, span, width) {
+  const x = scale(span, [LEFT, width - RIGHT]);
+  const gap = Math.min(widthOf(points, width) + 1.5, (width - LEFT - RIGHT) / Math.max(points.length, 1));
+  return spread(
+    points.map((point) => x(point.at)),
+    gap,
+    [LEFT + 3, width - RIGHT],
+  );
+}
+
 /**
  * @param {object} props
  * @param {string} props.title
  * @param {object[]} props.points in order of time, each with `at` (milliseconds), `value`, `bad`, `words`
+ * @param {number[]} props.across where each is, of {@link placesOf}
  * @param {[number, number]|null} props.usual
  * @param {[number, number]} props.span
  * @param {string} props.zone
@@ -51,6 +71,7 @@ export function useWidth(box) {
 export function Plot({
   title,
   points,
+  across,
   usual,
   span,
   zone,
@@ -67,12 +88,14 @@ export function Plot({
   const svg = useRef(null);
   const [active, setActive] = useState(null);
   const x = scale(span, [LEFT, width - RIGHT]);
-  const y = scale([0, levels.at(-1) || 1], [height - BOTTOM, TOP]);
+  const most = levels.at(-1) || 1;
+  const y = scale([0, most], [height - BOTTOM, TOP]);
   const bottom = y(0);
-  const wide = Math.max(2, Math.min(9, ((width - LEFT - RIGHT) / Math.max(points.length, 1)) * 0.7));
-  const places = points.map((point) => ({
-    x: x(point.at),
-    y: point.value == null ? bottom : y(point.value),
+  const wide = widthOf(points, width);
+  const places = points.map((point, index) => ({
+    x: across[index],
+    y: point.value == null ? bottom : y(Math.min(point.value, most)),
+    isAbove: point.value > most,
   }));
   // One stop for the Tab key, at the newest point or the one that was left.
   const left = points.findIndex((point) => point.id === active);
@@ -211,7 +234,7 @@ const XAxis = ({ span, zone, x, height, most }) =>
 function Point({ point, place, bottom, y, wide, isBars, hatch, isPointed, isStop, onFocus }) {
   const fill = `var(--chakra-colors-${colourOf(point.state)}-solid)`;
   const isGone = point.value == null;
-  const badTop = point.bad ? Math.min(y(point.bad), bottom - 2) : null;
+  const badTop = point.bad ? Math.max(TOP, Math.min(y(point.bad), bottom - 2)) : null;
   const shapes = [
     !isBars &&
       !isGone &&
@@ -246,6 +269,13 @@ function Point({ point, place, bottom, y, wide, isBars, hatch, isPointed, isStop
         height: bottom - badTop,
         fill: hatch,
       }),
+    // Higher than the plot: the usual ones must stay readable.
+    place.isAbove &&
+      h("path", {
+        key: "above",
+        d: `M${place.x - 5} ${TOP - 2}l5 -8l5 8z`,
+        fill,
+      }),
     isGone &&
       h("path", {
         key: "gone",
@@ -260,7 +290,7 @@ function Point({ point, place, bottom, y, wide, isBars, hatch, isPointed, isStop
         {
           key: "unusual",
           className: "ij-mark",
-          transform: `translate(${place.x},${Math.max(7, place.y - 9)})`,
+          transform: `translate(${place.x},${Math.max(7, place.isAbove ? place.y + 9 : place.y - 9)})`,
         },
         h("circle", { r: 5.5 }),
         h("text", { textAnchor: "middle", dy: "0.35em" }, "!"),
@@ -304,6 +334,3 @@ export function Tip({ point, x, width, children }) {
   }, [x, width, point]);
   return point && h("div", { ref: box, className: "ij-tip", "aria-hidden": true }, children);
 }
-
-/** Where a moment is in a plot that is so wide. */
-export const placeOf = (at, span, width) => scale(span, [LEFT, width - RIGHT])(at);

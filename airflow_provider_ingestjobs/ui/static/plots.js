@@ -5,9 +5,9 @@
 import { pathOf, usePoll } from "./api.js";
 import { Badge, Empty, Moment, Note, Waiting, colourOf, h, isLive, rangeOf } from "./elements.js";
 import { TargetChoice, WindowChoice, windowInWords } from "./filters.js";
-import { duration, number, shortNumber, time, useNow, useZone } from "./formats.js";
+import { count, duration, number, shortNumber, time, useNow, useZone } from "./formats.js";
 import { Advice } from "./jobs.js";
-import { Plot, Tip, placeOf, useWidth } from "./plot.js";
+import { Plot, Tip, placesOf, useWidth } from "./plot.js";
 import { durationTicks, spanOf, ticks } from "./scale.js";
 import { Freshness, Troubles } from "./status.js";
 
@@ -19,6 +19,8 @@ const HEIGHT_OF_ROWS = 170;
 const HEIGHT_OF_DURATIONS = 110;
 /** Room for the sign of an unusual job above its bar. */
 const ROOM = 1.06;
+/** How many times the usual a plot shows at most. */
+const HIGHEST = 4;
 
 /**
  * @param {object} props
@@ -151,7 +153,8 @@ function Card({ of: { target, usual, points }, span, address, isAlone }) {
   const open = (id) => address.change({ job: id });
   const unusual = drawn.filter((one) => one.is_unusual);
   const failed = drawn.filter((one) => one.state === "failed").length;
-  const common = { span, zone, width, pointed, onPoint: setPointed, onOpen: open };
+  const across = useMemo(() => placesOf(drawn, span, width), [drawn, span, width]);
+  const common = { across, span, zone, width, pointed, onPoint: setPointed, onOpen: open };
   const rows = drawn.map((one) => ({ ...one, value: one.rows }));
   const times = drawn.map((one) => ({
     ...one,
@@ -159,7 +162,8 @@ function Card({ of: { target, usual, points }, span, address, isAlone }) {
     value: one.duration ?? (one.isOpen ? Math.max(0, (now - one.at) / 1000) : null),
     isUnusual: isOff(one.duration, usual?.duration),
   }));
-  const most = (values, range) => Math.max(1, range?.[1] ?? 0, ...values) * ROOM;
+  const most = (values, range) =>
+    Math.max(1, range?.[1] ?? 0, Math.min(Math.max(0, ...values), (range?.[1] || Infinity) * HIGHEST)) * ROOM;
   const hasRows = rows.some((one) => one.value != null);
   return h(
     "article",
@@ -184,7 +188,7 @@ function Card({ of: { target, usual, points }, span, address, isAlone }) {
         "p",
         { className: "ij-muted" },
         [
-          `${number(points.length)} jobs`,
+          count(points.length, "job"),
           failed && `${number(failed)} failed`,
           unusual.length && `${number(unusual.length)} far off the usual`,
         ]
@@ -231,7 +235,7 @@ function Card({ of: { target, usual, points }, span, address, isAlone }) {
         }),
       h(
         Tip,
-        { point, x: point ? placeOf(point.at, span, width) : 0, width },
+        { point, x: point ? across[drawn.indexOf(point)] : 0, width },
         point && h(About, { point, usual }),
       ),
     ),

@@ -46,6 +46,32 @@ export function ticks(most, bases = [1, 2, 2.5, 5, 10]) {
   return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) => index * step);
 }
 
+/**
+ * Places as near to the wanted ones as can be, in their order, each at least `gap` from the next: jobs of
+ * one moment stand side by side. (Isotonic regression: neighbours that would overlap share their mean.)
+ * @param {number[]} wanted in rising order
+ * @param {number} gap
+ * @param {[number, number]} within
+ */
+export function spread(wanted, gap, [least, most]) {
+  const blocks = [];
+  wanted.forEach((place, index) => {
+    let block = { sum: place - index * gap, size: 1 };
+    for (
+      let last = blocks.at(-1);
+      last && last.sum / last.size > block.sum / block.size;
+      last = blocks.at(-1)
+    ) {
+      blocks.pop();
+      block = { sum: block.sum + last.sum, size: block.size + last.size };
+    }
+    blocks.push(block);
+  });
+  const places = blocks.flatMap(({ sum, size }) => Array(size).fill(sum / size));
+  const highest = most - (wanted.length - 1) * gap;
+  return places.map((place, index) => Math.max(least, Math.min(highest, place)) + index * gap);
+}
+
 const SECONDS = [
   1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
 ];

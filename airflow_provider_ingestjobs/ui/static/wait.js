@@ -6,7 +6,6 @@ import { TASK, without } from "./address.js";
 import { usePoll } from "./api.js";
 import { Facts } from "./cancel.js";
 import { Badge, Empty, Moment, Note, SoFar, TaskLink, Waiting, h } from "./elements.js";
-import { duration } from "./formats.js";
 import { Freshness, Troubles } from "./status.js";
 import { JobTable } from "./table.js";
 
@@ -79,12 +78,7 @@ export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = fal
         [data.source.conn_id, h("span", { key: "vendor", className: "ij-muted" }, `  ${data.source.vendor}`)],
       ],
       since && ["Since", h(Moment, { at: since, isBoth: true })],
-      since && [
-        goesOn ? "Waits" : "Waited",
-        goesOn
-          ? h(SoFar, { since })
-          : duration((Date.parse(data.task.until ?? since) - Date.parse(since)) / 1000),
-      ],
+      since && goesOn && ["Waits", h(SoFar, { since })],
       data.deadline && goesOn && ["At the latest until", h(Moment, { at: data.deadline, isBoth: true })],
       data.selection && ["Meant are jobs with", h(Selection, { selection: data.selection })],
     ].filter(Boolean);
