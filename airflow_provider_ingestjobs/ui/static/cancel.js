@@ -7,7 +7,9 @@ import { Dialog } from "./dialog.js";
 import { Badge, Moment, Note, SoFar, TaskLink, h } from "./elements.js";
 import { number } from "./formats.js";
 
-const { useId, useState } = globalThis.React;
+const { useEffect, useId, useState } = globalThis.React;
+
+const LONG_ENOUGH_TO_READ = 20_000;
 
 /**
  * @param {object} props
@@ -65,11 +67,7 @@ export function CancelDialog({ source, job, onClose, onDone }) {
   return h(
     Dialog,
     { labelledBy: title, onClose: () => isSending || onClose() },
-    h(
-      "h2",
-      { id: title },
-      `Cancel ${name}${name !== job.id || !job.target ? "" : `, which loads ${job.target}`}?`,
-    ),
+    h("h2", { id: title }, `Cancel ${name}${job.target ? `, which loads ${job.target}` : ""}?`),
     h("p", { className: "ij-stops" }, job.what_stops || `This stops the job at ${source.vendor}.`),
     h(Facts, { facts }),
     problem && h(Note, { kind: "error" }, problem),
@@ -87,6 +85,30 @@ export function CancelDialog({ source, job, onClose, onDone }) {
         isSending ? "Cancelling …" : problem ? "Try again" : "Cancel the job",
       ),
     ),
+  );
+}
+
+/**
+ * What a cancel has come to, over the page for a while.
+ * @param {{text: string|null, onClose: () => void}} props
+ */
+export function Outcome({ text, onClose }) {
+  useEffect(() => {
+    if (!text) return undefined;
+    const timer = setTimeout(onClose, LONG_ENOUGH_TO_READ);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return h(
+    "div",
+    { className: "ij-message", role: "status" },
+    text &&
+      h(
+        Note,
+        null,
+        text,
+        " ",
+        h("button", { type: "button", className: "ij-textbutton", onClick: onClose }, "Dismiss"),
+      ),
   );
 }
 

@@ -4,8 +4,8 @@
 
 import { TASK, useAddress, without } from "./address.js";
 import { usePoll } from "./api.js";
-import { CancelDialog } from "./cancel.js";
-import { Boundary, Empty, Note, Waiting, h } from "./elements.js";
+import { CancelDialog, Outcome } from "./cancel.js";
+import { Boundary, Empty, Waiting, h } from "./elements.js";
 import { number, useZone } from "./formats.js";
 import { JobPanel } from "./job.js";
 import { Jobs } from "./jobs.js";
@@ -121,22 +121,7 @@ function Page() {
       known.length > 0 && view !== "watches" && h(SourceChoice, { sources: known, chosen: source, address }),
       h(Views, { view, address }),
     ),
-    h(
-      "div",
-      { key: "message", role: "status", className: "ij-message" },
-      message &&
-        h(
-          Note,
-          null,
-          message,
-          " ",
-          h(
-            "button",
-            { type: "button", className: "ij-textbutton", onClick: () => setMessage(null) },
-            "Dismiss",
-          ),
-        ),
-    ),
+    h(Outcome, { key: "message", text: message, onClose: () => setMessage(null) }),
     !sources.data && h(Troubles, { key: "troubles", poll: sources }),
     task && h(WaitPanel, { key: "wait", poll: wait, task, address, onCancel, onRows: setWaitRows }),
     h("div", { key: "view" }, inside()),
@@ -163,7 +148,7 @@ function Page() {
     if (view === "watches") return h(Watches, { address });
     if (!sources.data) return !sources.error && h(Waiting, null, "Loading connections …");
     if (isWaitOpen) return null;
-    if (source && (known.includes(source) || known.length)) {
+    if (source && known.length) {
       const common = { key: source.key, source, windows, window, address };
       if (view === "plots") return h(Plots, common);
       return h(Jobs, { ...common, onCancel, onRows: setRows, changes });

@@ -3,8 +3,8 @@
 /** The tab of a task instance: what it waits for. */
 
 import { useAddress } from "./address.js";
-import { CancelDialog } from "./cancel.js";
-import { Boundary, Empty, Note, h } from "./elements.js";
+import { CancelDialog, Outcome } from "./cancel.js";
+import { Boundary, Empty, h } from "./elements.js";
 import { JobPanel } from "./job.js";
 import { useStyle } from "./style.js";
 import { WaitPanel, useWait } from "./wait.js";
@@ -32,7 +32,7 @@ function Tab({ dagId, runId, taskId, mapIndex }) {
   };
   if (!task) return h(Empty, { title: "This tab belongs to one run of a task: choose a run first." });
   return [
-    h("div", { key: "message", role: "status", className: "ij-message" }, message && h(Note, null, message)),
+    h(Outcome, { key: "message", text: message, onClose: () => setMessage(null) }),
     h(WaitPanel, { key: "wait", poll, task, address, onCancel, onRows: setRows, isAlone: true }),
     id &&
       source &&
