@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from math import inf
@@ -96,9 +96,15 @@ class Board:
         if self._reading is not None and is_old and self.trouble is None:
             await asyncio.wait({self._reading}, timeout=FIRST_LOOK)
 
-    def read_soon(self) -> None:
-        """Have the next look read the jobs: something was done to them."""
+    def take_in(self, job: Job) -> None:
+        """Show a job as it is after something was done to it, and have the next look read all again.
+
+        :param job: the job.
+        """
         self._read_again_at = clock.monotonic()
+        if self.last_read is not None:
+            jobs = tuple(job if one.id == job.id else one for one in self.last_read.jobs)
+            self.last_read = replace(self.last_read, jobs=jobs)
 
     async def _read(self) -> None:
         try:
@@ -147,14 +153,15 @@ class Boards:
         """
         return self._by_key.get(key)
 
-    def read_soon(self, belongs: Callable[[Hashable], bool]) -> None:
-        """Have boards read again at their next look.
+    def take_in(self, job: Job, belongs: Callable[[Hashable], bool]) -> None:
+        """Have boards show a job as it is after something was done to it.
 
-        :param belongs: says which, by their keys.
+        :param job: the job.
+        :param belongs: says which boards, by their keys.
         """
         for key, board in self._by_key.items():
             if belongs(key):
-                board.read_soon()
+                board.take_in(job)
 
     def _forget(self) -> None:
         oldest = clock.monotonic() - FORGET_AFTER

@@ -140,7 +140,7 @@ class Desk:
         job_id = check_job_id(job_id)
         hook = await self._sources.current_hook(source).get()
         job = await in_thread(partial(hook.cancel_job, job_id))
-        self._boards.read_soon(lambda key: isinstance(key, tuple) and key[0] == source.key)
+        self._boards.take_in(job, lambda key: isinstance(key, tuple) and key[0] == source.key)
         waits, may_cancel = await self._of_user(user, source)
         return {
             "job": _rows(source, [job], self._like(source, [job]), waits, may_cancel)[0],

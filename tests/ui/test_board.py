@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
+from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.ui import board as boards
@@ -73,11 +75,11 @@ def test_trouble_keeps_the_jobs_and_passes(sandbox: Sandbox, connections: Connec
         assert watched.trouble is not None
         assert "503" in watched.trouble.text
         since = watched.trouble.since
-        watched.read_soon()
+        watched._read_again_at = 0.0
         await settled(watched)
         assert watched.trouble.since == since
         sandbox.clear_faults()
-        watched.read_soon()
+        watched._read_again_at = 0.0
         await settled(watched)
         assert watched.trouble is None
 
@@ -141,11 +143,11 @@ def test_what_takes_a_request_for_each_job_comes_bit_by_bit(
         watched = board(PolarisHook, "imply_polaris_default")
         await settled(watched)
         assert in_full(watched) == DETAILS_PER_READ
-        watched.read_soon()
+        watched._read_again_at = 0.0
         await settled(watched)
         assert in_full(watched) == DETAILS_PER_READ + 2
         asked = len(sandbox.requests("polaris"))
-        watched.read_soon()
+        watched._read_again_at = 0.0
         await settled(watched)
         assert in_full(watched) == DETAILS_PER_READ + 2
         # The list alone.
@@ -186,5 +188,23 @@ def test_whoever_comes_back_late_sees_nothing_old(sandbox: Sandbox, connections:
         await asyncio.sleep(0.1)
         await watched.look()
         assert ids(watched) == [job_id]
+
+    run(look)
+
+
+def test_a_cancel_shows_at_once(sandbox: Sandbox, connections: Connections) -> None:
+    connections.add("amperity")
+    sandbox.add_job("amperity", timeline=[(0, "running")])
+    kept = Boards()
+
+    async def look() -> None:
+        watched = kept.get("one", board)
+        await settled(watched)
+        assert watched.last_read is not None
+        job = replace(watched.last_read.jobs[0], state=JobState.CANCELLING)
+        kept.take_in(job, lambda key: key == "one")
+        assert watched.last_read.jobs == (job,)
+        await settled(watched)
+        assert watched.last_read.jobs[0].state is JobState.RUNNING
 
     run(look)
