@@ -17,7 +17,7 @@ from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 from airflow_provider_ingestjobs.ui.access import ReadableDags, may
 from airflow_provider_ingestjobs.ui.board import Board, Boards, Read
-from airflow_provider_ingestjobs.ui.jobs import page_of, plots_of, row_of, task_of, waits_by_job
+from airflow_provider_ingestjobs.ui.jobs import page_of, plots_of, row_of, targets_of, task_of, waits_by_job
 from airflow_provider_ingestjobs.ui.reads import read_ids, read_job, read_selection, read_window
 from airflow_provider_ingestjobs.ui.sources import Source, Sources
 from airflow_provider_ingestjobs.ui.usual import usual_by_target
@@ -108,7 +108,8 @@ class Desk:
         """
         board = await self._look(source, *_window_board(window))
         jobs = board.last_read.jobs if board.last_read else ()
-        return {"targets": plots_of(jobs, target), **_state_of(board)}, _read_at(board)
+        found = {"targets": plots_of(jobs, target), "all_targets": targets_of(jobs), **_state_of(board)}
+        return found, _read_at(board)
 
     async def job(self, user: Any, source: Source, job_id: str) -> Dated:
         """Return one job in full, and when it was read.

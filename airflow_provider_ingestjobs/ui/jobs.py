@@ -109,7 +109,6 @@ def page_of(jobs: Sequence[Job], query: Query) -> Page:
     :param jobs: the jobs.
     :param query: what is wanted.
     """
-    targets = sorted({job.target for job in jobs if job.target is not None}, key=str.lower)
     found = [
         job for job in jobs if query.target in ("", job.target) and query.text in _text_of(job, query.text)
     ]
@@ -118,7 +117,15 @@ def page_of(jobs: Sequence[Job], query: Query) -> Page:
     pages = max(-(-len(wanted) // PAGE_SIZE), 1)
     number = min(query.page, pages)
     shown = wanted[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    return Page(shown, len(wanted), number, pages, dict(states), targets)
+    return Page(shown, len(wanted), number, pages, dict(states), targets_of(jobs))
+
+
+def targets_of(jobs: Iterable[Job]) -> list[str]:
+    """Return the targets of jobs, for a choice.
+
+    :param jobs: the jobs.
+    """
+    return sorted({job.target for job in jobs if job.target is not None}, key=str.lower)
 
 
 def waits_by_job(waits: Iterable[TaskWait], jobs: Sequence[Job], vendor: Vendor) -> dict[str, list[TaskWait]]:

@@ -11,7 +11,7 @@ import { Plot, Tip, placesOf, useWidth } from "./plot.js";
 import { durationTicks, spanOf, ticks } from "./scale.js";
 import { Freshness, Troubles } from "./status.js";
 
-const { useEffect, useMemo, useRef, useState } = globalThis.React;
+const { useMemo, useRef, useState } = globalThis.React;
 const { Link } = globalThis.ReactRouterDOM;
 
 const EVERY = 5000;
@@ -38,7 +38,6 @@ export function Plots({ source, windows, window, address }) {
   const { data, error, isBehind } = poll;
   const now = useNow(60);
   const targets = data?.targets ?? [];
-  const known = useKnownTargets(targets);
   const span = useMemo(
     () =>
       spanOf(
@@ -54,7 +53,7 @@ export function Plots({ source, windows, window, address }) {
       "div",
       { className: "ij-filters" },
       h(WindowChoice, { windows, chosen: window, address }),
-      h(TargetChoice, { targets: known, address, all: "Targets with most jobs" }),
+      h(TargetChoice, { targets: data?.all_targets ?? [], address, all: "Targets with most jobs" }),
       h(Legend, { states: statesOf(targets) }),
       h(Freshness, { poll }),
     ),
@@ -92,18 +91,6 @@ export function Plots({ source, windows, window, address }) {
       ),
     );
   }
-}
-
-/** The targets seen so far: one that is chosen alone must not hide the others from the choice. */
-function useKnownTargets(targets) {
-  const [known, setKnown] = useState([]);
-  useEffect(() => {
-    setKnown((old) => {
-      const all = [...new Set([...old, ...targets.map((one) => one.target).filter(Boolean)])].sort();
-      return all.length === old.length ? old : all;
-    });
-  }, [targets]);
-  return known;
 }
 
 const statesOf = (targets) =>
