@@ -66,7 +66,13 @@ LOOK_BACK = _arg(
     metavar="DURATION",
     help=f"How far back the window begins, instead of --started-from (default: 24h): {A_DURATION}",
 )
-LIMIT = _arg("--limit", type=int, default=100, help="The most jobs to show, the newest first (default: 100)")
+LIMIT = _arg(
+    "--limit",
+    type=int,
+    metavar="NUMBER",
+    default=100,
+    help="The most jobs to show, the newest first (default: 100)",
+)
 MIN_JOBS = _arg(
     "--min-jobs",
     type=int,

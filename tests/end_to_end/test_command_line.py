@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,13 +26,11 @@ TAKES_COMMANDS = not airflow_version.startswith(("2.", "3.0.", "3.1."))
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(params=[*(["airflow"] if TAKES_COMMANDS else []), "module"])
-def command(request: pytest.FixtureRequest, airflow: AirflowInstance) -> Command:
-    """Run a command, as Airflow's own where it takes that, or as a module of this package."""
+@pytest.fixture
+def as_module(airflow: AirflowInstance) -> Command:
+    """Run a command as a module of this package."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        if request.param == "airflow":
-            return airflow.cli("ingestjobs", *arguments)
         return subprocess.run(
             [sys.executable, "-m", "airflow_provider_ingestjobs", *arguments],
             env=airflow.env,
@@ -44,6 +43,12 @@ def command(request: pytest.FixtureRequest, airflow: AirflowInstance) -> Command
         )
 
     return run
+
+
+@pytest.fixture
+def command(airflow: AirflowInstance, as_module: Command) -> Command:
+    """Run a command, as Airflow's own where it takes that."""
+    return partial(airflow.cli, "ingestjobs") if TAKES_COMMANDS else as_module
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,11 @@ def test_a_connection_of_the_database(command: Command, of_database: str, sandbo
     assert row["works"]
     assert job_id in {job["id"] for job in result(command("list", of_database, "-o", "json"))}
     assert result(command("get", of_database, job_id, "-o", "json"))["state"] == "succeeded"
+
+
+def test_as_a_module(as_module: Command, of_database: str) -> None:
+    (row,) = result(as_module("test", of_database, "-o", "json"))
+    assert row["works"]
 
 
 def test_watch_and_cancel(command: Command, of_database: str, sandbox: Sandbox) -> None:
