@@ -8,6 +8,7 @@ database, as tasks and triggers must not.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -97,21 +98,19 @@ def list_connections() -> list[KnownConnection]:
     No secrets backend gives a list of what it has: ``[ingestjobs] connections`` names those.
     """
     types = hook_paths()
-    of_database = list(_in_database(list(types)))
+    by_id = {known.conn_id: known for known in _in_database(list(types))}
     # A variable comes before the database; it has an id's capitals alone.
-    spelt = {known.conn_id.upper(): known.conn_id for known in of_database}
-    by_id = {known.conn_id: known for known in of_database}
-    ids = [*(spelt.get(name, name.lower()) for name in _in_environment()), *_in_settings()]
-    for conn_id in dict.fromkeys(ids):
-        by_id.pop(conn_id, None)
+    spelt = {conn_id.upper(): conn_id for conn_id in by_id}
+    for name, conn_type in _in_environment():
+        conn_id = spelt.get(name, name.lower())
+        by_id[conn_id] = KnownConnection(conn_id, conn_type)
+    for conn_id in _in_settings():
         try:
-            known = find_connection(conn_id)
+            by_id[conn_id] = find_connection(conn_id)
         except Exception as error:
-            log.warning("Connection %r cannot be read: %s", conn_id, error)
-            continue
-        if known.conn_type in types:
-            by_id[conn_id] = known
-    return sorted(by_id.values())
+            # Its text may have a part of the connection in it.
+            log.warning("Connection %r cannot be read: %s", conn_id, type(error).__name__)
+    return sorted(known for known in by_id.values() if known.conn_type in types)
 
 
 def _in_database(types: list[str]) -> Iterator[KnownConnection]:
@@ -124,11 +123,22 @@ def _in_database(types: list[str]) -> Iterator[KnownConnection]:
         yield from (KnownConnection(*row) for row in session.execute(query))
 
 
-def _in_environment() -> list[str]:
-    names = [
-        name.removeprefix(ENVIRONMENT_PREFIX) for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)
-    ]
-    return [name for name in names if name and not name.startswith("_")]
+def _in_environment() -> Iterator[tuple[str, str]]:
+    """Return ids and types; the variables alone are looked at, which takes no secrets backend."""
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        # After another underscore comes a team's name.
+        if name not in (variable, "") and not name.startswith("_"):
+            yield name, _type_in(value)
+
+
+def _type_in(value: str) -> str:
+    if not value.startswith("{"):
+        return value.partition("://")[0].lower().replace("-", "_")
+    try:
+        return str(json.loads(value).get("conn_type"))
+    except ValueError:
+        return ""
 
 
 def _in_settings() -> list[str]:

@@ -225,9 +225,16 @@ class VendorTask(Generic[H]):
             started_at=started_at,
             deadline=started_at + wait_time,
         )
-        context["ti"].xcom_push(key=WAIT_XCOM_KEY, value=wait.to_dict())
-        if PAGE_LINKS:
-            context["ti"].xcom_push(key=PAGE_XCOM_KEY, value=page_address(context["ti"]))
+        ti = context["ti"]
+        try:
+            ti.xcom_push(key=WAIT_XCOM_KEY, value=wait.to_dict())
+            if PAGE_LINKS:
+                ti.xcom_push(key=PAGE_XCOM_KEY, value=page_address(ti))
+        except Exception as error:
+            if getattr(self, "cancel_on_kill", False):
+                # By it, a triggerer tells that its task was only moved to another one.
+                raise
+            self.log.warning("What this task waits for could not be stored for the page: %s", error)
 
     def keep_link(self, context: Context, job_id: str) -> None:
         """Store the job's address, so that the task's extra link works while it waits.

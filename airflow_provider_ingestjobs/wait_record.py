@@ -64,22 +64,37 @@ class WaitRecord:
         """Return the wait that :meth:`to_dict` wrote, in this release or another one.
 
         :param data: its dict; unknown keys are left out.
-        :raises KeyError, ValueError, TypeError: where the data is no wait.
+        :raises KeyError, ValueError, TypeError, AttributeError: where the data is no wait.
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"a wait is a dict, not {data!r}")
-        selection = data.get("selection")
         return cls(
-            hook=data["hook"],
-            conn_type=data["conn_type"],
-            conn_id=data["conn_id"],
-            hook_params=dict(data.get("hook_params") or {}),
-            target=Selection.from_dict(selection) if selection else [str(one) for one in data["job_ids"]],
-            started_at=datetime.fromisoformat(data["started_at"]),
-            deadline=datetime.fromisoformat(data["deadline"]),
+            hook=str(data["hook"]),
+            conn_type=str(data["conn_type"]),
+            conn_id=str(data["conn_id"]),
+            hook_params={str(name): str(value) for name, value in (data.get("hook_params") or {}).items()},
+            target=_target(data),
+            started_at=_moment(data["started_at"]),
+            deadline=_moment(data["deadline"]),
             is_single=bool(data.get("is_single")),
             by=data.get("by"),
         )
+
+
+def _target(data: Mapping[str, Any]) -> list[str] | Selection:
+    if "selection" not in data:
+        return [str(one) for one in data["job_ids"]]
+    selection = Selection.from_dict(data["selection"])
+    if not selection.filters:
+        raise ValueError("a selection has filters")
+    return selection
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset")
+    return moment
 
 
 def is_wait(kept: Any, started_at: str) -> bool:

@@ -174,7 +174,11 @@ class StartTrigger(BaseTrigger):
         kept = await read_xcom(self.task_instance, WAIT_XCOM_KEY)
         if not is_wait(kept, started_at.isoformat()):
             return None
-        return WaitRecord.from_dict(kept)
+        try:
+            return WaitRecord.from_dict(kept)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            # Another release has written it.
+            return None
 
     async def _as_rendered(self, context: Context, started_at: datetime) -> WaitRecord:
         given = {"target": self.target, "conn_id": self.conn_id, "hook_params": self.hook_params}

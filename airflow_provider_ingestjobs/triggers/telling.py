@@ -14,6 +14,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.triggers.ending import check_xcom_backend
 from airflow_provider_ingestjobs.triggers.xcoms import keep_xcom
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Telling:
 
 async def _store(task: Any, word: Mapping[str, Any]) -> None:
     try:
+        # Another backend may keep each word for good, and the page could not read it.
+        check_xcom_backend()
         await keep_xcom(task, WATCH_XCOM_KEY, word)
     except Exception as error:
         # The task may just have ended. The next word comes with the next poll that has one.

@@ -33,6 +33,7 @@ from airflow_provider_ingestjobs.ui.answers import answer, params_from
 from airflow_provider_ingestjobs.ui.desk import Desk, NoWait
 from airflow_provider_ingestjobs.ui.jobs import Query as JobQuery
 from airflow_provider_ingestjobs.ui.static_files import FOLDER, static_path
+from airflow_provider_ingestjobs.ui.waits import TaskKey
 
 Params = Annotated[str, Query()]
 Window = Annotated[str, Query()]
@@ -161,10 +162,10 @@ async def wait(
     task_id: str,
     user: GetUserDep,
     desk: DeskDep,
-    map_index: int = -1,
+    map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
 ) -> Response:
     """Tell what a task waits for, or has waited for."""
-    found, read_at = await desk.wait(user, dag_id, run_id, task_id, map_index)
+    found, read_at = await desk.wait(user, TaskKey(dag_id, run_id, task_id, map_index))
     return answer(request, found, read_at)
 
 

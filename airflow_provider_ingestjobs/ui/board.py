@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.errors import AuthenticationFailed, IngestJobsError
@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: How long somebody who looks first waits for the vendor, in seconds, before there is something to show.
 FIRST_LOOK = 2.0
 #: So many intervals late, what was read is old: nobody has looked for a while.
 STALE_AFTER = 2.0
+#: For so many times as long as a read took, the vendor is left alone after it: long lists must not take the
+#: requests that tasks need.
+MIN_REST = 10.0
+#: The most reads of one connection at once.
+MAX_READS = 4
+#: How much that was made of the same jobs is kept.
+MAX_KNOWN = 100
 #: After this many seconds without anybody who looks, a board is let go.
 FORGET_AFTER = 600.0
 
@@ -54,6 +63,7 @@ class LastRead:
     :param is_cut: whether there are more than these.
     :param missing: ids that were asked for, and that the vendor does not know.
     :param in_full: by id, the ended jobs that were read in full: as they were listed, and as they are.
+    :param known: what was made of these jobs for somebody, for the next who asks the same.
     """
 
     jobs: tuple[Job, ...]
@@ -61,22 +71,66 @@ class LastRead:
     is_cut: bool = False
     missing: frozenset[str] = frozenset()
     in_full: Mapping[str, tuple[Job, Job]] = field(default_factory=dict)
+    known: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what is made of these jobs, made once.
+
+        :param key: what tells it from what else is made of them.
+        :param make: makes it.
+        """
+        # Threads ask this at once: one may make anew what another has just made.
+        made: T = self.known[key] if key in self.known else make()
+        if len(self.known) >= MAX_KNOWN:
+            self.known.clear()
+        self.known[key] = made
+        return made
 
 
 #: Reads jobs in a thread, by a hook; it gets what was read before.
 Read = Callable[["IngestJobHook", LastRead | None], LastRead]
 
 
+class Reader:
+    """Reads of one connection, a few at once: a vendor that hangs holds up no other vendor's.
+
+    :param current_hook: gives the hook.
+    """
+
+    def __init__(self, current_hook: CurrentHook) -> None:
+        self._current_hook = current_hook
+        self._places = asyncio.Semaphore(MAX_READS)
+        self.used_at = clock.monotonic()
+
+    async def hook(self, is_refused: bool = False) -> IngestJobHook:
+        """Return the hook.
+
+        :param is_refused: whether the vendor has refused the credentials at hand.
+        :raises InvalidInput: for a connection that cannot be used.
+        :raises VendorUnavailable: if it cannot be read now.
+        """
+        self.used_at = clock.monotonic()
+        return await self._current_hook.get(is_refused)
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run a blocking call to the vendor.
+
+        :param call: what to run.
+        """
+        async with self._places:
+            return await in_thread(call, poll_threads())
+
+
 @dataclass
 class Board:
     """Reads the same jobs for all who look, at most once an interval.
 
-    :param current_hook: gives the hook, which all boards on its connection share.
+    :param reader: reads of the connection, which all its boards share.
     :param read: reads the jobs.
     :param interval: seconds between two reads, while somebody looks.
     """
 
-    current_hook: CurrentHook
+    reader: Reader
     read: Read
     interval: float
     last_read: LastRead | None = None
@@ -86,6 +140,7 @@ class Board:
     _read_again_at: float = -inf
     _failures: int = 0
     _is_refused: bool = False
+    _taken_in: list[Job] = field(default_factory=list)
 
     async def look(self) -> None:
         """Have the jobs read if that is due; wait for it only where there is nothing of late to show."""
@@ -102,21 +157,33 @@ class Board:
         :param job: the job.
         """
         self._read_again_at = clock.monotonic()
-        if self.last_read is not None:
-            jobs = tuple(job if one.id == job.id else one for one in self.last_read.jobs)
-            self.last_read = replace(self.last_read, jobs=jobs)
+        self._taken_in.append(job)
+        self._show_taken_in()
 
     async def _read(self) -> None:
+        began = clock.monotonic()
+        self._taken_in.clear()
         try:
-            hook = await self.current_hook.get(self._is_refused)
-            self.last_read = await in_thread(partial(self.read, hook, self.last_read), poll_threads())
+            hook = await self.reader.hook(self._is_refused)
+            self.last_read = await self.reader.run(partial(self.read, hook, self.last_read))
         except Exception as error:
             self._note(error)
         else:
             self._failures, self.trouble, self._is_refused = 0, None, False
-            self._read_again_at = clock.monotonic() + self.interval
+            now = clock.monotonic()
+            pause = max(self.interval, MIN_REST * (now - began))
+            # What was done to a job meanwhile, this read may not have seen.
+            self._read_again_at = now if self._taken_in else now + pause
+            self._show_taken_in()
         finally:
             self._reading = None
+
+    def _show_taken_in(self) -> None:
+        if self.last_read is None or not self._taken_in:
+            return
+        newer = {job.id: job for job in self._taken_in}
+        jobs = tuple(newer.get(job.id, job) for job in self.last_read.jobs)
+        self.last_read = replace(self.last_read, jobs=jobs, known={})
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

@@ -5,28 +5,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.arguments import check_job_id
 from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.selection import Selection
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 from airflow_provider_ingestjobs.ui.access import ReadableDags, may
-from airflow_provider_ingestjobs.ui.board import Board, Boards, Read
-from airflow_provider_ingestjobs.ui.jobs import page_of, plots_of, row_of, targets_of, task_of, waits_by_job
+from airflow_provider_ingestjobs.ui.board import Board, Boards, LastRead, Read
+from airflow_provider_ingestjobs.ui.jobs import (
+    MAX_TASKS,
+    page_of,
+    plots_of,
+    row_of,
+    targets_of,
+    task_of,
+    waits_by_job,
+)
 from airflow_provider_ingestjobs.ui.reads import read_ids, read_job, read_selection, read_window
 from airflow_provider_ingestjobs.ui.sources import Source, Sources
 from airflow_provider_ingestjobs.ui.usual import usual_by_target
-from airflow_provider_ingestjobs.ui.waits import Scan, TaskWait, Waits, find_wait
+from airflow_provider_ingestjobs.ui.waits import Scan, TaskKey, TaskWait, Waits, find_wait, uses_connection
 from airflow_provider_ingestjobs.wait_target import describe_target
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
     from airflow_provider_ingestjobs.ui.jobs import Query
+    from airflow_provider_ingestjobs.ui.usual import Usual
     from airflow_provider_ingestjobs.ui.waits import PollWord
 
 #: The windows that can be looked at: how far each reaches back, and the seconds between two reads of it.
@@ -37,8 +48,6 @@ WINDOWS = {
 }
 #: The seconds between two reads of the jobs of one task, or of one job.
 JOB_INTERVAL = 10.0
-#: How many tasks a poll names.
-MAX_TASKS = 20
 
 Answer = dict[str, Any]
 #: An answer, and when the vendor was read for it.
@@ -50,7 +59,10 @@ class NoWait(Exception):
 
 
 class Desk:
-    """Answers what the page asks; one for a process."""
+    """Answers what the page asks; one for a process.
+
+    What takes time for thousands of jobs is done in threads: Airflow's own UI and API share the event loop.
+    """
 
     def __init__(self) -> None:
         self._sources = Sources()
@@ -67,9 +79,9 @@ class Desk:
 
         :param user: Airflow's user.
         """
-        scan = await self._scan(user)
-        known = await self._sources.all(await self._waits.look())
-        rows = await in_thread(partial(_source_rows, known, user, scan))
+        scan, readable = await self._waits.look(), await self._readable.of(user)
+        known = await self._sources.all(scan)
+        rows = await in_thread(partial(_source_rows, known, user, scan, readable))
         found: Answer = {"sources": rows, "windows": list(WINDOWS)}
         if not rows:
             found["why"] = NOT_READABLE if known else NO_CONNECTIONS
@@ -84,20 +96,22 @@ class Desk:
         :param query: which of them.
         """
         board = await self._look(source, *_window_board(window))
-        waits, may_cancel = await self._of_user(user, source)
-        jobs = board.last_read.jobs if board.last_read else ()
-        page = page_of(jobs, query)
-        found = {
-            "jobs": _rows(source, page.jobs, jobs, waits, may_cancel),
-            "total": page.total,
-            "page": page.number,
-            "pages": page.pages,
-            "states": page.states,
-            "targets": page.targets,
-            "is_cut": bool(board.last_read and board.last_read.is_cut),
-            **_state_of(board),
-        }
-        return found, _read_at(board)
+        read, view = _read_of(board), await self._view(user, source)
+
+        def make() -> Answer:
+            page = read.once(query, lambda: page_of(read.jobs, query))
+            return {
+                "jobs": view.rows(page.jobs, read),
+                "total": page.total,
+                "page": page.number,
+                "pages": page.pages,
+                "states": page.states,
+                "targets": page.targets,
+                "is_cut": read.is_cut,
+                **_state_of(board),
+            }
+
+        return await in_thread(make), _read_at(board)
 
     async def plots(self, source: Source, window: str, target: str) -> Dated:
         """Return what is drawn of a window's jobs, and when they were read.
@@ -107,9 +121,18 @@ class Desk:
         :param target: of which target; empty means of those with the most jobs.
         """
         board = await self._look(source, *_window_board(window))
-        jobs = board.last_read.jobs if board.last_read else ()
-        found = {"targets": plots_of(jobs, target), "all_targets": targets_of(jobs), **_state_of(board)}
-        return found, _read_at(board)
+        read = _read_of(board)
+        like = self._like(source) or read
+
+        def make() -> Answer:
+            usual = _usual_in(like)
+            return {
+                "targets": read.once(("plots", target), lambda: plots_of(read.jobs, target, usual)),
+                "all_targets": read.once("targets", lambda: targets_of(read.jobs)),
+                **_state_of(board),
+            }
+
+        return await in_thread(make), _read_at(board)
 
     async def job(self, user: Any, source: Source, job_id: str) -> Dated:
         """Return one job in full, and when it was read.
@@ -121,11 +144,11 @@ class Desk:
         """
         job_id = check_job_id(job_id)
         board = await self._look(source, ("job", job_id), partial(read_job, job_id=job_id), JOB_INTERVAL)
-        if board.last_read and board.last_read.missing:
+        read = _read_of(board)
+        if read.missing:
             raise JobNotFound(f"{source.vendor.name} does not know job {job_id}")
-        waits, may_cancel = await self._of_user(user, source)
-        jobs = board.last_read.jobs if board.last_read else ()
-        rows = _rows(source, jobs, self._like(source, jobs), waits, may_cancel)
+        view = await self._view(user, source)
+        rows = await in_thread(partial(view.rows, read.jobs, read))
         return {"job": rows[0] if rows else None, **_state_of(board)}, _read_at(board)
 
     async def cancel(self, user: Any, source: Source, job_id: str) -> Answer:
@@ -139,23 +162,25 @@ class Desk:
         :raises VendorError: if the vendor refuses, or cannot be reached.
         """
         job_id = check_job_id(job_id)
-        hook = await self._sources.current_hook(source).get()
-        job = await in_thread(partial(hook.cancel_job, job_id))
-        self._boards.take_in(job, lambda key: isinstance(key, tuple) and key[0] == source.key)
-        waits, may_cancel = await self._of_user(user, source)
-        return {
-            "job": _rows(source, [job], self._like(source, [job]), waits, may_cancel)[0],
-            "message": f"{job} is {job.describe()}",
-        }
+        reader = self._sources.reader(source)
+        hook = await reader.hook()
+        job = await reader.run(partial(hook.cancel_job, job_id))
+        self._boards.take_in(job, lambda key: isinstance(key, tuple) and key[:2] == _board_key(source))
+        view = await self._view(user, source)
+        rows = await in_thread(partial(view.rows, [job], LastRead((job,), clock.now())))
+        return {"job": rows[0], "message": f"{job} is {job.describe()}"}
 
     async def watches(self, user: Any) -> Answer:
         """Return the polls that serve the tasks that wait.
 
         :param user: Airflow's user, who may not see all of these tasks.
         """
-        scan = await self._scan(user)
+        scan, readable = await self._waits.look(), await self._readable.of(user)
         rows = []
-        for key, waits in scan.by_source.items():
+        for key, all_waits in scan.by_source.items():
+            waits = [wait for wait in all_waits if wait.dag_id in readable]
+            if not waits:
+                continue
             try:
                 source = await self._sources.of(waits[0].record)
             except InvalidInput:
@@ -164,75 +189,107 @@ class Desk:
         rows.sort(key=lambda row: (row["vendor"], row["key"]))
         return {"watches": rows, "triggerers": [one.to_dict() for one in scan.triggerers]}
 
-    async def wait(self, user: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Dated:
+    async def wait(self, user: Any, task: TaskKey) -> Dated:
         """Return what a task waits for, or has waited for, and when that was read.
 
         :param user: Airflow's user, who may see the task.
-        :param dag_id: its DAG.
-        :param run_id: its run.
-        :param task_id: its task.
-        :param map_index: of a mapped task its index, else -1.
+        :param task: the task.
         :raises NoWait: if it has begun no wait.
         """
-        task = await in_thread(partial(find_wait, dag_id, run_id, task_id, map_index))
-        if task is None:
-            raise NoWait(
-                "This task has begun no wait for a job: it has not come so far, or failed before that."
-            )
-        source, target = await self._sources.of(task.record), task.record.target
-        if isinstance(target, Selection):
-            board = await self._look(source, target, partial(read_selection, selection=target), JOB_INTERVAL)
-        else:
-            read = partial(read_ids, job_ids=tuple(target))
-            board = await self._look(source, ("ids", *target), read, JOB_INTERVAL)
-        waits, may_cancel = await self._of_user(user, source)
-        jobs = board.last_read.jobs if board.last_read else ()
+        wait = await in_thread(partial(find_wait, task))
+        if wait is None:
+            raise NoWait("This task waits for no job: it has not come so far, or failed before that.")
+        source, target = await self._sources.of(wait.record), wait.record.target
         found = {
-            "task": task_of(task),
+            "task": task_of(wait),
             "source": _source_fields(source),
             "what": describe_target(target, source.vendor),
             "job_ids": None if isinstance(target, Selection) else target,
             "selection": target.to_dict() if isinstance(target, Selection) else None,
-            "started_at": task.record.started_at.isoformat(),
-            "deadline": task.record.deadline.isoformat(),
-            "jobs": _rows(source, jobs, self._like(source, jobs), waits, may_cancel),
-            "missing": sorted(board.last_read.missing) if board.last_read else [],
-            **_state_of(board),
+            "started_at": wait.record.started_at.isoformat(),
+            "deadline": wait.record.deadline.isoformat(),
         }
-        return found, _read_at(board)
+        may_read = partial(may, user, "GET", source.conn_id)
+        if not (await in_thread(may_read) or await in_thread(partial(uses_connection, wait))):
+            trouble = {"text": NOT_YOURS.format(source.conn_id), "since": found["started_at"]}
+            return {**found, "jobs": [], "missing": [], "is_reading": False, "trouble": trouble}, None
+        if isinstance(target, Selection):
+            board = await self._look(source, target, partial(read_selection, selection=target), JOB_INTERVAL)
+        else:
+            ids = partial(read_ids, job_ids=tuple(target))
+            board = await self._look(source, ("ids", *target), ids, JOB_INTERVAL)
+        read, view = _read_of(board), await self._view(user, source)
+        rows = await in_thread(partial(view.rows, read.jobs, read))
+        return {**found, "jobs": rows, "missing": sorted(read.missing), **_state_of(board)}, _read_at(board)
 
     # ------------------------------------------------------------------ what the answers are made of
 
     async def _look(self, source: Source, what: Hashable, read: Read, interval: float) -> Board:
-        hook = self._sources.current_hook(source)
-        key = (source.key, source.hook_class, what)
-        board = self._boards.get(key, lambda: Board(hook, read, interval))
+        reader = self._sources.reader(source)
+        board = self._boards.get((*_board_key(source), what), lambda: Board(reader, read, interval))
         await board.look()
         return board
 
-    async def _scan(self, user: Any) -> Scan:
-        """Return which tasks wait, of those that somebody may see."""
-        scan = await self._waits.look()
-        readable = await self._readable.of(user)
-        by_source = {
-            key: [wait for wait in waits if wait.dag_id in readable] for key, waits in scan.by_source.items()
-        }
-        return Scan({key: waits for key, waits in by_source.items() if waits}, scan.polls, scan.triggerers)
-
-    async def _of_user(self, user: Any, source: Source) -> tuple[list[TaskWait], bool]:
-        scan = await self._scan(user)
+    async def _view(self, user: Any, source: Source) -> View:
         may_cancel = source.vendor.cancels and await in_thread(partial(may, user, "PUT", source.conn_id))
-        return scan.by_source.get(source.key, []), may_cancel
+        return View(
+            source, await self._waits.look(), await self._readable.of(user), self._like(source), may_cancel
+        )
 
-    def _like(self, source: Source, jobs: Iterable[Job]) -> Iterable[Job]:
+    def _like(self, source: Source) -> LastRead | None:
         """Return the jobs by which it is told what is usual: of the longest window that somebody looks at."""
         for window in reversed(WINDOWS):
-            board = self._boards.find((source.key, source.hook_class, _window_board(window)[0]))
+            board = self._boards.find((*_board_key(source), _window_board(window)[0]))
             if board and board.last_read:
-                return board.last_read.jobs
-        return jobs
+                return board.last_read
+        return None
 
 
+@dataclass(frozen=True)
+class View:
+    """How somebody sees the jobs of a source.
+
+    :param source: where they come from.
+    :param scan: which tasks wait.
+    :param readable: the DAGs whose tasks they may see.
+    :param like: the jobs by which it is told what is usual; ``None`` where nobody looks at a window of them.
+    :param may_cancel: whether they may stop jobs.
+    """
+
+    source: Source
+    scan: Scan
+    readable: Set[str]
+    like: LastRead | None
+    may_cancel: bool
+
+    def rows(self, shown: Iterable[Job], read: LastRead) -> list[Answer]:
+        """Return rows. Takes time.
+
+        :param shown: the jobs of the rows.
+        :param read: the jobs that they are of.
+        """
+        waits = self.scan.by_source.get(self.source.key, [])
+        vendor = self.source.vendor
+        kept = read.known.get("waits")
+        if kept is None or kept[0] is not waits:
+            # Another scan may have found others; of the one before, nothing is kept.
+            kept = read.known["waits"] = (waits, waits_by_job(waits, read.jobs, vendor))
+        usual = _usual_in(self.like or read)
+        return [
+            row_of(
+                job,
+                vendor,
+                usual.get(job.target or "", {}),
+                [wait for wait in kept[1].get(job.id, ()) if wait.dag_id in self.readable],
+                may_cancel=self.may_cancel,
+            )
+            for job in shown
+        ]
+
+
+NOT_YOURS = (
+    "You may not read connection {!r}: ask an administrator for that. The task's log says how its job stands."
+)
 NO_CONNECTIONS = (
     "There is no connection to a vendor yet. Create one under Admin, Connections; those of a secrets backend "
     "are named by the setting [ingestjobs] connections."
@@ -250,18 +307,16 @@ def _window_board(window: str) -> tuple[Hashable, Read, float]:
     return ("window", window), partial(read_window, length=length), interval
 
 
-def _rows(
-    source: Source, jobs: Iterable[Job], like: Iterable[Job], waits: list[TaskWait], may_cancel: bool
-) -> list[Answer]:
-    jobs = list(jobs)
-    by_job = waits_by_job(waits, jobs, source.vendor)
-    usual = usual_by_target(like)
-    return [
-        row_of(
-            job, source.vendor, usual.get(job.target or "", {}), by_job.get(job.id, ()), may_cancel=may_cancel
-        )
-        for job in jobs
-    ]
+def _board_key(source: Source) -> tuple[Any, ...]:
+    return source.key, source.hook_class
+
+
+def _read_of(board: Board) -> LastRead:
+    return board.last_read or LastRead((), clock.now())
+
+
+def _usual_in(read: LastRead) -> Mapping[str, Usual]:
+    return read.once("usual", lambda: usual_by_target(read.jobs))
 
 
 def _state_of(board: Board) -> Answer:
@@ -280,7 +335,7 @@ def _source_fields(source: Source) -> Answer:
     return {
         "key": source.name,
         "conn_id": source.conn_id,
-        "params": dict(source.params),
+        "params": source.all_params,
         "vendor": source.vendor.name,
         "conn_type": source.vendor.conn_type,
         "cancels": source.vendor.cancels,
@@ -288,12 +343,12 @@ def _source_fields(source: Source) -> Answer:
     }
 
 
-def _source_rows(sources: Iterable[Source], user: Any, scan: Scan) -> list[Answer]:
+def _source_rows(sources: Iterable[Source], user: Any, scan: Scan, readable: Set[str]) -> list[Answer]:
     return [
         {
             **_source_fields(source),
             "may_cancel": source.vendor.cancels and may(user, "PUT", source.conn_id),
-            "waits": len(scan.by_source.get(source.key, ())),
+            "waits": sum(wait.dag_id in readable for wait in scan.by_source.get(source.key, ())),
         }
         for source in sources
         if may(user, "GET", source.conn_id)
@@ -305,7 +360,7 @@ def _watch_row(source: Source, waits: list[TaskWait], polls: Iterable[PollWord])
     return {
         "key": source.name,
         "conn_id": source.conn_id,
-        "params": dict(source.params),
+        "params": source.all_params,
         "vendor": source.vendor.name,
         "waits": len(waits),
         "modes": dict(Counter(wait.state for wait in waits)),

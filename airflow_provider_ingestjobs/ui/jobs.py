@@ -16,7 +16,6 @@ from airflow_provider_ingestjobs.ui.reads import moment_of
 from airflow_provider_ingestjobs.ui.usual import (
     bad_rows,
     size_of,
-    usual_by_target,
     what_is_unusual,
     written_rows,
 )
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_ingestjobs.vendors import Vendor
 
 PAGE_SIZE = 50
+#: How many of the tasks that wait for the same are named.
+MAX_TASKS = 20
 #: How many targets are drawn at once, and how many jobs of each.
 MAX_PLOTS = 8
 MAX_POINTS = 500
@@ -151,7 +152,7 @@ def waits_by_job(waits: Iterable[TaskWait], jobs: Sequence[Job], vendor: Vendor)
 
 
 def row_of(
-    job: Job, vendor: Vendor, usual: Usual, waits: Iterable[TaskWait] = (), *, may_cancel: bool = False
+    job: Job, vendor: Vendor, usual: Usual, waits: Sequence[TaskWait] = (), *, may_cancel: bool = False
 ) -> dict[str, Any]:
     """Return a job as a row.
 
@@ -169,7 +170,8 @@ def row_of(
             {"what": one.what, "value": one.value, "low": one.usual.low, "high": one.usual.high}
             for one in what_is_unusual(job, usual)
         ],
-        "waited_for_by": [task_of(wait) for wait in waits],
+        "waited_for_by": [task_of(wait) for wait in waits[:MAX_TASKS]],
+        "waits": len(waits),
         "may_cancel": may_cancel and vendor.cancels and not job.state.is_terminal,
         "what_stops": f"This stops {vendor.what_stops(job.id, job.details)}.",
     }
@@ -181,28 +183,25 @@ def task_of(wait: TaskWait) -> dict[str, Any]:
     :param wait: its wait.
     """
     return {
-        "dag_id": wait.dag_id,
-        "run_id": wait.run_id,
-        "task_id": wait.task_id,
-        "map_index": wait.map_index,
+        **wait.task._asdict(),
         "state": wait.state,
         "since": wait.record.started_at.isoformat(),
         "until": wait.record.deadline.isoformat(),
     }
 
 
-def plots_of(jobs: Sequence[Job], target: str) -> list[dict[str, Any]]:
+def plots_of(jobs: Sequence[Job], target: str, usual: Mapping[str, Usual]) -> list[dict[str, Any]]:
     """Return what is drawn of a window's jobs, by target, as JSON data.
 
     :param jobs: the jobs.
     :param target: which one; empty means those with the most jobs.
+    :param usual: what is usual, by target.
     """
     by_target: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         if job.target is not None and target in ("", job.target):
             by_target[job.target].append(job)
     most = sorted(by_target, key=lambda one: (-len(by_target[one]), one))[:MAX_PLOTS]
-    usual = usual_by_target(job for one in most for job in by_target[one])
     return [_plot(one, by_target[one], usual.get(one, {})) for one in most]
 
 

@@ -56,7 +56,7 @@ class IngestJobsPlugin(AirflowPlugin):
             "icon": f"{self._static}/icon.svg",
             "icon_dark_mode": f"{self._static}/icon-dark.svg",
         }
-        if not conf.getboolean("ingestjobs", "task_tab", fallback=False):
+        if not self._wants_tab:
             return [page]
         tab = {
             "name": "Ingestion job",
@@ -65,6 +65,14 @@ class IngestJobsPlugin(AirflowPlugin):
             "url_route": "ingestjob",
         }
         return [page, tab]
+
+    @property
+    def _wants_tab(self) -> bool:
+        try:
+            return bool(conf.getboolean("ingestjobs", "task_tab", fallback=False))
+        except Exception:
+            log.exception("[ingestjobs] task_tab cannot be read")
+            return False
 
     @cached_property
     def _static(self) -> str | None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
@@ -22,9 +23,10 @@ from airflow_provider_ingestjobs.catalogue import (
     list_connections,
 )
 from airflow_provider_ingestjobs.errors import InvalidInput
-from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.threads import in_thread
+from airflow_provider_ingestjobs.ui.board import FORGET_AFTER, Reader
 from airflow_provider_ingestjobs.ui.waits import Scan, SourceKey, source_key
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: How old the list of connections may be, in seconds.
 MAX_AGE = 30.0
+#: The parameter that names a hook by its class path.
+HOOK = "hook"
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,13 @@ class Source:
     :param conn_id: the Airflow connection.
     :param params: further arguments of the hook, such as a Polaris project.
     :param hook_class: the vendor's hook.
+    :param has_own_hook: whether that is another one than the connection's type has.
     """
 
     conn_id: str
     params: Mapping[str, Any]
     hook_class: type[IngestJobHook]
+    has_own_hook: bool = False
 
     @property
     def vendor(self) -> Vendor:
@@ -62,9 +68,15 @@ class Source:
         return source_key(self.conn_id, self.params)
 
     @property
+    def all_params(self) -> dict[str, Any]:
+        """What else the page sends to name it: the hook, too, where that is not the connection's own."""
+        return {**self.params, **({HOOK: class_path(self.hook_class)} if self.has_own_hook else {})}
+
+    @property
     def name(self) -> str:
         """Its name in the page's address."""
-        return f"{self.conn_id} {json.dumps(self.params, sort_keys=True)}" if self.params else self.conn_id
+        more = self.all_params
+        return f"{self.conn_id} {json.dumps(more, sort_keys=True)}" if more else self.conn_id
 
 
 class Sources:
@@ -72,9 +84,9 @@ class Sources:
 
     def __init__(self) -> None:
         self._connections: list[KnownConnection] = []
-        self._listed_at: float | None = None
-        self._listing = asyncio.Lock()
-        self._hooks: dict[tuple[SourceKey, type[IngestJobHook]], CurrentHook] = {}
+        self._listed_at = -inf
+        self._refresh: asyncio.Task[None] | None = None
+        self._readers: dict[tuple[SourceKey, type[IngestJobHook]], Reader] = {}
 
     async def all(self, scan: Scan) -> list[Source]:
         """Return the sources: every connection, and what else tasks wait on.
@@ -112,47 +124,67 @@ class Sources:
         :param record: the wait.
         :raises InvalidInput: if its connection is none of a vendor's.
         """
-        source = await _source(KnownConnection(record.conn_id, record.conn_type), record.hook_params)
-        return Source(source.conn_id, source.params, _own_hook(record.hook) or source.hook_class)
+        return await self.get(record.conn_id, {**record.hook_params, HOOK: record.hook})
 
-    def current_hook(self, source: Source) -> CurrentHook:
-        """Return what gives the source's hook, the same for all who look.
+    def reader(self, source: Source) -> Reader:
+        """Return what reads a source, the same for all who look.
 
         :param source: the source.
         """
+        oldest = clock.monotonic() - FORGET_AFTER
+        self._readers = {key: reader for key, reader in self._readers.items() if reader.used_at >= oldest}
         key = (source.key, source.hook_class)
-        if key not in self._hooks:
-            self._hooks[key] = CurrentHook(source.hook_class, source.conn_id, source.params)
-        return self._hooks[key]
+        if key not in self._readers:
+            current_hook = CurrentHook(source.hook_class, source.conn_id, source.params)
+            self._readers[key] = Reader(current_hook)
+        return self._readers[key]
 
     async def _list(self) -> list[KnownConnection]:
-        async with self._listing:
-            if self._listed_at is None or clock.monotonic() - self._listed_at >= MAX_AGE:
-                self._connections = await in_thread(list_connections)
-                self._listed_at = clock.monotonic()
+        is_old = clock.monotonic() - self._listed_at >= MAX_AGE
+        if is_old and self._refresh is None:
+            self._refresh = asyncio.create_task(self._read_list())
+        if self._refresh is not None and self._listed_at == -inf:
+            await asyncio.wait({self._refresh})
         return self._connections
+
+    async def _read_list(self) -> None:
+        try:
+            self._connections = await in_thread(list_connections)
+        except Exception:
+            log.exception("The connections cannot be listed")
+        finally:
+            self._listed_at, self._refresh = clock.monotonic(), None
 
 
 async def _source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
     # Imports the hook's module the first time.
-    hook_class = await in_thread(lambda: hook_class_of(known))
+    return await in_thread(partial(_find_source, known, params))
+
+
+def _find_source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
+    usual = hook_class_of(known)
+    more = dict(params)
+    hook_class = _own_hook(more.pop(HOOK, ""), usual) or usual
     taken = hook_params_of(hook_class)
-    for name, value in params.items():
+    for name, value in more.items():
         if name not in taken or not isinstance(value, str):
             fix = f"give texts for {', '.join(taken)}" if taken else "leave it out"
             raise InvalidInput(f"params[{name!r}]", value, fix)
-    return Source(known.conn_id, dict(params), hook_class)
+    return Source(known.conn_id, more, hook_class, has_own_hook=hook_class is not usual)
 
 
-def _own_hook(path: str) -> type[IngestJobHook] | None:
-    """Return the hook at a class path, if it is of a distribution that brings vendors.
+def _own_hook(path: object, usual: type[IngestJobHook]) -> type[IngestJobHook] | None:
+    """Return the hook at a class path, if it is beside a registered one and of the same vendor.
 
-    An XCom, which any task can write, must not make the API server import whatever it names.
+    An address names it, or an XCom that any task can write: neither must make the API server import whatever
+    it names.
     """
-    packages = {known.partition(".")[0] for known in hook_paths().values()}
-    if path.partition(".")[0] not in packages:
+    modules = {known.rpartition(".")[0] for known in hook_paths().values()}
+    packages = {module.rpartition(".")[0] or module for module in modules}
+    if not isinstance(path, str) or path.rpartition(".")[0].rpartition(".")[0] not in packages:
         return None
     try:
-        return hook_class_from(path)
+        found = hook_class_from(path)
     except InvalidInput:
         return None
+    return found if found.vendor is usual.vendor else None

@@ -8,13 +8,14 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.configuration import conf
 from airflow.jobs.job import Job
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -43,24 +44,43 @@ FORGOTTEN_AFTER = timedelta(minutes=30)
 SourceKey = tuple[str, Any]
 
 
-@dataclass(frozen=True)
-class TaskWait:
-    """A task instance and its wait.
+class TaskKey(NamedTuple):
+    """Which task instance.
 
     :param dag_id: its DAG.
     :param run_id: its run.
     :param task_id: its task.
     :param map_index: of a mapped task its index, else -1.
-    :param state: Airflow's state of it.
-    :param record: what it said as its wait began.
     """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
+
+
+@dataclass(frozen=True)
+class TaskWait:
+    """A task instance and its wait.
+
+    :param task: the task instance.
+    :param state: Airflow's state of it.
+    :param record: what it said as its wait began.
+    """
+
+    task: TaskKey
     state: str | None
     record: WaitRecord
+
+    @property
+    def dag_id(self) -> str:
+        """Its DAG."""
+        return self.task.dag_id
+
+    @property
+    def source(self) -> SourceKey:
+        """What it waits on."""
+        return source_key(self.record.conn_id, self.record.hook_params)
 
 
 @dataclass(frozen=True)
@@ -181,7 +201,7 @@ def scan() -> Scan:
     with create_session() as session:
         waits = _waits().where(TaskInstance.state.in_(WAITING))
         for wait in _as_waits(session.execute(waits)):
-            by_source[source_key(wait.record.conn_id, wait.record.hook_params)].append(wait)
+            by_source[wait.source].append(wait)
         told = select(XComModel.value).where(
             XComModel.key == WATCH_XCOM_KEY, XComModel.timestamp > clock.now() - FORGOTTEN_AFTER
         )
@@ -198,22 +218,33 @@ def scan() -> Scan:
     return Scan(dict(by_source), told_by, sorted(triggerers, key=lambda one: one.host))
 
 
-def find_wait(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskWait | None:
+def find_wait(task: TaskKey) -> TaskWait | None:
     """Return the last wait of a task instance; ``None`` if it has begun none. Blocking.
 
-    :param dag_id: its DAG.
-    :param run_id: its run.
-    :param task_id: its task.
-    :param map_index: of a mapped task its index, else -1.
+    :param task: the task.
     """
-    of_task = _waits().where(
-        TaskInstance.dag_id == dag_id,
-        TaskInstance.run_id == run_id,
-        TaskInstance.task_id == task_id,
-        TaskInstance.map_index == map_index,
-    )
+    of_task = _waits().where(*_is_of(TaskInstance, task))
     with create_session() as session:
         return next(_as_waits(session.execute(of_task)), None)
+
+
+def uses_connection(wait: TaskWait) -> bool:
+    """Whether a task names a connection itself, by the fields that its worker has rendered. Blocking.
+
+    Whoever may write XComs can make a task's record name any connection, but not what a worker has rendered.
+
+    :param wait: the task's wait.
+    """
+    rendered_fields = RenderedTaskInstanceFields.rendered_fields
+    with create_session() as session:
+        rendered = session.scalar(
+            select(rendered_fields).where(*_is_of(RenderedTaskInstanceFields, wait.task))
+        )
+    return isinstance(rendered, Mapping) and wait.record.conn_id in rendered.values()
+
+
+def _is_of(table: Any, task: TaskKey) -> list[Any]:
+    return [getattr(table, name) == value for name, value in task._asdict().items()]
 
 
 def _waits() -> Any:
@@ -233,19 +264,29 @@ def _as_waits(rows: Iterable[Any]) -> Iterator[TaskWait]:
     for dag_id, run_id, task_id, map_index, state, value in rows:
         try:
             record = WaitRecord.from_dict(_plain(value))
-        except (KeyError, TypeError, ValueError):
-            # Another XCom backend keeps the value elsewhere; another release may write it in another way.
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # Any task can write this, and another XCom backend keeps it elsewhere.
             continue
         word = state and str(getattr(state, "value", state))
-        yield TaskWait(dag_id, run_id, task_id, map_index, word, record)
+        yield TaskWait(TaskKey(dag_id, run_id, task_id, map_index), word, record)
 
 
 def _as_word(value: Any) -> Iterator[tuple[SourceKey, PollWord]]:
     try:
         data = _plain(value)
-        word = PollWord(**{one.name: data[one.name] for one in fields(PollWord)})
-        yield source_key(data["conn_id"], data["hook_params"]), word
-    except (KeyError, TypeError, ValueError):
+        word = PollWord(
+            host=str(data["host"]),
+            hook=str(data["hook"]),
+            waits=int(data["waits"]),
+            interval=float(data["interval"]),
+            read_at=None if data["read_at"] is None else float(data["read_at"]),
+            told_at=float(data["told_at"]),
+            trouble=data["trouble"] and str(data["trouble"]),
+            trouble_since=data["trouble_since"] and str(data["trouble_since"]),
+        )
+        params = {str(name): str(one) for name, one in data["hook_params"].items()}
+        yield source_key(str(data["conn_id"]), params), word
+    except (KeyError, TypeError, ValueError, AttributeError):
         return
 
 

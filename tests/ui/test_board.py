@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.hooks.amperity import AmperityHook
 from airflow_provider_ingestjobs.hooks.polaris import PolarisHook
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.sandbox import Fault, Sandbox
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.ui import board as boards
-from airflow_provider_ingestjobs.ui.board import Board, Boards
+from airflow_provider_ingestjobs.ui.board import Board, Boards, Reader
 from airflow_provider_ingestjobs.ui.reads import DETAILS_PER_READ, read_ids, read_window
 from support.connections import Connections
 
@@ -30,7 +31,7 @@ def board(
     interval: float = 60.0,
     read: Any = partial(read_window, length=timedelta(days=1)),  # noqa: B008 - never changed
 ) -> Board:
-    return Board(CurrentHook(hook, conn_id, {}), read, interval)
+    return Board(Reader(CurrentHook(hook, conn_id, {})), read, interval)
 
 
 def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -70,6 +71,7 @@ def test_trouble_keeps_the_jobs_and_passes(sandbox: Sandbox, connections: Connec
         watched = board(interval=0.0)
         await settled(watched)
         sandbox.add_fault(Fault(vendor="amperity", status=503, times=None))
+        watched._read_again_at = 0.0
         await settled(watched)
         assert ids(watched) == [job_id]
         assert watched.trouble is not None
@@ -178,8 +180,11 @@ def test_a_board_that_nobody_looks_at_is_let_go(monkeypatch: pytest.MonkeyPatch)
     assert kept.get("one", board) is not first
 
 
-def test_whoever_comes_back_late_sees_nothing_old(sandbox: Sandbox, connections: Connections) -> None:
+def test_whoever_comes_back_late_sees_nothing_old(
+    sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connections.add("amperity")
+    monkeypatch.setattr(boards, "MIN_REST", 0.0)
 
     async def look() -> None:
         watched = board(interval=0.01)
@@ -206,5 +211,51 @@ def test_a_cancel_shows_at_once(sandbox: Sandbox, connections: Connections) -> N
         assert watched.last_read.jobs == (job,)
         await settled(watched)
         assert watched.last_read.jobs[0].state is JobState.RUNNING
+
+    run(look)
+
+
+def test_a_read_that_began_before_a_cancel_does_not_undo_it(
+    sandbox: Sandbox, connections: Connections
+) -> None:
+    connections.add("amperity")
+    sandbox.add_job("amperity", timeline=[(0, "running")])
+
+    async def look() -> None:
+        watched = board()
+        await settled(watched)
+        assert watched.last_read is not None
+        job = replace(watched.last_read.jobs[0], state=JobState.CANCELLING)
+        watched._read_again_at, sandbox.latency = clock.monotonic(), 0.3
+        await watched.look()
+        await asyncio.sleep(0.1)
+        watched.take_in(job)
+        await settled(watched)
+        assert watched.last_read.jobs == (job,)
+        # What the vendor says after it counts again.
+        await settled(watched)
+        assert watched.last_read.jobs[0].state is JobState.RUNNING
+
+    run(look)
+
+
+def test_a_vendor_that_hangs_holds_up_no_other(
+    sandbox: Sandbox, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections.add("amperity")
+    connections.add("polaris")
+    monkeypatch.setattr(boards, "FIRST_LOOK", 0.05)
+    places = asyncio.Semaphore(boards.MAX_READS + 1)
+    monkeypatch.setattr(boards, "poll_threads", lambda: places)
+    sandbox.add_fault(Fault(vendor="amperity", delay=3.0, times=None))
+    reader = Reader(CurrentHook(AmperityHook, "amperity_default", {}))
+
+    async def look() -> None:
+        read = partial(read_window, length=timedelta(days=1))
+        hanging = [Board(reader, read, 60.0) for _ in range(2 * boards.MAX_READS)]
+        await asyncio.gather(*(one.look() for one in hanging))
+        other = board(PolarisHook, "imply_polaris_default")
+        await asyncio.wait_for(settled(other), 2.0)
+        assert other.last_read is not None
 
     run(look)

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.ui.jobs import (
     row_of,
     waits_by_job,
 )
-from airflow_provider_ingestjobs.ui.waits import TaskWait
+from airflow_provider_ingestjobs.ui.waits import TaskKey, TaskWait
 from airflow_provider_ingestjobs.vendors import AMPERITY, NARRATIVE
 from airflow_provider_ingestjobs.wait_record import WaitRecord
 
@@ -122,7 +122,7 @@ def wait(task_id: str, target: list[str] | Selection) -> TaskWait:
         started_at=START,
         deadline=START + timedelta(days=1),
     )
-    return TaskWait("nightly", "run", task_id, -1, "deferred", record)
+    return TaskWait(TaskKey("nightly", "run", task_id, -1), "deferred", record)
 
 
 def selection(**filters: Any) -> Selection:
@@ -138,7 +138,7 @@ def test_who_waits() -> None:
         wait("newer", selection(planet="Mars")),
     ]
     by_job = waits_by_job(waits, JOBS, AMPERITY)
-    named = {job_id: [one.task_id for one in found] for job_id, found in by_job.items()}
+    named = {job_id: [one.task.task_id for one in found] for job_id, found in by_job.items()}
     assert named == {"j-5": ["by_id"], "elsewhere": ["by_id"], "j-4": ["by_feed"]}
 
 
@@ -175,8 +175,8 @@ def test_no_button_that_could_only_fail(state: JobState, vendor: Any, may: bool)
 
 
 def test_plots() -> None:
-    drawn = plots_of([*JOBS, job(7), job(9)], "")
+    drawn = plots_of([*JOBS, job(7), job(9)], "", {})
     assert [(one["target"], len(one["points"])) for one in drawn] == [("Stores", 5), ("Customers", 3)]
     assert [point["rows"] for point in drawn[0]["points"]] == [100, 300, 500, 700, 900]
     assert drawn[0]["usual"] == {"rows": None, "duration": None}
-    assert [one["target"] for one in plots_of(JOBS, "Customers")] == ["Customers"]
+    assert [one["target"] for one in plots_of(JOBS, "Customers", {})] == ["Customers"]
