@@ -8,6 +8,7 @@ here, and a command's code only when it runs.
 
 from __future__ import annotations
 
+from argparse import Action, Namespace
 from typing import Any
 
 from airflow.cli.cli_config import (
@@ -22,6 +23,21 @@ from airflow.cli.cli_config import (
 )
 
 from airflow_provider_ingestjobs.cli.exit_codes import describe_exit_codes
+
+
+class _OneOrMoreOrNone(Action):
+    """What stands alone in the line, wherever that is.
+
+    Of ``nargs="*"`` argparse decides before the first option whether something is there; ``"+"`` waits, and
+    may be left out like this.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "nargs": "+", "required": False})
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+
 
 COMMANDS = "airflow_provider_ingestjobs.cli.commands"
 A_DURATION = "seconds, or such as 90s, 15m, 24h, 7d, 1h30m"
@@ -42,7 +58,7 @@ HOOK_PARAM = _arg(
 JOB_ID = _arg("job_id", help="The vendor's id of the job")
 JOB_IDS = _arg("job_id", nargs="+", help="The vendor's ids of the jobs")
 JOB_IDS_OR_NONE = _arg(
-    "job_id", nargs="*", help="The vendor's ids of the jobs; none where --filter selects them"
+    "job_id", action=_OneOrMoreOrNone, help="The vendor's ids of the jobs; none where --filter selects them"
 )
 FILTER = _arg(
     "--filter",

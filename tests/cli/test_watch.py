@@ -106,6 +106,18 @@ class TestJobs:
         assert states(done) == ["succeeded"]
         assert "max_error_ratio=0.1 is exceeded: 2 errors of 9 read" in done.lines[-1]
 
+    @pytest.mark.parametrize(
+        "order", [("isj-1", *QUICKLY), (*QUICKLY, "isj-1"), (*QUICKLY, "isj-1", "isj-2")]
+    )
+    def test_options_may_come_first(
+        self, order: tuple[str, ...], run: Run, sandbox: Sandbox, connections: Connections
+    ) -> None:
+        connections.add("amperity")
+        for job_id in ("isj-1", "isj-2"):
+            sandbox.add_job("amperity", job_id, [(-9, "running"), (-1, "succeeded")])
+        done = run("watch", "amperity_default", *order, "-o", "json")
+        assert (done.code, len(states(done))) == (0, len(order) - len(QUICKLY)), done.err
+
     def test_time_is_up(self, run: Run, sandbox: Sandbox, connections: Connections) -> None:
         connections.add("amperity")
         sandbox.add_job("amperity", "isj-1", [(0, "running")])
