@@ -10,14 +10,13 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 
 from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from airflow_provider_ingestjobs.cli.exit_codes import ExitCode
-from airflow_provider_ingestjobs.cli.output import tell
+from airflow_provider_ingestjobs.cli.output import tell, tell_as_is
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput, NotSupported, VendorError
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, JobEnded, JobNotFound, WaitTimeout
 
@@ -71,9 +70,11 @@ def _keep_logs_out_of_the_result() -> None:
     """Let what is logged to stdout go to stderr; Airflow 3.3 does that itself, for its own commands."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
-            # Airflow 2 has one that decides by itself, and has no such method.
-            with suppress(AttributeError):
+            try:
                 handler.setStream(sys.stderr)
+            except AttributeError:
+                # Airflow 2's own, which looks its stream up each time.
+                handler._use_stderr = True  # type: ignore[attr-defined]
 
 
 def _run(run: Callable[[Namespace], ExitCode | None], args: Namespace) -> ExitCode | None:
@@ -82,14 +83,10 @@ def _run(run: Callable[[Namespace], ExitCode | None], args: Namespace) -> ExitCo
     except KeyboardInterrupt:
         tell("Interrupted.")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Who reads the output has enough of it; Python would complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.AS_WANTED
     except Exception as error:
         code = exit_code_of(error)
         if args.verbose:
-            traceback.print_exc()
+            tell_as_is(traceback.format_exc())
         if code is ExitCode.BUG:
             first_line = str(error).partition("\n")[0]
             tell(f"{type(error).__name__}: {first_line}. --verbose shows where that is from.")

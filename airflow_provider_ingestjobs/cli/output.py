@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_provider_ingestjobs import clock
 
@@ -25,7 +26,19 @@ def tell(text: str) -> None:
 
     :param text: the line; what a vendor wrote may be in it.
     """
-    print(on_one_line(text), file=sys.stderr, flush=True)
+    tell_as_is(f"{on_one_line(text)}\n")
+
+
+def tell_as_is(text: str) -> None:
+    """Print a text on stderr, with nothing after it.
+
+    :param text: the text; nothing that a vendor wrote may be in it.
+    """
+    try:
+        print(text, end="", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        # Who reads along has enough of it. What the command does goes on: it may be half done.
+        _let_nobody_read(sys.stderr)
 
 
 class ProgressLog:
@@ -50,14 +63,23 @@ def show(rows: Sequence[Mapping[str, Any]], output: str, whole: Any = None) -> N
     :param output: ``table``, ``plain``, ``json`` or ``yaml``.
     :param whole: what JSON and YAML have instead of the rows.
     """
-    data = rows if whole is None else whole
+    try:
+        _print(rows, output, rows if whole is None else whole)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Who reads the result has enough of it; that decides nothing about the exit code. Rich, which draws
+        # tables, makes a SystemExit of it.
+        _let_nobody_read(sys.stdout)
+
+
+def _print(rows: Sequence[Mapping[str, Any]], output: str, whole: Any) -> None:
     if output == "json":
-        print(json.dumps(data, indent=2), flush=True)
+        print(json.dumps(whole, indent=2))
         return
     if output == "yaml":
         from airflow.utils import yaml
 
-        print(yaml.dump(data, sort_keys=False), end="", flush=True)
+        print(yaml.dump(whole, sort_keys=False), end="")
         return
     from airflow.cli.simple_table import AirflowConsole
 
@@ -103,6 +125,13 @@ def on_one_line(text: str) -> str:
     :param text: the text.
     """
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+
+
+def _let_nobody_read(stream: TextIO) -> None:
+    """Send all that is still written to a stream nowhere: Python would else complain when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _row(job: Job, vendor: Vendor) -> dict[str, Any]:
