@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_ingestjobs.cli.command import exit_code_of
 from airflow_provider_ingestjobs.cli.exit_codes import ExitCode
-from airflow_provider_ingestjobs.cli.output import show_jobs, tell
+from airflow_provider_ingestjobs.cli.output import show_jobs, tell, tell_as_is
 from airflow_provider_ingestjobs.errors import IngestJobsError, InvalidInput
 from airflow_provider_ingestjobs.exceptions import CancelNotConfirmed, JobNotFound, WaitTimeout
 
@@ -46,7 +46,7 @@ def cancel(
     if going and not (args.yes or _is_agreed_to(hook, going)):
         tell("Nothing was cancelled.")
         return ExitCode.INTERRUPTED
-    errors = []
+    asked, errors = [], []
     for job in going:
         try:
             jobs[job.id] = hook.cancel_job(job.id)
@@ -54,9 +54,15 @@ def cancel(
             tell(f"{job} was not cancelled: {error}")
             errors.append(error)
             continue
+        asked.append(job.id)
         tell(f"{job} was asked to stop, and is {jobs[job.id].describe()}.")
-    if wait and going and not errors:
-        jobs |= _after_the_end(wait, [job.id for job in going])
+    if wait and asked:
+        try:
+            jobs |= _after_the_end(wait, asked)
+        except IngestJobsError:
+            jobs |= {job.id: job for job in wait.seen}
+            show_jobs(list(jobs.values()), hook.vendor, args.output)
+            raise
     show_jobs(list(jobs.values()), hook.vendor, args.output)
     return exit_code_of(errors[0]) if errors else None
 
@@ -76,7 +82,7 @@ def _is_agreed_to(hook: IngestJobHook, going: Sequence[Job]) -> bool:
     tell(f"This would stop, on connection {hook.conn_id!r}:")
     for job in going:
         tell(f"- {_what_stops(hook, job)}")
-    print("Stop it? (y/N) ", end="", file=sys.stderr, flush=True)
+    tell_as_is("Stop it? (y/N) ")
     try:
         answer = sys.stdin.readline()
     except KeyboardInterrupt:

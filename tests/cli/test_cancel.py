@@ -116,14 +116,44 @@ def test_one_of_several_is_refused(run: Run, sandbox: Sandbox, connections: Conn
     assert "Imply Polaris job job-2 was asked to stop" in done.err
 
 
+def test_one_is_refused_and_the_other_is_waited_for(
+    run: Run, sandbox: Sandbox, connections: Connections
+) -> None:
+    connections.add("polaris")
+    sandbox.cancel_delay = 0.3
+    sandbox.add_job("polaris", "job-1")
+    sandbox.add_job("polaris", "job-2")
+    sandbox.add_fault(Fault(vendor="polaris", method="POST", path="job-1", status=409))
+    done = run("cancel", "imply_polaris_default", "job-1", "job-2", "--yes", "--wait", *QUICKLY, "-o", "json")
+    assert done.code == 4
+    assert {job["id"]: job["state"] for job in done.data} == {"job-1": "running", "job-2": "cancelled"}
+
+
 def test_time_is_up(run: Run, sandbox: Sandbox, connections: Connections) -> None:
     connections.add("amperity")
     sandbox.cancel_delay = 60
     sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1"})
     quickly = ("--timeout", "0.2", "--poll-interval", "0.05")
-    done = run("cancel", "amperity_default", "isj-1", "--yes", "--wait", *quickly)
+    sandbox.add_job("amperity", "isj-2", [(-9, "running"), (-1, "succeeded")])
+    done = run("cancel", "amperity_default", "isj-1", "isj-2", "--yes", "--wait", *quickly, "-o", "json")
     assert done.code == 3
+    assert [(job["id"], job["state"]) for job in done.data] == [
+        ("isj-1", "cancelling"),
+        ("isj-2", "succeeded"),
+    ]
     assert done.lines[-1].endswith("It was asked to stop.")
+
+
+def test_the_wait_is_refused(run: Run, sandbox: Sandbox, connections: Connections) -> None:
+    connections.add("amperity")
+    sandbox.cancel_delay = 60
+    sandbox.add_job("amperity", "isj-1", fields={"workflow_id": "wf-1"})
+    refusal = threading.Timer(0.7, sandbox.add_fault, (Fault(vendor="amperity", method="GET", status=403),))
+    refusal.start()
+    done = run("cancel", "amperity_default", "isj-1", "--yes", "--wait", *QUICKLY, "-o", "json")
+    refusal.join()
+    assert done.code == 4
+    assert [job["state"] for job in done.data] == ["cancelling"]
 
 
 def test_a_vendor_that_cancels_nothing(run: Run, sandbox: Sandbox, connections: Connections) -> None:
