@@ -3,6 +3,7 @@
 /** One plot of one target: a measure over time, the usual range behind it, and every job a point to go to. */
 
 import { colourOf, h, rangeOf } from "./elements.js";
+import { count } from "./formats.js";
 import { scale, spread, timeTicks } from "./scale.js";
 
 const { useEffect, useId, useLayoutEffect, useRef, useState } = globalThis.React;
@@ -150,7 +151,7 @@ export function Plot({
     h(
       "desc",
       { id: `${id}-desc` },
-      `${described} ${points.length} jobs; arrow keys go from one to the next, Enter opens it.`,
+      `${described} ${count(points.length, "job")}; arrow keys go from one to the next, Enter opens it.`,
     ),
     h(
       "g",
