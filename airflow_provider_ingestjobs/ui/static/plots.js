@@ -9,7 +9,7 @@ import { count, duration, number, shortNumber, time, useNow, useZone } from "./f
 import { Advice } from "./jobs.js";
 import { Plot, Tip, placesOf, useWidth } from "./plot.js";
 import { durationTicks, spanOf, ticks } from "./scale.js";
-import { Freshness, Troubles } from "./status.js";
+import { Freshness, Troubles, Unread, isUnread } from "./status.js";
 
 const { useMemo, useRef, useState } = globalThis.React;
 const { Link } = globalThis.ReactRouterDOM;
@@ -70,6 +70,7 @@ export function Plots({ source, windows, window, address }) {
         null,
         `Reading jobs from ${source.vendor}. The first time takes longer; plots appear here by themselves.`,
       );
+    if (!shown.length && isUnread(poll)) return h(Unread);
     if (!shown.length) {
       const longer = windows[windows.indexOf(window) + 1];
       return h(

@@ -2,7 +2,7 @@
 // Copyright the airflow-provider-ingestjobs authors
 /** How fresh the data is, and what keeps it from being fresher. */
 
-import { Moment, Note, h } from "./elements.js";
+import { Empty, Moment, Note, h } from "./elements.js";
 import { useNow } from "./formats.js";
 
 /**
@@ -20,32 +20,43 @@ export function Freshness({ poll }) {
 }
 
 /**
+ * Whether the vendor has never been read, and cannot be now: that there are no jobs then says nothing.
+ * @param {import("./api.js").Polled} poll
+ */
+export const isUnread = ({ data, readAt }) => Boolean(data?.trouble) && !readAt;
+
+/** What stands where jobs would, while nothing could be read. */
+export const Unread = () =>
+  h(Empty, { title: "Nothing could be read yet." }, h("p", null, "It is asked again by itself."));
+
+/**
+ * Words that change each second, for the eye alone: what announces trouble would announce it again each time.
+ * @param {{before: string, at: string, after?: string}} props
+ */
+const Ago = ({ before, at, after }) =>
+  h("span", { "aria-hidden": true }, before, h(Moment, { at, isRelative: true }), after);
+
+/**
  * Trouble with the vendor or with Airflow's server, while the last good data goes on being shown.
  * @param {{poll: import("./api.js").Polled, vendor?: string}} props
  */
 export function Troubles({ poll, vendor = "The vendor" }) {
   const trouble = poll.data?.trouble;
   const kept = poll.readAt
-    ? [" Shown is what was read ", h(Moment, { key: "at", at: poll.readAt, isRelative: true }), "."]
-    : [" Shown is what was read before."];
+    ? h(Ago, { before: " Shown is what was read ", at: poll.readAt, after: "." })
+    : poll.data && !trouble && " Shown is what was read before.";
   return [
     poll.error &&
-      h(
-        Note,
-        { key: "server", kind: "warning" },
-        sentence(poll.error.message),
-        poll.data && kept,
-        h(Again, { poll }),
-      ),
+      h(Note, { key: "server", kind: "warning" }, sentence(poll.error.message), kept, h(Again, { poll })),
     trouble &&
       h(
         Note,
         { key: "vendor", kind: "warning" },
         h("b", null, `${vendor} cannot be read`),
-        trouble.since && [", since ", h(Moment, { key: "since", at: trouble.since, isRelative: true })],
+        trouble.since && h(Ago, { before: ", since ", at: trouble.since }),
         ": ",
         sentence(trouble.text),
-        poll.data && !poll.error && kept,
+        !poll.error && kept,
       ),
   ];
 }
