@@ -66,7 +66,7 @@ export function CancelDialog({ source, job, onClose, onDone }) {
   ].filter(Boolean);
   return h(
     Dialog,
-    { labelledBy: title, onClose: () => isSending || onClose() },
+    { labelledBy: title, onClose, isHeld: isSending },
     h("h2", { id: title }, `Cancel ${name}${job.target ? `, which loads ${job.target}` : ""}?`),
     h("p", { className: "ij-stops" }, job.what_stops || `This stops the job at ${source.vendor}.`),
     h(Facts, { facts }),
@@ -87,6 +87,12 @@ export function CancelDialog({ source, job, onClose, onDone }) {
     ),
   );
 }
+
+/**
+ * The dialog's key: that of another job is another dialog.
+ * @param {{source: object, job: object}} props
+ */
+export const cancelKey = ({ source, job }) => `cancel ${source.key} ${job.id}`;
 
 /**
  * What a cancel has come to, over the page for a while.

@@ -10,10 +10,11 @@ const { useEffect, useRef } = globalThis.React;
  * @param {object} props
  * @param {string} props.labelledBy the id of its heading
  * @param {() => void} props.onClose by Escape, or by a click outside
+ * @param {boolean} [props.isHeld] whether it stays for now, whatever the user does
  * @param {string} [props.className]
  * @param {any} props.children what has `data-first` gets the focus, else the first that can
  */
-export function Dialog({ labelledBy, onClose, className = "ij-dialog", children }) {
+export function Dialog({ labelledBy, onClose, isHeld = false, className = "ij-dialog", children }) {
   const box = useRef(null);
   useEffect(() => {
     const dialog = box.current;
@@ -24,14 +25,17 @@ export function Dialog({ labelledBy, onClose, className = "ij-dialog", children 
       if (before?.isConnected) before.focus?.({ preventScroll: true });
     };
   }, []);
+  const leave = () => isHeld || onClose();
   const onCancel = (event) => {
     event.preventDefault();
-    onClose();
+    leave();
   };
-  const onPointerDown = (event) => event.target === box.current && onClose();
+  // A second Escape closes it without asking.
+  const onClosed = () => (isHeld ? box.current.showModal() : onClose());
+  const onPointerDown = (event) => event.target === box.current && leave();
   return h(
     "dialog",
-    { ref: box, className, "aria-labelledby": labelledBy, onCancel, onPointerDown },
+    { ref: box, className, "aria-labelledby": labelledBy, onCancel, onClose: onClosed, onPointerDown },
     h("div", { className: "ij-dialog-inside" }, children),
   );
 }
