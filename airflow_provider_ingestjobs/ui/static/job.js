@@ -7,7 +7,7 @@ import { Facts } from "./cancel.js";
 import { Dialog } from "./dialog.js";
 import { Badge, Moment, Note, TaskLink, Took, Unusual, VendorLink, Waiting, h, isLive } from "./elements.js";
 import { number } from "./formats.js";
-import { Troubles } from "./status.js";
+import { Troubles, Unread, isUnread } from "./status.js";
 
 const { useEffect, useId, useRef, useState } = globalThis.React;
 const { Link } = globalThis.ReactRouterDOM;
@@ -27,7 +27,7 @@ const COUNTS = {
  * @param {object} props
  * @param {object} props.source
  * @param {string} props.id
- * @param {object} [props.row] the job as the list has it, which is read more often
+ * @param {object} [props.row] the job as the list has it
  * @param {import("./address.js").Address} props.address
  * @param {string} [props.page] the address of the page, where this is not it
  * @param {(job: object, source: object) => void} props.onCancel
@@ -39,8 +39,8 @@ export function JobPanel({ source, id, row, address, page, onCancel, changes }) 
   const [every, setEvery] = useState(WHILE_LIVE);
   const poll = usePoll(path, { every, scope: path, changes });
   const whole = poll.data?.job;
-  const job =
-    whole && row ? { ...whole, ...row, details: { ...row.details, ...whole.details } } : (whole ?? row);
+  // The list has less of a job, but is asked more often who waits.
+  const job = whole && row ? { ...whole, waited_for_by: row.waited_for_by } : (whole ?? row);
   const hasEnded = job != null && !isLive(job);
   useEffect(() => setEvery(hasEnded ? WHEN_ENDED : WHILE_LIVE), [hasEnded]);
   const close = () => address.change({ job: null });
@@ -57,10 +57,12 @@ export function JobPanel({ source, id, row, address, page, onCancel, changes }) 
         "✕",
       ),
     ),
-    h(Troubles, { poll: { ...poll, data: job ? poll.data : null }, vendor: source.vendor }),
+    h(Troubles, { poll, vendor: source.vendor }),
     job
       ? h(About, { job, source, address, page, onCancel })
-      : !poll.error && h(Waiting, null, "Loading the job …"),
+      : isUnread(poll)
+        ? h(Unread)
+        : !poll.error && h(Waiting, null, "Loading the job …"),
   );
 }
 

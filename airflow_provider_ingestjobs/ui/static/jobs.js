@@ -7,7 +7,7 @@ import { pathOf, usePoll } from "./api.js";
 import { Empty, Note, Waiting, h } from "./elements.js";
 import { Filters, windowInWords } from "./filters.js";
 import { count, number } from "./formats.js";
-import { Freshness, Troubles } from "./status.js";
+import { Freshness, Troubles, Unread, isUnread } from "./status.js";
 import { JobTable } from "./table.js";
 
 const { useEffect } = globalThis.React;
@@ -90,13 +90,16 @@ function Pager({ data, address }) {
  * @param {string} props.window the chosen one
  * @param {import("./address.js").Address} props.address
  * @param {(job: object, source: object) => void} props.onCancel
- * @param {(jobs: object[]) => void} props.onRows told of the jobs that are shown
+ * @param {(list: {key: string|null, jobs: object[]}) => void} props.onRows told which jobs of which source are shown
  * @param {number} props.changes how often the user has changed something here: the jobs are then asked for at once
  */
 export function Jobs({ source, windows, window, address, onCancel, onRows, changes }) {
   const poll = usePoll(pathOf(source, "jobs", queryOf(address, window)), { scope: source.key, changes });
   const { data, error, isBehind } = poll;
-  useEffect(() => onRows(data?.jobs ?? []), [data, onRows]);
+  useEffect(() => {
+    onRows({ key: source.key, jobs: data?.jobs ?? [] });
+    return () => onRows({ key: null, jobs: [] });
+  }, [data, source.key, onRows]);
   return h(
     "section",
     { "aria-label": "Jobs" },
@@ -119,6 +122,7 @@ export function Jobs({ source, windows, window, address, onCancel, onRows, chang
         null,
         `Reading jobs from ${source.vendor}. The first time takes longer; they appear here by themselves.`,
       );
+    if (!data.jobs.length && isUnread(poll)) return h(Unread);
     if (!data.jobs.length)
       return isBehind
         ? h(Waiting, null, "Loading jobs …")

@@ -4,7 +4,7 @@
 
 import { TASK, useAddress, without } from "./address.js";
 import { usePoll } from "./api.js";
-import { CancelDialog, Outcome } from "./cancel.js";
+import { CancelDialog, Outcome, cancelKey } from "./cancel.js";
 import { Boundary, Empty, Waiting, h } from "./elements.js";
 import { number, useZone } from "./formats.js";
 import { JobPanel } from "./job.js";
@@ -15,11 +15,13 @@ import { useStyle } from "./style.js";
 import { WaitPanel, useWait } from "./wait.js";
 import { Watches } from "./watches.js";
 
-const { useEffect, useMemo, useState } = globalThis.React;
+const { useEffect, useState } = globalThis.React;
 const { Link } = globalThis.ReactRouterDOM;
 
 const VIEWS = { jobs: "Jobs", plots: "Plots", watches: "Watches" };
 const CONNECTIONS_CHANGE_SELDOM = 30_000;
+/** What a view shows before it has told of its jobs, and after it is left. */
+const NOTHING = { key: null, jobs: [] };
 
 function SourceChoice({ sources, chosen, address }) {
   const vendors = [...new Set(sources.map((source) => source.vendor))].sort();
@@ -71,12 +73,16 @@ function Views({ view, address }) {
   return h("nav", { className: "ij-views", "aria-label": "Views" }, Object.entries(VIEWS).map(link));
 }
 
+/** The job as a list has it, if that is a list of this source: vendors' ids are unique within one only. */
+const rowOf = (list, source, id) =>
+  source && list.key === source.key ? list.jobs.find((job) => job.id === id) : undefined;
+
 function Page() {
   const address = useAddress();
   const zone = useZone();
   const [changes, setChanges] = useState(0);
-  const [rows, setRows] = useState([]);
-  const [waitRows, setWaitRows] = useState([]);
+  const [listed, setListed] = useState(NOTHING);
+  const [waited, setWaited] = useState(NOTHING);
   const [doomed, setDoomed] = useState(null);
   const [message, setMessage] = useState(null);
 
@@ -96,8 +102,9 @@ function Page() {
   const view = VIEWS[address.get("view")] ? address.get("view") : "jobs";
   const window = windows.includes(address.get("window")) ? address.get("window") : windows[0];
   const id = address.get("job");
-  const row = useMemo(() => [...waitRows, ...rows].find((job) => job.id === id), [rows, waitRows, id]);
-  const sourceOfJob = waitRows.includes(row) ? wait.data?.source : source;
+  const waitedRow = rowOf(waited, wait.data?.source, id);
+  const row = waitedRow ?? rowOf(listed, source, id);
+  const sourceOfJob = waitedRow ? wait.data.source : source;
 
   useEffect(() => {
     const before = document.title;
@@ -123,7 +130,7 @@ function Page() {
     ),
     h(Outcome, { key: "message", text: message, onClose: () => setMessage(null) }),
     !sources.data && h(Troubles, { key: "troubles", poll: sources }),
-    task && h(WaitPanel, { key: "wait", poll: wait, task, address, onCancel, onRows: setWaitRows }),
+    task && h(WaitPanel, { key: "wait", poll: wait, task, address, onCancel, onRows: setWaited }),
     h("div", { key: "view" }, inside()),
     id &&
       sourceOfJob &&
@@ -136,7 +143,7 @@ function Page() {
         onCancel,
         changes,
       }),
-    doomed && h(CancelDialog, { key: "cancel", ...doomed, onClose: () => setDoomed(null), onDone }),
+    doomed && h(CancelDialog, { key: cancelKey(doomed), ...doomed, onClose: () => setDoomed(null), onDone }),
     h(
       "p",
       { key: "zone", className: "ij-muted ij-zone" },
@@ -151,7 +158,7 @@ function Page() {
     if (source && known.length) {
       const common = { key: source.key, source, windows, window, address };
       if (view === "plots") return h(Plots, common);
-      return h(Jobs, { ...common, onCancel, onRows: setRows, changes });
+      return h(Jobs, { ...common, onCancel, onRows: setListed, changes });
     }
     if (known.length)
       return h(
@@ -177,4 +184,6 @@ function IngestionJobs() {
   return isStyled && h(Boundary, null, h("div", { className: "ij" }, h(Page)));
 }
 
+// Airflow takes what stands under the app's name before what the plugin that was loaded last has left.
+globalThis["Ingestion jobs"] = IngestionJobs;
 globalThis.AirflowPlugin = IngestionJobs;

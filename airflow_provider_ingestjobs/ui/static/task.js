@@ -3,7 +3,7 @@
 /** The tab of a task instance: what it waits for. */
 
 import { useAddress } from "./address.js";
-import { CancelDialog, Outcome } from "./cancel.js";
+import { CancelDialog, Outcome, cancelKey } from "./cancel.js";
 import { Boundary, Empty, h } from "./elements.js";
 import { JobPanel } from "./job.js";
 import { useStyle } from "./style.js";
@@ -14,7 +14,7 @@ const { useState } = globalThis.React;
 function Tab({ dagId, runId, taskId, mapIndex }) {
   const address = useAddress();
   const [changes, setChanges] = useState(0);
-  const [rows, setRows] = useState([]);
+  const [listed, setListed] = useState({ jobs: [] });
   const [doomed, setDoomed] = useState(null);
   const [message, setMessage] = useState(null);
   const task =
@@ -33,20 +33,20 @@ function Tab({ dagId, runId, taskId, mapIndex }) {
   if (!task) return h(Empty, { title: "This tab belongs to one run of a task: choose a run first." });
   return [
     h(Outcome, { key: "message", text: message, onClose: () => setMessage(null) }),
-    h(WaitPanel, { key: "wait", poll, task, address, onCancel, onRows: setRows, isAlone: true }),
+    h(WaitPanel, { key: "wait", poll, task, address, onCancel, onRows: setListed, isAlone: true }),
     id &&
       source &&
       h(JobPanel, {
         key: id,
         source,
         id,
-        row: rows.find((job) => job.id === id),
+        row: listed.jobs.find((job) => job.id === id),
         address,
         page: "/plugin/ingestjobs",
         onCancel,
         changes,
       }),
-    doomed && h(CancelDialog, { key: "cancel", ...doomed, onClose: () => setDoomed(null), onDone }),
+    doomed && h(CancelDialog, { key: cancelKey(doomed), ...doomed, onClose: () => setDoomed(null), onDone }),
   ];
 }
 
@@ -58,4 +58,6 @@ function IngestionJobTab(props) {
   );
 }
 
+// Airflow takes what stands under the app's name before what the plugin that was loaded last has left.
+globalThis["Ingestion job"] = IngestionJobTab;
 globalThis.AirflowPlugin = IngestionJobTab;

@@ -6,7 +6,7 @@ import { TASK, without } from "./address.js";
 import { usePoll } from "./api.js";
 import { Facts } from "./cancel.js";
 import { Badge, Empty, Moment, Note, SoFar, TaskLink, Waiting, h } from "./elements.js";
-import { Freshness, Troubles } from "./status.js";
+import { Freshness, Troubles, Unread, isUnread } from "./status.js";
 import { JobTable } from "./table.js";
 
 const { useEffect } = globalThis.React;
@@ -33,12 +33,18 @@ export function useWait(task, changes) {
  * @param {object} props.task as asked for
  * @param {import("./address.js").Address} props.address
  * @param {(job: object, source: object) => void} props.onCancel
- * @param {(jobs: object[]) => void} props.onRows told of the jobs that are shown
+ * @param {(list: {key: string|null, jobs: object[]}) => void} props.onRows told which jobs of which source are shown
  * @param {boolean} [props.isAlone] whether the task is around it already: its tab
  */
 export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = false }) {
   const { data, error } = poll;
-  useEffect(() => onRows(data?.jobs ?? []), [data, onRows]);
+  const key = data?.source.key ?? null;
+  useEffect(() => {
+    onRows({ key, jobs: data?.jobs ?? [] });
+    return () => onRows({ key: null, jobs: [] });
+  }, [data, key, onRows]);
+  // What is looked at stays: another source would come first where the address names none.
+  const left = { ...without(...TASK), source: address.get("source") ?? key };
   const named = data?.task ?? { ...task, map_index: Number(task.map_index ?? -1) };
   const goesOn = data && WAITING.includes(data.task.state);
   const title = [
@@ -54,7 +60,7 @@ export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = fal
       "div",
       { className: "ij-card-head" },
       h("h2", null, isAlone ? (goesOn ? "Waits for " : "Waited for ") : title, isAlone && data?.what),
-      !isAlone && h(Link, { className: "ij-link", to: address.to(without(...TASK)) }, "Leave this task"),
+      !isAlone && h(Link, { className: "ij-link", to: address.to(left) }, "Leave this task"),
     ),
     body(),
   );
@@ -92,7 +98,7 @@ export function WaitPanel({ poll, task, address, onCancel, onRows, isAlone = fal
     return [
       h(Troubles, { key: "troubles", poll, vendor: data.source.vendor }),
       h("div", { key: "facts", className: "ij-beside" }, h(Facts, { facts })),
-      data.jobs.length ? h(JobTable, { key: "jobs", ...table }) : h(NoJob, { key: "none", data, goesOn }),
+      data.jobs.length ? h(JobTable, { key: "jobs", ...table }) : h(NoJob, { key: "none", poll, goesOn }),
       h(
         "div",
         { key: "foot", className: "ij-foot" },
@@ -113,7 +119,9 @@ const pageOf = ({ source, task }) => {
   };
 };
 
-function NoJob({ data, goesOn }) {
+function NoJob({ poll, goesOn }) {
+  const { data } = poll;
+  if (isUnread(poll)) return h(Unread);
   if (data.is_reading) return h(Waiting, null, `Reading jobs from ${data.source.vendor} …`);
   if (data.job_ids?.length)
     return h(Empty, { title: `${data.source.vendor} does not tell of ${data.job_ids.join(", ")} now.` });
