@@ -45,6 +45,7 @@ class AirflowClient:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.token = ""
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy between this process and loopback
 
@@ -52,6 +53,21 @@ class AirflowClient:
         """Raise if what is waited for cannot come true any more."""
 
     # what a user does
+
+    def log_in(self, username: str, password: str) -> None:
+        """
+        Get a token, and send it from now on.
+
+        :raises requests.RequestException: if nobody answers.
+        """
+        account = {"username": username, "password": password}
+        response = self._session.post(f"{self.url}/auth/token", json=account, timeout=10)
+        if not response.ok:
+            raise AirflowInstanceError(
+                f"Airflow refuses the login: {response.status_code} {response.text[:500]}"
+            )
+        self.token = str(response.json()["access_token"])
+        self._session.headers["Authorization"] = f"Bearer {self.token}"
 
     def trigger(
         self,
@@ -266,13 +282,24 @@ class AirflowClient:
         :param root: of Airflow's public API, if not given.
         :param arguments: for ``requests``.
         """
-        url = f"{self.url}/{self.api_root if root is None else root}/{path}"
-        response = self._session.request(method, url, timeout=30, **arguments)
+        response = self.ask(method, path, root=root, **arguments)
         if not response.ok:
             raise AirflowInstanceError(
                 f"{method} {path}: {response.status_code} {response.reason}: {response.text[:2000]}"
             )
         return response
+
+    def ask(self, method: str, path: str, *, root: str | None = None, **arguments: Any) -> requests.Response:
+        """
+        Call Airflow and return its answer, whatever it is.
+
+        :param method: the HTTP method.
+        :param path: below the root.
+        :param root: of Airflow's public API, if not given.
+        :param arguments: for ``requests``.
+        """
+        url = f"{self.url}/{self.api_root if root is None else root}/{path}"
+        return self._session.request(method, url, **{"timeout": 30, **arguments})
 
     def _log_text(self, path: str, params: dict[str, str]) -> str:
         answer = self.api("GET", path, params=params, headers={"Accept": "application/json"})

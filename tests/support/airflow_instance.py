@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import requests
@@ -41,6 +42,8 @@ class AirflowInstance(AirflowClient):
     :param env: more environment variables for all components, such as ``AIRFLOW_CONN_…``.
     :param parallelism: how many tasks run at the same time (deferred ones do not count).
     :param startup_timeout: seconds until everything must be healthy and every DAG parsed.
+    :param base_path: what all paths begin with, such as ``/airflow``; or nothing.
+    :param users: each user's role; one of them is ``admin``.
     """
 
     #: What can run, by name: the arguments of ``airflow`` that start it. The scheduler and the triggerer each
@@ -65,14 +68,17 @@ class AirflowInstance(AirflowClient):
         *,
         parallelism: int = 4,
         startup_timeout: float = 180,
+        base_path: str = "",
+        users: Mapping[str, str] = MappingProxyType({LOGIN: "admin"}),
     ) -> None:
         self.home = home.resolve()
         self.dags_folder = dags_folder.resolve()
-        self.password = secrets.token_urlsafe(9)
+        self.passwords = {name: secrets.token_urlsafe(9) for name in users}
         self.timings: dict[str, float] = {}
         self._startup_timeout = startup_timeout
         self._port = free_port()
-        super().__init__(f"http://127.0.0.1:{self._port}")
+        self._base_path, self._users = base_path, dict(users)
+        super().__init__(f"http://127.0.0.1:{self._port}{base_path}")
         self._env = self._environment(env or {}, parallelism)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchdog: Watchdog | None = None
@@ -81,6 +87,17 @@ class AirflowInstance(AirflowClient):
     def env(self) -> dict[str, str]:
         """The environment that all components share."""
         return dict(self._env)
+
+    @property
+    def password(self) -> str:
+        """The administrator's."""
+        return self.passwords[LOGIN]
+
+    def as_user(self, name: str) -> AirflowClient:
+        """Log a user in."""
+        client = AirflowClient(self.url)
+        client.log_in(name, self.passwords[name])
+        return client
 
     def __enter__(self) -> Self:
         try:
@@ -292,7 +309,7 @@ class AirflowInstance(AirflowClient):
 
     def _set_up_login(self) -> None:
         (self.home / "simple_auth_manager_passwords.json.generated").write_text(
-            json.dumps({LOGIN: self.password}) + "\n", encoding="utf-8"
+            json.dumps(self.passwords) + "\n", encoding="utf-8"
         )
 
     def _tune_database(self) -> None:
@@ -303,16 +320,9 @@ class AirflowInstance(AirflowClient):
 
     def _log_in(self) -> bool:
         try:
-            response = self._session.post(
-                f"{self.url}/auth/token", json={"username": LOGIN, "password": self.password}, timeout=10
-            )
+            self.log_in(LOGIN, self.password)
         except requests.RequestException:
             return False
-        if not response.ok:
-            raise AirflowInstanceError(
-                f"Airflow refuses the login: {response.status_code} {response.text[:500]}"
-            )
-        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return True
 
     def _unhealthy(self) -> list[str]:
@@ -345,7 +355,9 @@ class AirflowInstance(AirflowClient):
         return f"{', '.join(self._unparsed())} to be parsed\n{self.log_tail('dag-processor')}"
 
     def _environment(self, extra: Mapping[str, str], parallelism: int) -> dict[str, str]:
-        settings = environment(self.home, self.dags_folder, self._port, parallelism)
+        settings = environment(
+            self.home, self.dags_folder, self._port, parallelism, self._base_path, self._users
+        )
         return {**settings, **extra}
 
     def _watch(self, pid: int) -> None:

@@ -10,12 +10,15 @@ import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 LOGIN = "admin"
 
 
-def environment(home: Path, dags_folder: Path, port: int, parallelism: int) -> dict[str, str]:
+def environment(
+    home: Path, dags_folder: Path, port: int, parallelism: int, base_path: str, users: Mapping[str, str]
+) -> dict[str, str]:
     """
     Every variable that this Airflow's processes start with.
 
@@ -23,8 +26,10 @@ def environment(home: Path, dags_folder: Path, port: int, parallelism: int) -> d
     :param dags_folder: the DAG files.
     :param port: of the UI and the REST API, on this machine alone.
     :param parallelism: how many tasks run at the same time (deferred ones do not count).
+    :param base_path: what all paths begin with, such as ``/airflow``; or nothing.
+    :param users: each user's role.
     """
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}{base_path}"
     # The user's own Airflow settings and connections stay out, as does what other tests have set.
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))
@@ -40,7 +45,7 @@ def environment(home: Path, dags_folder: Path, port: int, parallelism: int) -> d
             "MAX_ACTIVE_TASKS_PER_DAG": 100,
             "DAGS_ARE_PAUSED_AT_CREATION": False,
             "FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
+            "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in users.items()),
             "EXECUTION_API_SERVER_URL": f"{url}/execution/",
         },
         # SQLite has one writer at a time: wait for it rather than fail.
