@@ -63,7 +63,11 @@ def airflow(
     from browser.fab import TwoLogins
 
     second = troubled.connection_env()["AIRFLOW_CONN_AMPERITY_DEFAULT"]
-    environment = {**sandbox.connection_env(), f"AIRFLOW_CONN_{TROUBLED.upper()}": second}
+    environment = {
+        **sandbox.connection_env(),
+        f"AIRFLOW_CONN_{TROUBLED.upper()}": second,
+        "AIRFLOW__INGESTJOBS__TASK_TAB": "True",
+    }
     home = tmp_path_factory.mktemp("airflow")
     with TwoLogins(
         home,
@@ -129,8 +133,11 @@ def waits(airflow: TwoLogins, sandbox: Sandbox) -> dict[str, Wait]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A Chromium."""
+    from playwright.sync_api import expect
+
     from support.chromium import chromium
 
+    expect.set_options(timeout=PATIENCE)
     with chromium() as running:
         yield running
 
@@ -165,3 +172,8 @@ def page(window: BrowserContext) -> Iterator[Page]:
     yield tab
     tab.close()
     assert errors == []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Have the documentation's pictures made anew, where this folder is named on the command line."""
+    parser.addoption("--write-screenshots", action="store_true", help="write docs/images of the page")

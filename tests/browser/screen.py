@@ -59,27 +59,25 @@ class Screen:
 
         :param job_id: the vendor's id of it.
         """
-        return self.rows.filter(has=self.tab.get_by_role("link", name=job_id, exact=True))
+        return self.rows.filter(has_text=job_id)
 
-    def ids(self) -> list[str]:
-        """The ids of the jobs in the list, in its order."""
-        return self.jobs.get_by_role("rowheader").get_by_role("link").all_inner_texts()
+    def link(self, job_id: str) -> Locator:
+        """What opens one job, in its line.
 
-    def column(self, title: str) -> list[str]:
-        """What the lines have in one column.
-
-        :param title: what is above it.
+        :param job_id: the vendor's id of it.
         """
-        titles = [text.rstrip(" ↕▲▼") for text in self.jobs.get_by_role("columnheader").all_inner_texts()]
-        place = titles.index(title)
-        return [row.locator("th, td").nth(place).inner_text() for row in self.rows.all()]
+        return self.row(job_id).get_by_role("rowheader").get_by_role("link")
+
+    def texts(self) -> list[str]:
+        """What the lines say, in their order."""
+        return self.rows.all_inner_texts()
 
     def job(self, job_id: str) -> Locator:
         """What is told of one job, once it is open.
 
         :param job_id: the vendor's id of it.
         """
-        return self.tab.get_by_role("dialog", name=job_id)
+        return self.tab.get_by_role("dialog").filter(has_text=job_id)
 
     def ask_to_cancel(self, job_id: str) -> Locator:
         """Press a job's button, and return the question that follows.
