@@ -2,7 +2,7 @@
 // Copyright the airflow-provider-ingestjobs authors
 /** The page "Ingestion jobs": one connection's jobs and plots, and who polls for the waits. */
 
-import { TASK, useAddress, without } from "./address.js";
+import { TASK, followWithin, useAddress, without } from "./address.js";
 import { usePoll } from "./api.js";
 import { CancelDialog, Outcome, cancelKey } from "./cancel.js";
 import { Boundary, Empty, Waiting, h } from "./elements.js";
@@ -181,7 +181,7 @@ function Page() {
 
 function IngestionJobs() {
   const isStyled = useStyle();
-  return isStyled && h(Boundary, null, h("div", { className: "ij" }, h(Page)));
+  return isStyled && h(Boundary, null, h("div", { className: "ij", onClickCapture: followWithin }, h(Page)));
 }
 
 // Airflow takes what stands under the app's name before what the plugin that was loaded last has left.

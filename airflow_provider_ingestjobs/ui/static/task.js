@@ -2,7 +2,7 @@
 // Copyright the airflow-provider-ingestjobs authors
 /** The tab of a task instance: what it waits for. */
 
-import { useAddress } from "./address.js";
+import { followWithin, useAddress } from "./address.js";
 import { CancelDialog, Outcome, cancelKey } from "./cancel.js";
 import { Boundary, Empty, h } from "./elements.js";
 import { JobPanel } from "./job.js";
@@ -54,7 +54,15 @@ function IngestionJobTab(props) {
   const isStyled = useStyle();
   return (
     isStyled &&
-    h(Boundary, null, h("div", { className: "ij ij-tab" }, h(Tab, { key: JSON.stringify(props), ...props })))
+    h(
+      Boundary,
+      null,
+      h(
+        "div",
+        { className: "ij ij-tab", onClickCapture: followWithin },
+        h(Tab, { key: JSON.stringify(props), ...props }),
+      ),
+    )
   );
 }
 
