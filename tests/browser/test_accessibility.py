@@ -116,12 +116,13 @@ def test_nothing_serious(
     """Whoever cannot see well, or uses no mouse, gets all of it."""
     theme, screen = themed
     view(screen, waits)
-    found = Axe().run(screen.tab, context={"include": [[".ij"]]}).response["violations"]
+    results = Axe().run(screen.tab, context={"include": [[".ij"]]}).response
     if request.config.getoption("--write-screenshots", default=False) and view.__name__ in SHOWN[theme]:
         write_screenshot(screen, view.__name__ if theme == "light" else f"{view.__name__}-{theme}")
+    assert results["passes"]
     assert [
         f"{one['id']} ({one['impact']}): {node['html'][:200]} {node['failureSummary']}"
-        for one in found
+        for one in results["violations"]
         for node in one["nodes"]
         if one["impact"] in SERIOUS
     ] == []

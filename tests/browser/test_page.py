@@ -20,6 +20,7 @@ from browser.week import (
     FAR_OFF,
     FAR_OFF_ROWS,
     FETCH,
+    HOSTILE,
     MEMBERS,
     ORDER_HISTORY,
     PAGE_SIZE,
@@ -108,8 +109,8 @@ def test_what_is_unusual_is_said(screen: Screen) -> None:
 
 
 def test_a_vendors_text_is_shown_and_not_obeyed(screen: Screen) -> None:
-    screen.open_jobs(state="failed")
-    expect(screen.jobs.get_by_text(FAILURE)).to_be_visible()
+    screen.open_jobs(source="adverity_default", state="failed")
+    expect(screen.jobs.get_by_text(HOSTILE)).to_be_visible()
     expect(screen.tab).not_to_have_title("obeyed")
     expect(screen.tab.locator("img[src=x]")).to_have_count(0)
 
@@ -174,7 +175,7 @@ def test_another_vendor(screen: Screen) -> None:
     screen.tab.get_by_role("combobox", name="Connection").select_option("adverity_default")
     expect(screen.row(FETCH)).to_contain_text("43 % done")
     expect(screen.jobs.get_by_role("columnheader", name="Rows read")).to_have_count(0)
-    expect(screen.row(FETCH).get_by_role("link", name=re.compile("^Vendor"))).to_have_attribute(
+    expect(screen.row(FETCH).get_by_role("link", name=f"Open {FETCH} at Adverity")).to_have_attribute(
         "href", re.compile("^https://acme.datatap.adverity.com/")
     )
 
@@ -274,7 +275,7 @@ def test_watches(screen: Screen, waits: dict[str, Wait]) -> None:
 def test_from_a_task_to_its_jobs(screen: Screen, airflow: TwoLogins, waits: dict[str, Wait]) -> None:
     """The button of the task's page opens the page with what the task waits for on top."""
     wait = waits["wait_for_order_history"]
-    screen.tab.goto(f"{airflow.url}/dags/{wait.dag_id}/runs/{wait.run_id}/tasks/{wait.task_id}")
+    screen.tab.goto(f"{airflow.url}/dags/{wait.dag_id}/runs/{wait.run_id}/tasks/{wait.task_id}/details")
     # The task's tab has the same name.
     links = screen.tab.get_by_role("link", name="Ingestion job", exact=True)
     button = links.and_(screen.tab.locator("[href*='plugin/ingestjobs?']"))

@@ -20,17 +20,18 @@ MEMBERS, TRANSACTIONS, STORES = "Loyalty members", "POS transactions", "Stores"
 ORDER_HISTORY = "Order history 2015-2025"
 
 #: Members, of which there are about 48,000 a time: once there were only these.
-FAR_OFF, FAR_OFF_ROWS = "isj-members-far-off", 512
+FAR_OFF, FAR_OFF_ROWS = "isj-48701-Loyal1", 512
 #: Members with many rows that were rejected.
-BAD_ROWS, REJECTED = "isj-members-bad-rows", 6203
+BAD_ROWS, REJECTED = "isj-48702-Loyal1", 6203
 #: Transactions, whose load takes about a quarter of an hour, and once took these.
-SLOW, SLOW_HOURS = "isj-transactions-slow", 3
-FAILED = "isj-transactions-failed"
-#: A browser must show it, not obey it.
-FAILURE = 'Required field "transaction_id" is missing in <img src=x onerror="document.title=\'obeyed\'">.'
+SLOW, SLOW_HOURS = "isj-48703-Pos002", 3
+FAILED = "isj-48704-Pos002"
+FAILURE = 'Required field "transaction_id" is missing in part0.avro.'
+#: What Adverity says of a failed fetch: a browser must show it, and not obey it.
+HOSTILE = """The report is <img src=x onerror="document.title='obeyed'"> empty."""
 #: They run until somebody stops them.
-RUNNING_MEMBERS, RUNNING_HISTORY = "isj-members-running", "isj-history-running"
-TO_CANCEL, SEALED = "isj-stores-to-cancel", "isj-stores-sealed"
+RUNNING_MEMBERS, RUNNING_HISTORY = "isj-48901-Loyal1", "isj-48902-Hist03"
+TO_CANCEL, SEALED = "isj-48903-Store5", "isj-48904-Store5"
 FETCH, VIEW = "7301999", "2a5b9ad7-dc8f-47bb-8e62-843a38f82001"
 LOADS = ("3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f2001", "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f2002")
 #: A page shows 50 jobs; so many tables of Amperity's are loaded in the week, and more than in a page.
@@ -109,7 +110,7 @@ def _add_amperity(sandbox: Sandbox, random: Random) -> None:
     numbers = count(48815)
     for hours in range(4, 24 * 7 - 2, 4):
         ago, duration = hours * HOUR + 10 * MINUTE, random.uniform(8, 11) * MINUTE
-        job_id, rows = f"isj-{next(numbers)}-Loyal1", _read(random, 48_000, random.randrange(4))
+        job_id, rows = f"isj-{next(numbers)}-Loyal1", _read(random, 48_000)
         if hours == 48:
             job_id, rows = FAR_OFF, _read(Random(1), FAR_OFF_ROWS)
             rows["read"] = FAR_OFF_ROWS
@@ -153,7 +154,7 @@ def _add_adverity(sandbox: Sandbox, random: Random) -> None:
                 hours * HOUR + number * MINUTE,
                 random.uniform(3, 5) * MINUTE,
                 JobState.FAILED if failed else JobState.SUCCEEDED,
-                failure="Authorization error: the refresh token was revoked." if failed else None,
+                failure=HOSTILE if failed else None,
                 fields=fields,
             )
         if number == 219:
