@@ -18,7 +18,7 @@ from airflow.api_fastapi.core_api.security import (
     requires_access_dag,
 )
 from airflow.api_fastapi.logging.decorators import action_logging
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -39,8 +39,31 @@ Params = Annotated[str, Query()]
 Window = Annotated[str, Query()]
 JSON_TYPE = "application/json"
 MAY_READ = [Depends(requires_access_connection("GET"))]
-MAY_USE = [Depends(requires_access_connection("PUT")), Depends(action_logging("ingestjobs.cancel"))]
 MAY_READ_TASK = [Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))]
+
+
+async def takes_json(request: Request) -> None:
+    """Refuse what another site's form can send along with a user's cookie: JSON it cannot.
+
+    :param request: the request.
+    :raises HTTPException: if its body is no JSON object.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON_TYPE:
+        raise HTTPException(415, f"Send the body as {JSON_TYPE}.")
+    try:
+        is_object = isinstance(json.loads(await request.body()), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        raise HTTPException(422, "Send a JSON object, such as {}, as the body.")
+
+
+# In this order: Airflow's log of actions takes it that a body which says so is JSON.
+MAY_USE = [
+    Depends(requires_access_connection("PUT")),
+    Depends(takes_json),
+    Depends(action_logging("ingestjobs.cancel")),
+]
 
 router = APIRouter()
 
@@ -134,15 +157,6 @@ async def cancel(
     *, request: Request, connection_id: str, job_id: str, user: GetUserDep, desk: DeskDep, params: Params = ""
 ) -> Response:
     """Ask the vendor to stop a job."""
-    # Another site's form can send a user's cookie along, but no JSON.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON_TYPE:
-        return _detail(415, f"Send the body as {JSON_TYPE}.")
-    try:
-        is_object = isinstance(json.loads(await request.body()), dict)
-    except ValueError:
-        is_object = False
-    if not is_object:
-        return _detail(422, "Send a JSON object, such as {}, as the body.")
     source = await desk.source(connection_id, params_from(params))
     return answer(request, await desk.cancel(user, source, job_id))
 
