@@ -43,7 +43,9 @@ def sandbox() -> Iterator[Sandbox]:
         add_week(running)
         sealed = f"/wf-{SEALED.removeprefix('isj-')}/stop"
         running.add_fault(
-            Fault("amperity", "POST", sealed, status=409, body={"message": "The workflow is sealed"}, times=None)
+            Fault(
+                "amperity", "POST", sealed, status=409, body={"message": "The workflow is sealed"}, times=None
+            )
         )
         yield running
 
@@ -149,7 +151,9 @@ def open_context(browser: Browser, airflow: TwoLogins, role: str = "admin") -> B
     :param airflow: the Airflow.
     :param role: the user's role, which is the name as well.
     """
-    context = browser.new_context(viewport=VIEWPORT, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
+    context = browser.new_context(
+        viewport=VIEWPORT, locale="en-GB", timezone_id="UTC", reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE)
     token = airflow.as_user(role).token
     context.add_cookies([{"name": "_token", "value": token, "url": f"{airflow.url}/", "sameSite": "Lax"}])

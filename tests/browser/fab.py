@@ -8,7 +8,7 @@ import json
 import secrets
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import requests
 
@@ -17,8 +17,9 @@ from support.airflow_instance import AirflowInstance
 from support.processes import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 #: Run with the server's settings: makes FAB's tables, and a user of each of the roles, which come as JSON.
 MAKE_USERS = """
 import json, sys
@@ -56,7 +57,7 @@ class FabServer(AirflowClient):
         self._airflow = airflow
         self._passwords = {name: secrets.token_urlsafe(9) for name in [*FAB_ROLES.values(), *own_roles]}
         self._env = {
-            "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGER,
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__BASE_URL": f"{self.url}/",
         }
@@ -95,4 +96,7 @@ class FabServer(AirflowClient):
 class TwoLogins(AirflowInstance):
     """An Airflow that a :class:`FabServer` may be added to."""
 
-    commands = {**AirflowInstance.commands, "fab-api-server": ("api-server",)}
+    commands: ClassVar[dict[str, Sequence[str]]] = {
+        **AirflowInstance.commands,
+        "fab-api-server": ("api-server",),
+    }

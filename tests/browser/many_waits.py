@@ -40,7 +40,8 @@ with create_session() as session:
     session.execute(insert(tasks), copies)
     session.execute(insert(xcoms), waits)
     # As if it was over: the scheduler need not look at all of them again and again.
-    session.execute(update(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id).values(state="success"))
+    run = update(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    session.execute(run.values(state="success"))
 """
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""The page "Ingestion jobs" in Airflow's UI, below a base path: list, filter, plot, cancel, who waits, dark."""
+"""The page "Ingestion jobs" in Airflow's UI, below a base path."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_from_a_task_to_its_jobs(screen: Screen, airflow: TwoLogins, waits: dict
 
 
 def test_tab_of_a_task(screen: Screen, airflow: TwoLogins, waits: dict[str, Wait]) -> None:
-    """Where the setting asks for it: what the task waits for, a task of mapped ones and one that has ended too."""
+    """Where the setting asks for it; also of one of many mapped tasks, and of one that has ended."""
     for task_id, shown in (("wait_for_load", "3c1e5a9c"), ("wait_for_transactions", FAILED)):
         wait = waits[task_id]
         mapped = f"/mapped/{wait.map_index}" if wait.map_index >= 0 else ""

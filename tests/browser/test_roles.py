@@ -66,9 +66,7 @@ class People:
 
     def __getitem__(self, name: str) -> AirflowClient:
         if name not in self.known:
-            self.known[name] = (
-                AirflowClient(self.server.url) if name == NOBODY else self.server.as_user(name)
-            )
+            self.known[name] = AirflowClient(self.server.url) if name == NOBODY else self.server.as_user(name)
         return self.known[name]
 
 
@@ -147,9 +145,9 @@ def test_who_may_cancel(who: str, people: People, server: Server, sandbox: Sandb
 
     answer = cancel(people[who], job_id)
 
-    assert answer.status_code == (
-        200 if who in MAY_USE_CONNECTIONS else 401 if who == NOBODY else 403
-    ), answer.text
+    assert answer.status_code == (200 if who in MAY_USE_CONNECTIONS else 401 if who == NOBODY else 403), (
+        answer.text
+    )
     assert changes_asked(sandbox).count(stop) == (1 if who in MAY_USE_CONNECTIONS else 0)
     if answer.ok:
         assert answer.json()["job"]["state"] in ("cancelling", "cancelled")
@@ -234,7 +232,10 @@ def test_who_may_read_one_dag_sees_its_tasks_alone(
     if not isinstance(server, FabServer):
         # The simple auth manager lets everybody read all DAGs.
         everybody = ask(people["viewer"], "watches").json()["watches"]
-        assert {task["dag_id"] for watch in everybody for task in watch["tasks"]} >= {"audiences", "customer_360"}
+        assert {task["dag_id"] for watch in everybody for task in watch["tasks"]} >= {
+            "audiences",
+            "customer_360",
+        }
         return
     watches = ask(people[ONE_DAG], "watches").json()["watches"]
     assert [(watch["vendor"], watch["waits"]) for watch in watches] == [("Narrative", 1)]

@@ -100,7 +100,9 @@ def test_a_hundred_tabs_cost_the_vendor_no_more_than_one(airflow: TwoLogins, tro
     assert viewing.statuses[200] <= 2 * TABS
     # The first read, and those that fall due while anybody looks.
     assert of_one_read <= of_all <= of_one_read * (2 + (SECONDS + TAB_INTERVAL) // READ_INTERVAL)
-    print(f"{TABS} tabs, {SECONDS} s: {dict(viewing.statuses)}, vendor requests {of_all}, a read {of_one_read}")
+    print(
+        f"{TABS} tabs, {SECONDS} s: {dict(viewing.statuses)}, vendor requests {of_all}, a read {of_one_read}"
+    )
     print(f"slowest answer {max(viewing.seconds):.2f} s")
 
 
@@ -114,7 +116,12 @@ def test_a_vendor_that_hangs_holds_nobody_up(airflow: TwoLogins, troubled: Sandb
     viewing = Viewing(client)
     looking = threading.Thread(target=viewing.look, args=(20, 12))
     looking.start()
-    paths = {"version": None, "dags": None, "connections/amperity_default/jobs": "ingestjobs", "watches": "ingestjobs"}
+    paths = {
+        "version": None,
+        "dags": None,
+        "connections/amperity_default/jobs": "ingestjobs",
+        "watches": "ingestjobs",
+    }
     while time.monotonic() < until:
         for path, root in paths.items():
             began = time.monotonic()
@@ -127,7 +134,9 @@ def test_a_vendor_that_hangs_holds_nobody_up(airflow: TwoLogins, troubled: Sandb
     assert client.api("GET", JOBS, root="ingestjobs")["total"] == known
 
 
-def test_a_vendor_that_is_down_leaves_what_was_known(airflow: TwoLogins, troubled: Sandbox, well: None) -> None:
+def test_a_vendor_that_is_down_leaves_what_was_known(
+    airflow: TwoLogins, troubled: Sandbox, well: None
+) -> None:
     client = airflow.as_user("op")
     known = client.api("GET", JOBS, root="ingestjobs")["total"]
     troubled.add_fault(Fault(status=503, times=None))

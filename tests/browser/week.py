@@ -36,7 +36,12 @@ FETCH, VIEW = "7301999", "2a5b9ad7-dc8f-47bb-8e62-843a38f82001"
 LOADS = ("3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f2001", "3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f2002")
 #: A page shows 50 jobs; so many tables of Amperity's are loaded in the week, and more than in a page.
 PAGE_SIZE = 50
-FEEDS = {MEMBERS: "df-5L6d1veh", TRANSACTIONS: "df-2kQ8sTzw", STORES: "df-4WqZp8Lk", ORDER_HISTORY: "df-9fLm3Pxa"}
+FEEDS = {
+    MEMBERS: "df-5L6d1veh",
+    TRANSACTIONS: "df-2kQ8sTzw",
+    STORES: "df-4WqZp8Lk",
+    ORDER_HISTORY: "df-9fLm3Pxa",
+}
 
 
 def add_week(sandbox: Sandbox) -> None:
@@ -169,7 +174,13 @@ def _add_polaris(sandbox: Sandbox, random: Random) -> None:
             rows = {"read": round(usual * random.uniform(0.9, 1.1)), "errors": random.randrange(3)}
             job_id = f"3c1e5a9c-6b0f-4f5e-9a51-2f6a2f7f1{next(numbers):03}"
             _add(
-                sandbox, "polaris", job_id, hours * HOUR, random.uniform(6, 9) * MINUTE, fields=fields, rows=rows
+                sandbox,
+                "polaris",
+                job_id,
+                hours * HOUR,
+                random.uniform(6, 9) * MINUTE,
+                fields=fields,
+                rows=rows,
             )
     for job_id in LOADS:
         fields = {"target": {"type": "table", "tableName": "Clickstream"}}
