@@ -69,6 +69,9 @@ def airflow(
         **sandbox.connection_env(),
         f"AIRFLOW_CONN_{TROUBLED.upper()}": second,
         "AIRFLOW__INGESTJOBS__TASK_TAB": "True",
+        # Each beat of a running task writes, and so does Airflow's log of what users do, within the API
+        # server's event loop: over SQLite the one waits for the other, and the whole server for both.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "10",
     }
     home = tmp_path_factory.mktemp("airflow")
     with TwoLogins(

@@ -215,6 +215,7 @@ def test_plots(screen: Screen) -> None:
     screen.tab.keyboard.press("Enter")
     expect(screen.tab.get_by_role("dialog")).to_contain_text(MEMBERS)
     screen.tab.keyboard.press("Escape")
+    expect(screen.tab.get_by_role("dialog")).to_have_count(0)
 
     box = odd.bounding_box()
     assert box
@@ -224,7 +225,7 @@ def test_plots(screen: Screen) -> None:
 
 def test_cancel(screen: Screen, sandbox: Sandbox) -> None:
     """Asked once more, with what stops; then the list shows it stopping and stopped."""
-    screen.open_jobs(target=STORES)
+    screen.open_jobs(window="day", target=STORES)
     question = screen.ask_to_cancel(TO_CANCEL)
     expect(question).to_contain_text("workflow")
     question.get_by_role("button", name="Keep it running").click()

@@ -41,7 +41,7 @@ WAITS, JOBS_WAITED_FOR = 10_000, 200
 @pytest.fixture(scope="module", autouse=True)
 def feeds(troubled: Sandbox) -> list[str]:
     """The jobs of the second connection, which all run."""
-    ids = [f"isj-feed-{number}" for number in range(JOBS_WAITED_FOR)]
+    ids = [f"isj-feed-{number:03}" for number in range(JOBS_WAITED_FOR)]
     for number, job_id in enumerate(ids):
         add_table_load(troubled, job_id, MEMBERS, HOUR - number, None)
     return ids

@@ -42,7 +42,8 @@ with DAG("ad_spend", schedule=None, catchup=False, params={"fetch": ""}):
     AdverityJobSensor(
         task_id="wait_for_fetch",
         job_id="{{ params.fetch }}",
-        poke_interval=5,
+        # Seldom: it is to be seen between two looks.
+        poke_interval=60,
         timeout=HOURS,
         mode="reschedule",
         deferrable=False,
@@ -65,4 +66,4 @@ with DAG("partner_feeds", schedule=None, catchup=False):
         poke_interval=30,
         timeout=HOURS,
         deferrable=True,
-    ).expand(job_id=["isj-feed-0"])
+    ).expand(job_id=["isj-feed-000"])
