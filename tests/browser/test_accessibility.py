@@ -83,7 +83,7 @@ def tab(screen: Screen, waits: dict[str, Wait]) -> None:
     """The tab of a task."""
     wait = waits["wait_for_transactions"]
     task = f"dags/{wait.dag_id}/runs/{wait.run_id}/tasks/{wait.task_id}"
-    screen.tab.goto(f"{screen.airflow}/{task}/plugin/ingestjob")
+    screen.visit(f"{task}/plugin/ingestjob")
     expect(screen.tab.get_by_role("rowheader")).to_contain_text(FAILED)
 
 
