@@ -27,7 +27,7 @@ ROLES = ("viewer", "user", "op", "admin")
 BASE_PATH = "/airflow"
 #: A second connection to Amperity, whose vendor may go down, and which nobody waits for.
 TROUBLED = "amperity_eu"
-VIEWPORT = {"width": 1400, "height": 900}
+WIDTH, HEIGHT = 1400, 900
 #: Of what the page shows, in milliseconds: a small machine runs all of Airflow beside the browser.
 PATIENCE = 20_000
 
@@ -155,7 +155,10 @@ def open_context(browser: Browser, airflow: TwoLogins, role: str = "admin") -> B
     :param role: the user's role, which is the name as well.
     """
     context = browser.new_context(
-        viewport=VIEWPORT, locale="en-GB", timezone_id="UTC", reduced_motion="reduce"
+        viewport={"width": WIDTH, "height": HEIGHT},
+        locale="en-GB",
+        timezone_id="UTC",
+        reduced_motion="reduce",
     )
     context.set_default_timeout(PATIENCE)
     token = airflow.as_user(role).token

@@ -316,15 +316,12 @@ def test_dark(screen: Screen) -> None:
 def test_session_over(screen: Screen, window: BrowserContext, airflow: TwoLogins) -> None:
     """Who has been logged out meanwhile logs in again, and is back where he was."""
     screen.open_jobs(state="failed")
-    cookies = window.cookies()
     window.clear_cookies()
     tab = screen.tab
     tab.get_by_role("textbox", name=re.compile("username", re.IGNORECASE)).fill("admin")
     tab.get_by_role("textbox", name=re.compile("password", re.IGNORECASE)).fill(airflow.password)
     tab.get_by_role("button", name=re.compile("sign in|log ?in", re.IGNORECASE)).click()
     expect(screen.row(FAILED)).to_be_visible()
-    window.clear_cookies()
-    window.add_cookies([{**cookie, "expires": -1} for cookie in cookies])  # type: ignore[list-item, misc]
 
 
 def test_the_cancelled_job_has_stopped(screen: Screen) -> None:

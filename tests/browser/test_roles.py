@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -209,7 +210,7 @@ def test_only_the_files_are_for_everybody(people: People, server: Server) -> Non
     ours = [url for url in urls if "/ingestjobs/" in url]
     assert ours
     for url in ours:
-        answer = requests.get(requests.compat.urljoin(server.url, url), timeout=10)  # type: ignore[attr-defined]
+        answer = requests.get(urljoin(server.url, url), timeout=10)
         assert answer.status_code == 200
         assert "javascript" in answer.headers["Content-Type"]
         assert "immutable" in answer.headers["Cache-Control"]

@@ -181,7 +181,8 @@ def test_ten_thousand_waits(
     assert watch["modes"] == {"deferred": WAITS - 300, "running": 200, "up_for_reschedule": 100}
     assert 0 < len(watch["tasks"]) <= 20
 
-    client, slowest = airflow.as_user("op"), {}
+    client = airflow.as_user("op")
+    slowest: dict[str, float] = {}
     for _ in range(10):
         for path in ("watches", f"{JOBS}?text={feeds[7]}", "sources"):
             began = time.monotonic()
