@@ -115,7 +115,7 @@ function JobName({ job, address }) {
 
 function Waiters({ job, address }) {
   const tasks = job.waited_for_by ?? [];
-  const more = tasks.length - NAMED;
+  const more = (job.waits ?? tasks.length) - NAMED;
   return [
     ...tasks
       .slice(0, NAMED)
