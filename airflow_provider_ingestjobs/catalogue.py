@@ -17,7 +17,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs.airflow_compat import AirflowNotFoundException, BaseHook, conf
-from airflow_provider_ingestjobs.errors import InvalidInput
+from airflow_provider_ingestjobs.errors import InvalidInput, NoConnection
 from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.provider_info import ASSET_HANDLER
 
@@ -84,12 +84,12 @@ def find_connection(conn_id: str) -> KnownConnection:
     """Return a connection by its id, wherever Airflow finds it.
 
     :param conn_id: its id.
-    :raises InvalidInput: if there is none.
+    :raises NoConnection: if there is none.
     """
     try:
         return KnownConnection(conn_id, BaseHook.get_connection(conn_id).conn_type or "")
     except AirflowNotFoundException:
-        raise InvalidInput("conn_id", conn_id, "create that connection, or name another one") from None
+        raise NoConnection("conn_id", conn_id, "create that connection, or name another one") from None
 
 
 def list_connections() -> list[KnownConnection]:

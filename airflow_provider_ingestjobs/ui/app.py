@@ -26,6 +26,7 @@ from airflow_provider_ingestjobs.errors import (
     CancelRefused,
     IngestJobsError,
     InvalidInput,
+    NoConnection,
     NotSupported,
 )
 from airflow_provider_ingestjobs.exceptions import JobNotFound
@@ -77,6 +78,7 @@ def make_app() -> FastAPI:
     for error, status in (
         (IngestJobsError, 502),
         (InvalidInput, 422),
+        (NoConnection, 404),
         (JobNotFound, 404),
         (NoWait, 404),
         (CancelRefused, 409),

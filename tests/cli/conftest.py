@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import io
+import signal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,3 +46,11 @@ def run(
         return Ran(code, out, err)
 
     return run_command
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_counts() -> Iterator[None]:
+    """What a script starts in the background ignores Ctrl-C, and so would all that the tests start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
