@@ -303,6 +303,7 @@ def test_rolling_restart(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     assert run.asked_to_cancel() == {}
 
 
+@pytest.mark.long
 def test_timeout_while_the_vendor_hangs(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """A deferred wait ends on time, and says how long it was, how the job stood, and when that was read."""
     run = start(airflow, sandbox, "hanging", {"times_out": "narrative"})
@@ -322,6 +323,7 @@ def test_timeout_while_the_vendor_hangs(airflow: ProductionInstance, sandbox: Sa
     assert re.search(r"It was running .*, last read at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\.", said[2])
 
 
+@pytest.mark.long
 def test_short_deferrals_at_airflows_default_heartbeat(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """
     Tasks whose jobs have ended already do not fail.

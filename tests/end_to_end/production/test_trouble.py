@@ -100,6 +100,7 @@ def stops(sandbox: Sandbox, vendor: str, job_ids: list[str]) -> Counter[str]:
     return taken
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("vendor", "count", "per_second"),
     [

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 
+@pytest.mark.long
 def test_each_job_starts_its_dag_once(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     airflow.wait_for(lambda: len(list_requests(sandbox)) > 2, 60, what="the watchers to poll")
     jobs: dict[int, list[str]] = {number: started_by(airflow, number) for number in (1, 2)}
