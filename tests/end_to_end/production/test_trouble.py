@@ -39,6 +39,7 @@ def end_well(run: Run) -> None:
     assert run.asked_to_cancel() == {}
 
 
+@pytest.mark.long
 def test_vendors_in_trouble(airflow: ProductionInstance, sandbox: Sandbox) -> None:
     """Waits go on while their vendor is down, refuses more requests, hangs, or breaks off its answers."""
     run = start(airflow, sandbox, "interrupted", WAITS)
@@ -56,6 +57,7 @@ def test_vendors_in_trouble(airflow: ProductionInstance, sandbox: Sandbox) -> No
     end_well(run)
 
 
+@pytest.mark.long
 def test_slow_secrets_backend(airflow: ProductionInstance, sandbox: Sandbox, secrets: Secrets) -> None:
     """Where each look-up takes two seconds, tasks only take longer."""
     secrets.trouble(delay=2)
