@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class KnownConnection:
     conn_type: str
 
 
-def hook_paths() -> dict[str, str]:
+@cache
+def hook_paths() -> Mapping[str, str]:
     """Return the class path of each connection type's hook, for all providers that bring vendors."""
     from airflow.providers_manager import ProvidersManager
 

@@ -98,6 +98,21 @@ class RowCounts:
             ", ".join(f"{value} {name}" for name, value in known.items() if value is not None) or "no counts"
         )
 
+    @property
+    def written(self) -> int | None:
+        """Rows that are new or changed at the target; ``None`` where the vendor counts neither."""
+        return _sum(self.inserted, self.updated)
+
+    @property
+    def bad(self) -> int | None:
+        """Rows that were left out or could not be loaded; ``None`` where the vendor counts neither."""
+        return _sum(self.rejected, self.errors)
+
+    @property
+    def size(self) -> int | None:
+        """How large the job is: the rows read, else those written."""
+        return self.written if self.read is None else self.read
+
     @classmethod
     def from_dict(cls, data: Any) -> RowCounts:
         """Return the counts of :meth:`Job.to_dict`; what another release counts beyond these is left out.
@@ -149,12 +164,16 @@ class Job:
     raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
+    def began_at(self) -> datetime | None:
+        """When it started; where the vendor gives no start, when it was created."""
+        return self.started_at or self.created_at
+
+    @property
     def duration(self) -> float | None:
-        """Seconds from start (or creation, where the vendor gives no start) to end."""
-        start = self.started_at or self.created_at
-        if start is None or self.ended_at is None:
+        """Seconds from its beginning to its end."""
+        if self.began_at is None or self.ended_at is None:
             return None
-        return (self.ended_at - start).total_seconds()
+        return (self.ended_at - self.began_at).total_seconds()
 
     def __str__(self) -> str:
         return f"{self.vendor} job {self.id}"
@@ -212,6 +231,11 @@ class Job:
         details = values.get("details")
         values["details"] = details if isinstance(details, Mapping) else {}
         return cls(**values)
+
+
+def _sum(*counts: int | None) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def parse_timestamp(value: object) -> datetime | None:

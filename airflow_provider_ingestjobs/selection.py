@@ -48,7 +48,7 @@ class Selection:
         """
         picked = [job for job in jobs if job.id in seen or self._takes(job, vendor)]
         # A record may have lost its times since it was picked.
-        picked.sort(key=lambda job: (_start(job) or _LATEST, job.id))
+        picked.sort(key=lambda job: (job.began_at or _LATEST, job.id))
         if self.latest_only:
             # Jobs without a target share none.
             latest = {job.target: job for job in picked}
@@ -134,7 +134,7 @@ class Selection:
     def _done_at(self, picked: Sequence[Job], now: datetime, borne_until: datetime | None) -> datetime:
         # Jobs that never ran may end without a time, and before their planned start. A vendor's clock may be
         # ahead: who is told to have ended has not ended later than now.
-        ends = (min(job.ended_at or job.updated_at or _start(job) or now, now) for job in picked)
+        ends = (min(job.ended_at or job.updated_at or job.began_at or now, now) for job in picked)
         settled = max(ends, default=now) + timedelta(seconds=self.settle)
         return settled if borne_until is None else max(settled, borne_until)
 
@@ -243,7 +243,3 @@ def _index(jobs: Iterable[Job], key: str) -> dict[str, list[Job]]:
 def _values(job: Job, key: str) -> list[str]:
     has = job.details.get(key)
     return [str(value) for value in (has if isinstance(has, list) else [has]) if value is not None]
-
-
-def _start(job: Job) -> datetime | None:
-    return job.started_at or job.created_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.details import DetailReader
 from airflow_provider_ingestjobs.errors import InvalidInput, VendorError, VendorUnavailable
-from airflow_provider_ingestjobs.hooks.for_triggers import class_path
+from airflow_provider_ingestjobs.hooks.for_triggers import class_path, name_of
 from airflow_provider_ingestjobs.links import PAGE_LINKS, PAGE_XCOM_KEY, XCOM_KEY, page_address
 from airflow_provider_ingestjobs.triggers.backoff import MAX_RETRY_AFTER
 from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord
@@ -217,7 +217,7 @@ class VendorTask(Generic[H]):
         :param wait_time: how long it lasts at most.
         """
         wait = WaitRecord(
-            hook=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
+            hook=name_of(self.hook_class),
             conn_type=self.hook_class.vendor.conn_type,
             conn_id=self.conn_id,
             hook_params={name: value for name, value in self.hook_params.items() if value},

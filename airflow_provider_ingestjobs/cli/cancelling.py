@@ -95,12 +95,11 @@ def _is_agreed_to(hook: IngestJobHook, going: Sequence[Job]) -> bool:
 
 
 def _what_stops(hook: IngestJobHook, job: Job) -> str:
-    start = job.started_at or job.created_at
     parts = [
         hook.vendor.what_stops(job.id, job.details),
         f"now {job.describe()}",
         job.target and f"target {job.target}",
-        start and f"started {start.isoformat(timespec='seconds')}",
+        job.began_at and f"started {job.began_at.isoformat(timespec='seconds')}",
     ]
     return "; ".join(part for part in parts if part)
 

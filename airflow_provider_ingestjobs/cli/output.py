@@ -135,14 +135,13 @@ def _let_nobody_read(stream: TextIO) -> None:
 
 
 def _row(job: Job, vendor: Vendor) -> dict[str, Any]:
-    start = job.started_at or job.created_at
     return {
         "id": job.id,
         "state": job.state.value,
         "target": job.target,
-        "started": start and start.isoformat(timespec="seconds"),
+        "started": job.began_at and job.began_at.isoformat(timespec="seconds"),
         "took": _took(job),
-        "rows": job.rows.inserted if job.rows.read is None else job.rows.read,
+        "rows": job.rows.size,
         "bad": _bad(job, vendor),
         "failure": _shortened(job.failure or ""),
     }
@@ -151,10 +150,9 @@ def _row(job: Job, vendor: Vendor) -> dict[str, Any]:
 def _took(job: Job) -> str | None:
     if job.duration is not None:
         return _clock_time(job.duration)
-    start = job.started_at or job.created_at
-    if start is None or job.state.is_terminal or start > clock.now():
+    if job.began_at is None or job.state.is_terminal or job.began_at > clock.now():
         return None
-    return _clock_time((clock.now() - start).total_seconds()) + "+"
+    return _clock_time((clock.now() - job.began_at).total_seconds()) + "+"
 
 
 def _bad(job: Job, vendor: Vendor) -> Any:

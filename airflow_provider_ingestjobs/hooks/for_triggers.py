@@ -27,7 +27,7 @@ _ASKING: set[asyncio.Future[Any]] = set()
 
 
 def class_path(hook_class: type[IngestJobHook]) -> str:
-    """Return a hook's class path.
+    """Return a hook's class path, for a process that is to import it.
 
     :param hook_class: the vendor's hook, or a subclass of it.
     :raises InvalidInput: if no other process can import it: made in a DAG file, in a function or in a class.
@@ -35,7 +35,15 @@ def class_path(hook_class: type[IngestJobHook]) -> str:
     module, name = hook_class.__module__, hook_class.__qualname__
     if module == "__main__" or module.startswith(DAG_FILE_MODULE) or "." in name:
         raise InvalidInput("hook", f"{module}.{name}", "define it in a module that the triggerer can import")
-    return f"{module}.{name}"
+    return name_of(hook_class)
+
+
+def name_of(hook_class: type[IngestJobHook]) -> str:
+    """Return a hook's class path, by which another process may know it, whether or not it can import it.
+
+    :param hook_class: the vendor's hook, or a subclass of it.
+    """
+    return f"{hook_class.__module__}.{hook_class.__qualname__}"
 
 
 def hook_class_from(hook: object) -> type[IngestJobHook]:

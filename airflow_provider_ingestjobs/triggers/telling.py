@@ -14,10 +14,12 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
+from airflow_provider_ingestjobs.hooks.for_triggers import name_of
 from airflow_provider_ingestjobs.triggers.ending import check_xcom_backend
 from airflow_provider_ingestjobs.triggers.xcoms import keep_xcom
 
 if TYPE_CHECKING:
+    from airflow_provider_ingestjobs.hooks.base import IngestJobHook
     from airflow_provider_ingestjobs.triggers.subscription import Subscription
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,9 @@ class Telling:
     :param hook_params: further arguments of the hook.
     """
 
-    def __init__(self, hook_class: type, conn_id: str, hook_params: Mapping[str, Any]) -> None:
+    def __init__(self, hook_class: type[IngestJobHook], conn_id: str, hook_params: Mapping[str, Any]) -> None:
         self._about = {
-            "hook": f"{hook_class.__module__}.{hook_class.__qualname__}",
+            "hook": name_of(hook_class),
             "conn_id": conn_id,
             "hook_params": {name: value for name, value in hook_params.items() if value},
             "host": gethostname(),

@@ -8,7 +8,7 @@ A mounted app inherits no authentication from Airflow: each of these functions a
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -33,10 +33,10 @@ from airflow_provider_ingestjobs.exceptions import JobNotFound
 from airflow_provider_ingestjobs.ui.answers import answer, params_from
 from airflow_provider_ingestjobs.ui.desk import Desk, NoWait
 from airflow_provider_ingestjobs.ui.jobs import Query as JobQuery
+from airflow_provider_ingestjobs.ui.sources import Source
 from airflow_provider_ingestjobs.ui.static_files import FOLDER, static_path
 from airflow_provider_ingestjobs.ui.waits import TaskKey
 
-Params = Annotated[str, Query()]
 Window = Annotated[str, Query()]
 JSON_TYPE = "application/json"
 MAY_READ = [Depends(requires_access_connection("GET"))]
@@ -100,6 +100,20 @@ def desk_of(request: Request) -> Desk:
 DeskDep = Annotated[Desk, Depends(desk_of)]
 
 
+async def source_of(connection_id: str, desk: DeskDep, params: Annotated[str, Query()] = "") -> Source:
+    """Return the source that an address names; whether it may be read is asked before.
+
+    :param connection_id: the connection.
+    :param desk: what all requests share.
+    :param params: further arguments of the hook, as JSON.
+    :raises InvalidInput: if there is no such source.
+    """
+    return await desk.source(connection_id, params_from(params))
+
+
+SourceDep = Annotated[Source, Depends(source_of)]
+
+
 @router.get("/sources")
 async def sources(*, request: Request, user: GetUserDep, desk: DeskDep) -> Response:
     """Tell which connections there are, of those that the user may read."""
@@ -110,10 +124,9 @@ async def sources(*, request: Request, user: GetUserDep, desk: DeskDep) -> Respo
 async def jobs(
     *,
     request: Request,
-    connection_id: str,
+    source: SourceDep,
     user: GetUserDep,
     desk: DeskDep,
-    params: Params = "",
     window: Window = "day",
     state: Annotated[list[str] | None, Query()] = None,
     target: str = "",
@@ -122,44 +135,36 @@ async def jobs(
     page: int = 1,
 ) -> Response:
     """Tell of the jobs of a window, a page at a time."""
-    source = await desk.source(connection_id, params_from(params))
     query = JobQuery.of(state or (), target, text, sort, page)
-    found, read_at = await desk.jobs(user, source, window, query)
-    return answer(request, found, read_at)
+    return answer(request, *await desk.jobs(user, source, window, query))
 
 
 @router.get("/connections/{connection_id}/plots", dependencies=MAY_READ)
 async def plots(
     *,
     request: Request,
-    connection_id: str,
+    source: SourceDep,
     desk: DeskDep,
-    params: Params = "",
     window: Window = "week",
     target: str = "",
 ) -> Response:
     """Tell what is drawn of the jobs of a window."""
-    source = await desk.source(connection_id, params_from(params))
-    found, read_at = await desk.plots(source, window, target)
-    return answer(request, found, read_at)
+    return answer(request, *await desk.plots(source, window, target))
 
 
 @router.get("/connections/{connection_id}/jobs/{job_id:path}", dependencies=MAY_READ)
 async def job(
-    *, request: Request, connection_id: str, job_id: str, user: GetUserDep, desk: DeskDep, params: Params = ""
+    *, request: Request, source: SourceDep, job_id: str, user: GetUserDep, desk: DeskDep
 ) -> Response:
     """Tell of one job all that its vendor tells."""
-    source = await desk.source(connection_id, params_from(params))
-    found, read_at = await desk.job(user, source, job_id)
-    return answer(request, found, read_at)
+    return answer(request, *await desk.job(user, source, job_id))
 
 
 @router.post("/connections/{connection_id}/jobs/{job_id:path}/cancel", dependencies=MAY_USE)
 async def cancel(
-    *, request: Request, connection_id: str, job_id: str, user: GetUserDep, desk: DeskDep, params: Params = ""
+    *, request: Request, source: SourceDep, job_id: str, user: GetUserDep, desk: DeskDep
 ) -> Response:
     """Ask the vendor to stop a job."""
-    source = await desk.source(connection_id, params_from(params))
     return answer(request, await desk.cancel(user, source, job_id))
 
 
@@ -181,8 +186,7 @@ async def wait(
     map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
 ) -> Response:
     """Tell what a task waits for, or has waited for."""
-    found, read_at = await desk.wait(user, TaskKey(dag_id, run_id, task_id, map_index))
-    return answer(request, found, read_at)
+    return answer(request, *await desk.wait(user, TaskKey(dag_id, run_id, task_id, map_index)))
 
 
 class _Files(StaticFiles):
@@ -196,10 +200,6 @@ class _Files(StaticFiles):
 
 def _tells(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def tell(request: Request, error: Exception) -> Response:
-        return _detail(status, str(error))
+        return JSONResponse({"detail": str(error)}, status, headers={"Cache-Control": "no-store"})
 
     return tell
-
-
-def _detail(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"detail": text}, status, headers={"Cache-Control": "no-store", **(headers or {})})

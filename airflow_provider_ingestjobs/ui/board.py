@@ -200,34 +200,37 @@ class Boards:
     """The boards that somebody looks at; of one event loop."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Hashable, Board] = {}
+        self._by_key: dict[tuple[Hashable, Hashable], Board] = {}
 
-    def get(self, key: Hashable, make: Callable[[], Board]) -> Board:
-        """Return the board of a key, made if there is none.
+    def get(self, source: Hashable, what: Hashable, make: Callable[[], Board]) -> Board:
+        """Return a board, made if there is none.
 
-        :param key: what tells it from others.
+        :param source: what tells the source of its jobs from others.
+        :param what: what tells it from the source's other boards.
         :param make: makes it.
         """
         self._forget()
+        key = (source, what)
         if key not in self._by_key:
             self._by_key[key] = make()
         return self._by_key[key]
 
-    def find(self, key: Hashable) -> Board | None:
-        """Return the board of a key, if there is one.
+    def find(self, source: Hashable, what: Hashable) -> Board | None:
+        """Return a board, if there is one.
 
-        :param key: what tells it from others.
+        :param source: what tells the source of its jobs from others.
+        :param what: what tells it from the source's other boards.
         """
-        return self._by_key.get(key)
+        return self._by_key.get((source, what))
 
-    def take_in(self, job: Job, belongs: Callable[[Hashable], bool]) -> None:
-        """Have boards show a job as it is after something was done to it.
+    def take_in(self, source: Hashable, job: Job) -> None:
+        """Have a source's boards show a job as it is after something was done to it.
 
+        :param source: what tells the source from others.
         :param job: the job.
-        :param belongs: says which boards, by their keys.
         """
-        for key, board in self._by_key.items():
-            if belongs(key):
+        for (of_source, _), board in self._by_key.items():
+            if of_source == source:
                 board.take_in(job)
 
     def _forget(self) -> None:

@@ -28,10 +28,20 @@ from airflow_provider_ingestjobs.ui.jobs import (
     task_of,
     waits_by_job,
 )
+from airflow_provider_ingestjobs.ui.kept import Kept
 from airflow_provider_ingestjobs.ui.reads import read_ids, read_job, read_selection, read_window
 from airflow_provider_ingestjobs.ui.sources import Source, Sources
 from airflow_provider_ingestjobs.ui.usual import usual_by_target
-from airflow_provider_ingestjobs.ui.waits import Scan, TaskKey, TaskWait, Waits, find_wait, uses_connection
+from airflow_provider_ingestjobs.ui.waits import (
+    MAX_AGE,
+    STALE_AFTER,
+    Scan,
+    TaskKey,
+    TaskWait,
+    find_wait,
+    scan,
+    uses_connection,
+)
 from airflow_provider_ingestjobs.wait_target import describe_target
 
 if TYPE_CHECKING:
@@ -67,7 +77,7 @@ class Desk:
     def __init__(self) -> None:
         self._sources = Sources()
         self._boards = Boards()
-        self._waits = Waits()
+        self._scans = Kept(scan, Scan(), max_age=MAX_AGE, stale_after=STALE_AFTER)
         self._readable = ReadableDags()
 
     async def source(self, conn_id: str, params: Mapping[str, Any]) -> Source:
@@ -79,13 +89,11 @@ class Desk:
 
         :param user: Airflow's user.
         """
-        scan, readable = await self._waits.look(), await self._readable.of(user)
-        known = await self._sources.all(scan)
-        rows = await in_thread(partial(_source_rows, known, user, scan, readable))
-        found: Answer = {"sources": rows, "windows": list(WINDOWS)}
-        if not rows:
-            found["why"] = NOT_READABLE if known else NO_CONNECTIONS
-        return found
+        found, readable = await self._scans.get(), await self._readable.of(user)
+        known = await self._sources.all(found)
+        rows = await in_thread(partial(_source_rows, known, user, found, readable))
+        why = {} if rows else {"why": NOT_READABLE if known else NO_CONNECTIONS}
+        return {"sources": rows, "windows": list(WINDOWS), **why}
 
     async def jobs(self, user: Any, source: Source, window: str, query: Query) -> Dated:
         """Return a page of a window's jobs, and when they were read.
@@ -127,7 +135,9 @@ class Desk:
         def make() -> Answer:
             usual = _usual_in(like)
             return {
-                "targets": read.once(("plots", target), lambda: plots_of(read.jobs, target, usual)),
+                "targets": read.once(
+                    ("plots", target, like.read_at), lambda: plots_of(read.jobs, target, usual)
+                ),
                 "all_targets": read.once("targets", lambda: targets_of(read.jobs)),
                 **_state_of(board),
             }
@@ -165,7 +175,7 @@ class Desk:
         reader = self._sources.reader(source)
         hook = await reader.hook()
         job = await reader.run(partial(hook.cancel_job, job_id))
-        self._boards.take_in(job, lambda key: isinstance(key, tuple) and key[:2] == _board_key(source))
+        self._boards.take_in(source.identity, job)
         view = await self._view(user, source)
         rows = await in_thread(partial(view.rows, [job], LastRead((job,), clock.now())))
         return {"job": rows[0], "message": f"{job} is {job.describe()}"}
@@ -175,9 +185,9 @@ class Desk:
 
         :param user: Airflow's user, who may not see all of these tasks.
         """
-        scan, readable = await self._waits.look(), await self._readable.of(user)
+        found, readable = await self._scans.get(), await self._readable.of(user)
         rows = []
-        for key, all_waits in scan.by_source.items():
+        for key, all_waits in found.by_source.items():
             waits = [wait for wait in all_waits if wait.dag_id in readable]
             if not waits:
                 continue
@@ -185,9 +195,9 @@ class Desk:
                 source = await self._sources.of(waits[0].record)
             except InvalidInput:
                 continue
-            rows.append(_watch_row(source, waits, scan.polls.get(key, ())))
+            rows.append(_watch_row(source, waits, found.polls.get(key, ())))
         rows.sort(key=lambda row: (row["vendor"], row["key"]))
-        return {"watches": rows, "triggerers": [one.to_dict() for one in scan.triggerers]}
+        return {"watches": rows, "triggerers": [one.to_dict() for one in found.triggerers]}
 
     async def wait(self, user: Any, task: TaskKey) -> Dated:
         """Return what a task waits for, or has waited for, and when that was read.
@@ -226,20 +236,20 @@ class Desk:
 
     async def _look(self, source: Source, what: Hashable, read: Read, interval: float) -> Board:
         reader = self._sources.reader(source)
-        board = self._boards.get((*_board_key(source), what), lambda: Board(reader, read, interval))
+        board = self._boards.get(source.identity, what, lambda: Board(reader, read, interval))
         await board.look()
         return board
 
     async def _view(self, user: Any, source: Source) -> View:
         may_cancel = source.vendor.cancels and await in_thread(partial(may, user, "PUT", source.conn_id))
         return View(
-            source, await self._waits.look(), await self._readable.of(user), self._like(source), may_cancel
+            source, await self._scans.get(), await self._readable.of(user), self._like(source), may_cancel
         )
 
     def _like(self, source: Source) -> LastRead | None:
         """Return the jobs by which it is told what is usual: of the longest window that somebody looks at."""
         for window in reversed(WINDOWS):
-            board = self._boards.find((*_board_key(source), _window_board(window)[0]))
+            board = self._boards.find(source.identity, _window_board(window)[0])
             if board and board.last_read:
                 return board.last_read
         return None
@@ -305,10 +315,6 @@ def _window_board(window: str) -> tuple[Hashable, Read, float]:
         raise InvalidInput("window", window, f"use one of {', '.join(WINDOWS)}")
     length, interval = WINDOWS[window]
     return ("window", window), partial(read_window, length=length), interval
-
-
-def _board_key(source: Source) -> tuple[Any, ...]:
-    return source.key, source.hook_class
 
 
 def _read_of(board: Board) -> LastRead:

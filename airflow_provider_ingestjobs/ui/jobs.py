@@ -13,12 +13,7 @@ from airflow_provider_ingestjobs.errors import InvalidInput
 from airflow_provider_ingestjobs.job import JobState
 from airflow_provider_ingestjobs.selection import Selection, pick_all
 from airflow_provider_ingestjobs.ui.reads import moment_of
-from airflow_provider_ingestjobs.ui.usual import (
-    bad_rows,
-    size_of,
-    what_is_unusual,
-    written_rows,
-)
+from airflow_provider_ingestjobs.ui.usual import what_is_unusual
 
 if TYPE_CHECKING:
     from airflow_provider_ingestjobs.job import Job
@@ -42,8 +37,8 @@ SORTS: Mapping[str, Callable[[Job], Any]] = {
     "started_at": moment_of,
     "duration": lambda job: job.duration,
     "read": lambda job: job.rows.read,
-    "written": written_rows,
-    "bad": bad_rows,
+    "written": lambda job: job.rows.written,
+    "bad": lambda job: job.rows.bad,
 }
 
 
@@ -164,8 +159,8 @@ def row_of(
     """
     return {
         **job.to_dict(),
-        "written": written_rows(job),
-        "bad": bad_rows(job),
+        "written": job.rows.written,
+        "bad": job.rows.bad,
         "unusual": [
             {"what": one.what, "value": one.value, "low": one.usual.low, "high": one.usual.high}
             for one in what_is_unusual(job, usual)
@@ -215,8 +210,8 @@ def _plot(target: str, jobs: list[Job], usual: Usual) -> dict[str, Any]:
                 "id": job.id,
                 "started_at": moment_of(job).isoformat(),
                 "state": job.state.value,
-                "rows": size_of(job),
-                "bad": bad_rows(job),
+                "rows": job.rows.size,
+                "bad": job.rows.bad,
                 "duration": job.duration,
                 "is_unusual": bool(what_is_unusual(job, usual)),
             }

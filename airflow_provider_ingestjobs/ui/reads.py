@@ -99,7 +99,7 @@ def moment_of(job: Job) -> datetime:
 
     :param job: the job; one that the vendor gives no time is of now.
     """
-    return job.started_at or job.created_at or job.ended_at or clock.now()
+    return job.began_at or job.ended_at or clock.now()
 
 
 def _last_read(

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ingestjobs import clock
@@ -23,10 +21,11 @@ from airflow_provider_ingestjobs.catalogue import (
     list_connections,
 )
 from airflow_provider_ingestjobs.errors import InvalidInput
-from airflow_provider_ingestjobs.hooks.for_triggers import class_path, hook_class_from
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from, name_of
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.threads import in_thread
 from airflow_provider_ingestjobs.ui.board import FORGET_AFTER, Reader
+from airflow_provider_ingestjobs.ui.kept import Kept
 from airflow_provider_ingestjobs.ui.waits import Scan, SourceKey, source_key
 
 if TYPE_CHECKING:
@@ -68,9 +67,14 @@ class Source:
         return source_key(self.conn_id, self.params)
 
     @property
+    def identity(self) -> Hashable:
+        """What tells it from others, the hook included."""
+        return self.key, self.hook_class
+
+    @property
     def all_params(self) -> dict[str, Any]:
         """What else the page sends to name it: the hook, too, where that is not the connection's own."""
-        return {**self.params, **({HOOK: class_path(self.hook_class)} if self.has_own_hook else {})}
+        return {**self.params, **({HOOK: name_of(self.hook_class)} if self.has_own_hook else {})}
 
     @property
     def name(self) -> str:
@@ -83,28 +87,17 @@ class Sources:
     """Knows the connections, and keeps a hook for each that somebody looks at."""
 
     def __init__(self) -> None:
-        self._connections: list[KnownConnection] = []
-        self._listed_at = -inf
-        self._refresh: asyncio.Task[None] | None = None
-        self._readers: dict[tuple[SourceKey, type[IngestJobHook]], Reader] = {}
+        self._connections: Kept[Mapping[str, KnownConnection]] = Kept(_connections_by_id, {}, max_age=MAX_AGE)
+        self._listed: Mapping[str, KnownConnection] = {}
+        self._others: dict[str, KnownConnection] = {}
+        self._readers: dict[Hashable, Reader] = {}
 
     async def all(self, scan: Scan) -> list[Source]:
         """Return the sources: every connection, and what else tasks wait on.
 
         :param scan: which tasks wait.
         """
-        by_id = {known.conn_id: known for known in await self._list()}
-        found = {(known.conn_id, ()): await _source(known, {}) for known in by_id.values()}
-        for waits in scan.by_source.values():
-            record = waits[0].record
-            known = by_id.get(record.conn_id, KnownConnection(record.conn_id, record.conn_type))
-            try:
-                source = await _source(known, record.hook_params)
-            except InvalidInput as error:
-                log.info("Tasks wait on a connection that the page cannot show: %s", error)
-                continue
-            found.setdefault(source.key, source)
-        return sorted(found.values(), key=lambda source: (source.vendor.name, source.name))
+        return await in_thread(partial(_all_sources, await self._connections.get(), scan))
 
     async def get(self, conn_id: str, params: Mapping[str, Any]) -> Source:
         """Return a source.
@@ -113,10 +106,7 @@ class Sources:
         :param params: further arguments of the hook.
         :raises InvalidInput: if there is no such connection, or its hook takes no such arguments.
         """
-        by_id = {known.conn_id: known for known in await self._list()}
-        if conn_id in by_id:
-            return await _source(by_id[conn_id], params)
-        return await _source(await in_thread(partial(find_connection, conn_id)), params)
+        return await in_thread(partial(_source, await self._known(conn_id), params))
 
     async def of(self, record: WaitRecord) -> Source:
         """Return the source of what a task waits for.
@@ -126,6 +116,16 @@ class Sources:
         """
         return await self.get(record.conn_id, {**record.hook_params, HOOK: record.hook})
 
+    async def _known(self, conn_id: str) -> KnownConnection:
+        listed = await self._connections.get()
+        if listed is not self._listed:
+            # A secrets backend is asked again for those that no list has, too.
+            self._listed, self._others = listed, {}
+        known = listed.get(conn_id) or self._others.get(conn_id)
+        if known is None:
+            known = self._others[conn_id] = await in_thread(partial(find_connection, conn_id))
+        return known
+
     def reader(self, source: Source) -> Reader:
         """Return what reads a source, the same for all who look.
 
@@ -133,35 +133,33 @@ class Sources:
         """
         oldest = clock.monotonic() - FORGET_AFTER
         self._readers = {key: reader for key, reader in self._readers.items() if reader.used_at >= oldest}
-        key = (source.key, source.hook_class)
-        if key not in self._readers:
+        if source.identity not in self._readers:
             current_hook = CurrentHook(source.hook_class, source.conn_id, source.params)
-            self._readers[key] = Reader(current_hook)
-        return self._readers[key]
+            self._readers[source.identity] = Reader(current_hook)
+        return self._readers[source.identity]
 
-    async def _list(self) -> list[KnownConnection]:
-        is_old = clock.monotonic() - self._listed_at >= MAX_AGE
-        if is_old and self._refresh is None:
-            self._refresh = asyncio.create_task(self._read_list())
-        if self._refresh is not None and self._listed_at == -inf:
-            await asyncio.wait({self._refresh})
-        return self._connections
 
-    async def _read_list(self) -> None:
+def _connections_by_id() -> dict[str, KnownConnection]:
+    return {known.conn_id: known for known in list_connections()}
+
+
+def _all_sources(connections: Mapping[str, KnownConnection], scan: Scan) -> list[Source]:
+    # Imports the hooks' modules the first time.
+    found = [_source(known, {}) for known in connections.values()]
+    by_key = {source.key: source for source in found}
+    for waits in scan.by_source.values():
+        record = waits[0].record
+        known = connections.get(record.conn_id, KnownConnection(record.conn_id, record.conn_type))
         try:
-            self._connections = await in_thread(list_connections)
-        except Exception:
-            log.exception("The connections cannot be listed")
-        finally:
-            self._listed_at, self._refresh = clock.monotonic(), None
+            source = _source(known, record.hook_params)
+        except InvalidInput as error:
+            log.info("Tasks wait on a connection that the page cannot show: %s", error)
+            continue
+        by_key.setdefault(source.key, source)
+    return sorted(by_key.values(), key=lambda source: (source.vendor.name, source.name))
 
 
-async def _source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
-    # Imports the hook's module the first time.
-    return await in_thread(partial(_find_source, known, params))
-
-
-def _find_source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
+def _source(known: KnownConnection, params: Mapping[str, Any]) -> Source:
     usual = hook_class_of(known)
     more = dict(params)
     hook_class = _own_hook(more.pop(HOOK, ""), usual) or usual

@@ -56,30 +56,6 @@ class Unusual:
 Usual = Mapping[str, Range]
 
 
-def written_rows(job: Job) -> int | None:
-    """Return the rows that are new or changed at the target; ``None`` where the vendor counts neither.
-
-    :param job: the job.
-    """
-    return _sum(job.rows.inserted, job.rows.updated)
-
-
-def bad_rows(job: Job) -> int | None:
-    """Return the rows that were left out or could not be loaded; ``None`` where the vendor counts neither.
-
-    :param job: the job.
-    """
-    return _sum(job.rows.rejected, job.rows.errors)
-
-
-def size_of(job: Job) -> int | None:
-    """Return how large a job is, in rows: those read, else those written.
-
-    :param job: the job.
-    """
-    return job.rows.read if job.rows.read is not None else written_rows(job)
-
-
 def usual_by_target(jobs: Iterable[Job]) -> dict[str, Usual]:
     """Return what is usual for each target, by its jobs that have succeeded.
 
@@ -98,7 +74,7 @@ def usual_of(jobs: Iterable[Job]) -> Usual:
     :param jobs: jobs of one target that have succeeded.
     """
     jobs = list(jobs)
-    numbers = {"rows": map(size_of, jobs), "duration": (job.duration for job in jobs)}
+    numbers = {"rows": (job.rows.size for job in jobs), "duration": (job.duration for job in jobs)}
     found = {
         what: _range([float(value) for value in values if value is not None], DIGITS[what])
         for what, values in numbers.items()
@@ -114,7 +90,7 @@ def what_is_unusual(job: Job, usual: Usual) -> list[Unusual]:
     """
     if job.state is not JobState.SUCCEEDED:
         return []
-    values = {"rows": size_of(job), "duration": job.duration}
+    values = {"rows": job.rows.size, "duration": job.duration}
     return [
         Unusual(what, value, usual[what])
         for what, value in values.items()
@@ -128,8 +104,3 @@ def _range(values: list[float], digits: int) -> Range | None:
     lower, _, upper = quantiles(values, n=4, method="inclusive")
     spread = FENCE * max(upper - lower, MIN_SPREAD * median(values))
     return Range(round(max(lower - spread, 0.0), digits), round(upper + spread, digits))
-
-
-def _sum(*counts: int | None) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None

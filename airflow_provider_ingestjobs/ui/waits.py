@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from math import inf
 from typing import Any, NamedTuple
 
 from airflow.configuration import conf
@@ -24,10 +21,7 @@ from sqlalchemy import and_, select
 from airflow_provider_ingestjobs import clock
 from airflow_provider_ingestjobs.selection import freeze_filters
 from airflow_provider_ingestjobs.triggers.telling import TELL_EVERY, WATCH_XCOM_KEY
-from airflow_provider_ingestjobs.triggers.threads import in_thread
 from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY, WaitRecord
-
-log = logging.getLogger(__name__)
 
 #: The states of a task that waits: in the triggerer, in a worker, and between two looks.
 WAITING = ("deferred", "running", "up_for_reschedule")
@@ -157,32 +151,6 @@ class Scan:
     triggerers: Sequence[Triggerer] = ()
 
 
-class Waits:
-    """Scans the database for all who look, at most once in a while."""
-
-    def __init__(self) -> None:
-        self._scan = Scan()
-        self._read_at = -inf
-        self._reading: asyncio.Task[None] | None = None
-
-    async def look(self) -> Scan:
-        """Return the last scan; a new one is made in the background, unless nobody has looked for a while."""
-        age = clock.monotonic() - self._read_at
-        if self._reading is None and age >= MAX_AGE:
-            self._reading = asyncio.create_task(self._read())
-        if self._reading is not None and age >= STALE_AFTER:
-            await asyncio.wait({self._reading})
-        return self._scan
-
-    async def _read(self) -> None:
-        try:
-            self._scan = await in_thread(scan)
-        except Exception:
-            log.exception("Which tasks wait cannot be read")
-        finally:
-            self._read_at, self._reading = clock.monotonic(), None
-
-
 def source_key(conn_id: str, hook_params: Mapping[str, Any]) -> SourceKey:
     """Return what tells a source of jobs from another.
 
@@ -248,27 +216,20 @@ def _is_of(table: Any, task: TaskKey) -> list[Any]:
 
 
 def _waits() -> Any:
-    ti = TaskInstance
-    is_of = and_(
-        XComModel.dag_id == ti.dag_id,
-        XComModel.run_id == ti.run_id,
-        XComModel.task_id == ti.task_id,
-        XComModel.map_index == ti.map_index,
-        XComModel.key == WAIT_XCOM_KEY,
-    )
-    columns = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.state, XComModel.value)
-    return select(*columns).join(XComModel, is_of)
+    of_task = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in TaskKey._fields]
+    columns = [getattr(TaskInstance, name) for name in (*TaskKey._fields, "state")]
+    return select(*columns, XComModel.value).join(XComModel, and_(XComModel.key == WAIT_XCOM_KEY, *of_task))
 
 
 def _as_waits(rows: Iterable[Any]) -> Iterator[TaskWait]:
-    for dag_id, run_id, task_id, map_index, state, value in rows:
+    for *task, state, value in rows:
         try:
             record = WaitRecord.from_dict(_plain(value))
         except (KeyError, TypeError, ValueError, AttributeError):
             # Any task can write this, and another XCom backend keeps it elsewhere.
             continue
         word = state and str(getattr(state, "value", state))
-        yield TaskWait(TaskKey(dag_id, run_id, task_id, map_index), word, record)
+        yield TaskWait(TaskKey(*task), word, record)
 
 
 def _as_word(value: Any) -> Iterator[tuple[SourceKey, PollWord]]:

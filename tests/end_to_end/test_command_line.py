@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,20 +28,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def as_module(airflow: AirflowInstance) -> Command:
     """Run a command as a module of this package."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "airflow_provider_ingestjobs", *arguments],
-            env=airflow.env,
-            cwd=airflow.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+    return partial(airflow.cli, module="airflow_provider_ingestjobs")
 
 
 @pytest.fixture

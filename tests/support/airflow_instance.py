@@ -243,15 +243,18 @@ class AirflowInstance(AirflowClient):
             return f"({component} has no log yet)"
         return "\n".join(text.splitlines()[-lines:])
 
-    def cli(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: str, module: str = "airflow", timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         """
-        Run an ``airflow`` command line against this instance.
+        Run a command line against this instance.
 
         :param arguments: for example ``"providers", "list"``.
+        :param module: whose: ``python -m`` runs it.
         :param timeout: seconds.
         """
         return subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=self._env,
             cwd=self.home,
             stdin=subprocess.DEVNULL,

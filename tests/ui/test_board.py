@@ -174,10 +174,10 @@ def test_the_jobs_of_a_task(sandbox: Sandbox, connections: Connections) -> None:
 
 def test_a_board_that_nobody_looks_at_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Boards()
-    first = kept.get("one", board)
-    assert kept.get("one", board) is first
+    first = kept.get("a", "one", board)
+    assert kept.get("a", "one", board) is first
     monkeypatch.setattr(boards, "FORGET_AFTER", -1.0)
-    assert kept.get("one", board) is not first
+    assert kept.get("a", "one", board) is not first
 
 
 def test_whoever_comes_back_late_sees_nothing_old(
@@ -203,11 +203,11 @@ def test_a_cancel_shows_at_once(sandbox: Sandbox, connections: Connections) -> N
     kept = Boards()
 
     async def look() -> None:
-        watched = kept.get("one", board)
+        watched = kept.get("a", "one", board)
         await settled(watched)
         assert watched.last_read is not None
         job = replace(watched.last_read.jobs[0], state=JobState.CANCELLING)
-        kept.take_in(job, lambda key: key == "one")
+        kept.take_in("a", job)
         assert watched.last_read.jobs == (job,)
         await settled(watched)
         assert watched.last_read.jobs[0].state is JobState.RUNNING

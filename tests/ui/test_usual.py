@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ingestjobs.job import Job, JobState, RowCounts
-from airflow_provider_ingestjobs.ui.usual import MIN_JOBS, size_of, usual_by_target, what_is_unusual
+from airflow_provider_ingestjobs.ui.usual import MIN_JOBS, usual_by_target, what_is_unusual
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = [48_210, 51_004, 47_900, 49_870, 50_511, 52_230, 46_800]
@@ -67,5 +67,5 @@ def test_failures_are_neither_judged_nor_a_measure() -> None:
 
 def test_the_rows_of_a_vendor_that_counts_none_read() -> None:
     written = RowCounts(inserted=3, updated=4)
-    assert size_of(Job("V", "1", JobState.SUCCEEDED, "ok", rows=written)) == 7
-    assert size_of(Job("V", "1", JobState.SUCCEEDED, "ok")) is None
+    assert Job("V", "1", JobState.SUCCEEDED, "ok", rows=written).rows.size == 7
+    assert Job("V", "1", JobState.SUCCEEDED, "ok").rows.size is None

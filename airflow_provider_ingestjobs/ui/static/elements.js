@@ -179,25 +179,31 @@ export function Clamped({ text }) {
     measure();
     return () => observer.disconnect();
   }, [text, isOpen]);
-  const label = isOpen ? "Show less" : "Show all";
   return h(
     "div",
     { className: "ij-failure" },
     h("span", { ref: box, id, className: isOpen ? "ij-open" : "ij-two-lines" }, text),
     (isCut || isOpen) &&
-      h(
-        "button",
-        {
-          type: "button",
-          className: "ij-textbutton",
-          "aria-expanded": isOpen,
-          "aria-controls": id,
-          onClick: () => setIsOpen(!isOpen),
-        },
-        label,
-      ),
+      h(Opener, { id, isOpen, onToggle: setIsOpen }, isOpen ? "Show less" : "Show all"),
   );
 }
+
+/**
+ * A button that opens and closes something.
+ * @param {{id: string, isOpen: boolean, onToggle: (isOpen: boolean) => void, children?: any}} props of what it opens
+ */
+export const Opener = ({ id, isOpen, onToggle, children }) =>
+  h(
+    "button",
+    {
+      type: "button",
+      className: "ij-textbutton",
+      "aria-expanded": isOpen,
+      "aria-controls": id,
+      onClick: () => onToggle(!isOpen),
+    },
+    children,
+  );
 
 /**
  * A note above or instead of data; trouble is announced at once, news when there is time.

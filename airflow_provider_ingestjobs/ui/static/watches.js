@@ -4,8 +4,8 @@
 
 import { without } from "./address.js";
 import { usePoll } from "./api.js";
-import { Badge, Empty, Moment, Note, SoFar, TaskLink, Waiting, h } from "./elements.js";
-import { duration, number, useNow } from "./formats.js";
+import { Badge, Empty, Moment, Note, Opener, SoFar, TaskLink, Waiting, h } from "./elements.js";
+import { count, duration, number, useNow } from "./formats.js";
 import { Advice } from "./jobs.js";
 import { Troubles } from "./status.js";
 
@@ -129,7 +129,7 @@ function Watch({ watch, triggerers, address }) {
   const polls = watch.polls ?? [];
   const span = Math.max(1, polls.length);
   const others = Object.values(watch.params ?? {}).join(", ");
-  const modes = Object.entries(watch.modes ?? {}).filter(([, count]) => count);
+  const modes = Object.entries(watch.modes ?? {}).filter(([, waits]) => waits);
   const id = `ij-tasks-${watch.key}`;
   const toJobs = address.to({
     source: watch.key,
@@ -145,21 +145,11 @@ function Watch({ watch, triggerers, address }) {
     h(
       "td",
       { key: "waits", rowSpan: span },
-      h(
-        "button",
-        {
-          type: "button",
-          className: "ij-textbutton",
-          "aria-expanded": isOpen,
-          "aria-controls": id,
-          onClick: () => setIsOpen(!isOpen),
-        },
-        `${isOpen ? "▾" : "▸"} ${number(watch.waits)} ${watch.waits === 1 ? "task" : "tasks"}`,
-      ),
+      h(Opener, { id, isOpen, onToggle: setIsOpen }, `${isOpen ? "▾" : "▸"} ${count(watch.waits, "task")}`),
       h(
         "div",
         { className: "ij-muted" },
-        modes.map(([mode, count]) => `${number(count)} ${MODES[mode] ?? mode}`).join(", "),
+        modes.map(([mode, waits]) => `${number(waits)} ${MODES[mode] ?? mode}`).join(", "),
       ),
     ),
     h(
