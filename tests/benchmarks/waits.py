@@ -124,32 +124,30 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
 
             requests, before, began = server.ask("count"), cpu_seconds(airflow), time.monotonic()
             run_id = airflow.trigger(name, {"prefix": ""})
-            airflow.wait_for(lambda: all_wait(airflow, name, run_id, waits), 600, what="all tasks to wait")
+            # Each question costs Airflow CPU, too: they are few.
+            airflow.wait_for(lambda: all_wait(airflow, name, waits), 600, what="all tasks to wait", interval=1)
+            time.sleep(6)
             server.ask("change", seconds=0.01, ends=list(range(waits)), touches=[])
             ended = time.monotonic()
-            state = airflow.wait_for_run(name, run_id, 600)
+            airflow.wait_for(
+                lambda: airflow.run_state(name, run_id) != "running", 600, what="the run's end", interval=1
+            )
             done = time.monotonic()
             cpu = cpu_seconds(airflow) - before - idle_rate * (done - began)
             requests = server.ask("count") - requests
             tasks = airflow.task_instances(name, run_id)
             states = {str(task["state"]) for task in tasks}
-            if (state, states) != ("success", {"success"}):
-                raise SystemExit(f"{row.title}: the run is {state}, its tasks are {states}")
+            if states != {"success"}:
+                raise SystemExit(f"{row.title}: its tasks are {states}")
             workers = count_workers(airflow) - workers
     figures = f"{cpu / waits:>11.3f}{workers:>9}{requests:>10}{done - ended:>19.1f}{done - began:>14.1f}"
     return f"{row.title:<28}{figures}"
 
 
-def all_wait(airflow: AirflowInstance, dag_id: str, run_id: str, waits: int) -> bool:
-    """Whether the triggerer has begun to run the triggers of all tasks, and had a moment for a look."""
-    time.sleep(1)
-    if airflow.run_state(dag_id, run_id) == "failed":
-        raise SystemExit(f"{dag_id}: a task failed instead of waiting")
-    folder = airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
-    if len(list(folder.rglob("*.trigger.*.log"))) < waits:
-        return False
-    time.sleep(6)
-    return True
+def all_wait(airflow: AirflowInstance, dag_id: str, waits: int) -> bool:
+    """Whether the triggerer has begun to run the triggers of all tasks."""
+    folder = airflow.home / "logs" / f"dag_id={dag_id}"
+    return len(list(folder.rglob("*.trigger.*.log"))) == waits
 
 
 def count_workers(airflow: AirflowInstance) -> int:
