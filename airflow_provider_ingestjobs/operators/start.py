@@ -60,7 +60,7 @@ class StartJobOperator(WaitTask[H], BaseOperator):
 
     A retry or a cleared task goes on with the job that the task has started, as long as that runs; after its
     failure it starts another one; after its success it returns it. Where it is not known whether a job was
-    started, it is looked for at the vendor first: see docs/starting-jobs.md.
+    started, it is looked for at the vendor first: see docs/guides/starting-jobs.md.
 
     :param wait_for_termination: wait until the job has ended, rather than return once it is started.
     :param deferrable: wait in the triggerer.

@@ -21,7 +21,7 @@ from airflow_provider_ingestjobs.provider_info import provider_info
 from airflow_provider_ingestjobs.vendors import VENDORS
 from support.command_line import Run
 
-DOCS = Path(__file__).parents[2] / "docs" / "command-line.md"
+DOCS = Path(__file__).parents[2] / "docs" / "guides" / "command-line.md"
 OWN = "airflow_provider_ingestjobs"
 NAMES = ["connections", "test", "list", "get", "watch", "cancel"]
 

@@ -31,7 +31,7 @@ from support.fault_servers import RawServer
 from support.recorder import Recorder
 from support.vendors import ADVERITY, AMPERITY, POLARIS, VENDORS, VendorCase
 
-MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
+MATRIX_PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "fault-matrix.md"
 
 OPERATIONS = ("get", "list", "cancel", "token", "wait")
 #: The longest a request may sleep for a Retry-After in these tests, in seconds.
@@ -762,7 +762,7 @@ def expected(row: Trouble, operation: str, vendor: str) -> Outcome:
 
 
 def as_markdown() -> str:
-    """Return the matrix as the table of docs/fault-matrix.md."""
+    """Return the matrix as the table of docs/explanation/fault-matrix.md."""
     lines = [
         "# The fault matrix",
         "",

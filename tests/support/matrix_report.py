@@ -18,7 +18,7 @@ CELL = "fault_matrix_cell"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-matrix", action="store_true", help="write docs/fault-matrix.md anew")
+    parser.addoption("--write-matrix", action="store_true", help="write docs/explanation/fault-matrix.md anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,4 +51,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         counts = [f"{good[cell]}/{ran[cell]}" if ran[cell] else "-" for cell in cells]
         terminalreporter.write_line(" ".join([f"{row.name:<{width}}", *(f"{count:>8}" for count in counts)]))
     total = f"{sum(good.values())} of {sum(ran.values())} as designed"
-    terminalreporter.write_line(f"{total}; what is designed: docs/fault-matrix.md")
+    terminalreporter.write_line(f"{total}; what is designed: docs/explanation/fault-matrix.md")
