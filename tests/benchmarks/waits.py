@@ -125,7 +125,9 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
             requests, before, began = server.ask("count"), cpu_seconds(airflow), time.monotonic()
             run_id = airflow.trigger(name, {"prefix": ""})
             # Each question costs Airflow CPU, too: they are few.
-            airflow.wait_for(lambda: all_wait(airflow, name, waits), 600, what="all tasks to wait", interval=1)
+            airflow.wait_for(
+                lambda: all_wait(airflow, name, waits), 600, what="all tasks to wait", interval=1
+            )
             time.sleep(6)
             server.ask("change", seconds=0.01, ends=list(range(waits)), touches=[])
             ended = time.monotonic()

@@ -18,7 +18,7 @@ CELL = "fault_matrix_cell"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-matrix", action="store_true", help="write docs/explanation/fault-matrix.md anew")
+    parser.addoption("--write-matrix", action="store_true", help="write the page of the fault matrix anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:
