@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""What a whole wait costs a real Airflow 3.3: ours with workers and without, and three peers.
+"""What a whole wait costs a real Airflow 3.3: ours with workers and without, three peers, and Airflow itself.
 
 ``python -m benchmarks.waits --waits 40`` starts Airflow, and for each row runs a DAG of that many deferrable
 tasks, one row after the other: all of them are deferred, then their jobs end together. One task of another
@@ -36,6 +36,8 @@ for dag_id, job_ids in {runs!r}.items():
             {task}
 """
 WARM_UP = "warm_up"
+#: After how many seconds the tasks without jobs end: all have begun by then, and had a moment for themselves.
+SLEEP = 20.0
 OURS = (
     "from airflow_provider_ingestjobs.sensors.narrative import NarrativeJobSensor",
     'NarrativeJobSensor(task_id=f"wait_{number}", job_id="{{ params.prefix }}" + job_id, poke_interval=5, '
@@ -45,12 +47,16 @@ OURS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: whose server it asks, and its DAG's import and task."""
+    """A row of the table: whose server it asks, and its DAG's import and task.
+
+    Without jobs, the tasks end by themselves.
+    """
 
     title: str
     vendor: str
     imports: str
     task: str
+    has_jobs: bool = True
 
 
 ROWS = {
@@ -60,6 +66,13 @@ ROWS = {
         "narrative",
         OURS[0],
         OURS[1].replace("**FLAGS", "start_from_trigger=True, end_from_trigger=True"),
+    ),
+    "airflow": Row(
+        "Airflow: only sleeps, without",
+        "narrative",
+        "from benchmarks.bare_task import BareTask",
+        'BareTask(task_id=f"wait_{number}")',
+        has_jobs=False,
     ),
     "dbt_cloud": Row(
         "peer: dbt Cloud, sensor",
@@ -114,7 +127,10 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
         environment = {**server.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         with AirflowInstance(Path(folder, "airflow"), dags, environment, parallelism=4) as airflow:
             server.ask("change", seconds=0.01, ends=[waits], touches=[])
-            if airflow.wait_for_run(WARM_UP, airflow.trigger(WARM_UP, {"prefix": ""}), 300) != "success":
+            if (
+                airflow.wait_for_run(WARM_UP, airflow.trigger(WARM_UP, {"prefix": "", "until": 0}), 300)
+                != "success"
+            ):
                 raise SystemExit(f"{row.title}: the first task fails")
             workers = count_workers(airflow)
             time.sleep(10)
@@ -123,13 +139,17 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
             idle_rate = (cpu_seconds(airflow) - before) / (time.monotonic() - began)
 
             requests, before, began = server.ask("count"), cpu_seconds(airflow), time.monotonic()
-            run_id = airflow.trigger(name, {"prefix": ""})
+            until = time.time() + SLEEP
+            run_id = airflow.trigger(name, {"prefix": "", "until": until})
             # Each question costs Airflow CPU, too: they are few.
             airflow.wait_for(
                 lambda: all_wait(airflow, name, waits), 600, what="all tasks to wait", interval=1
             )
             time.sleep(6)
-            server.ask("change", seconds=0.01, ends=list(range(waits)), touches=[])
+            if row.has_jobs:
+                server.ask("change", seconds=0.01, ends=list(range(waits)), touches=[])
+            else:
+                time.sleep(until - time.time())
             ended = time.monotonic()
             airflow.wait_for(
                 lambda: airflow.run_state(name, run_id) != "running", 600, what="the run's end", interval=1
