@@ -239,7 +239,7 @@ def test_cancel(screen: Screen, sandbox: Sandbox) -> None:
     question.get_by_role("button", name="Cancel the job").click()
     expect(question).to_have_count(0)
     expect(screen.tab.get_by_role("status").filter(has_text=f"{TO_CANCEL} is").first).to_be_visible()
-    expect(screen.row(TO_CANCEL)).to_contain_text(re.compile("cancell(ing|ed)"))
+    expect(screen.row(TO_CANCEL)).to_contain_text(re.compile("cancell(ing|ed)"))  # codespell:ignore
     assert stops(sandbox, TO_CANCEL) == 1
 
 

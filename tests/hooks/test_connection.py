@@ -329,7 +329,7 @@ class TestStateMap:
     def test_not_an_object(self, refused: Callable[..., InvalidInput], state_map: Any) -> None:
         assert refused(AMPERITY, extra={"state_map": state_map}).fix == "enter a JSON object"
 
-    @pytest.mark.parametrize("state", ["done", "", None, 1, "suceeded"])
+    @pytest.mark.parametrize("state", ["done", "", None, 1, "suceeded"])  # codespell:ignore
     def test_not_a_state(self, refused: Callable[..., InvalidInput], state: Any) -> None:
         error = refused(AMPERITY, extra={"state_map": {"retry": state}})
         assert "'retry'" in error.fix

@@ -116,7 +116,7 @@ class TestStates:
         with pytest.raises(InvalidInput, match=r"expected_states=.*name states that a job ends in"):
             AMPERITY.sensor(task_id="wait", job_id="1", expected_states=states)
 
-    @pytest.mark.parametrize("states", [[], ["done"], "sucess"])
+    @pytest.mark.parametrize("states", [[], ["done"], "sucess"])  # codespell:ignore
     def test_words_that_are_no_states(self, states: Any) -> None:
         with pytest.raises(InvalidInput, match="expected_states="):
             AMPERITY.sensor(task_id="wait", job_id="1", expected_states=states)
@@ -282,7 +282,11 @@ class TestFlags:
 
 
 class TestExpectedStates:
-    @pytest.mark.parametrize("given", [None, 7, "suceeded", ["succeeded", "sucess"], [None]], ids=str)
+    @pytest.mark.parametrize(
+        "given",
+        [None, 7, "suceeded", ["succeeded", "sucess"], [None]],  # codespell:ignore
+        ids=str,
+    )
     def test_a_typo_is_told_the_states_that_it_may_be(self, given: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
             AMPERITY.sensor(task_id="wait", job_id="isj-1", expected_states=given)
