@@ -108,7 +108,8 @@ def breakages(root: Path, tag: str) -> list[str]:
     :param tag: what to compare with.
     """
     old = griffe.load_git(PACKAGE, ref=tag, repo=root, allow_inspection=False)
-    new = griffe.load(PACKAGE, search_paths=[root], allow_inspection=False)
+    # Not the folder of that name in the working directory.
+    new = griffe.load(PACKAGE, search_paths=[root], try_relative_path=False, allow_inspection=False)
     pages = _git(root, "ls-tree", "-r", "--name-only", tag, REFERENCE).split()
     shown = [one for page in pages for one in shown_in(_git(root, "show", f"{tag}:{page}"))]
     # A name may be shown where it is imported from, and change where it is defined.
@@ -118,7 +119,7 @@ def breakages(root: Path, tag: str) -> list[str]:
     for breakage in griffe.find_breaking_changes(old, new):
         path = breakage.obj.path
         if any(one.has(path) for one in shown) and not is_announced(path, names):
-            found[breakage.explain(griffe.ExplanationStyle.ONE_LINE)] = None
+            found[breakage.explain(griffe.ExplanationStyle.MARKDOWN).removeprefix("- ")] = None
     return list(found)
 
 
