@@ -15,9 +15,6 @@ from support import vendor_requests
 from support.vendor_documents import FORM, JSON, Documents, SentRequest
 from support.vendors import VENDORS
 
-needs_documents = pytest.mark.skipif(
-    not vendor_requests.is_on(), reason="the vendors' documents are in the repository alone, not in the sdist"
-)
 TENANT = (("amperity-tenant", "acme"), ("api-version", "2024-04-01"))
 WINDOW = "created_from=2026-03-01T00:00:00Z&created_to=2026-03-08T00:00:00Z"
 JOB = "efb35e3e-406e-4127-ad2e-280fede4f431"
@@ -139,7 +136,6 @@ BAD = {
 }
 
 
-@needs_documents
 class TestDocuments:
     @pytest.mark.parametrize("good", GOOD, ids=str)
     def test_what_they_have(self, good: SentRequest) -> None:
@@ -204,7 +200,6 @@ def test_on_purpose(colour, connections):
 """
 
 
-@needs_documents
 def test_it_is_on_for_each_vendor(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(INNER_TESTS)
     done = subprocess.run(
@@ -222,11 +217,3 @@ def test_it_is_on_for_each_vendor(tmp_path: Path) -> None:
     assert done.stdout.count("parameter colour is not documented, only ") == len(VENDORS)
     assert "The test is marked as sending 'parameter colour', and does not" in done.stdout
     assert f"{len(VENDORS) + 1} failed, {len(VENDORS) + 2} passed" in done.stdout
-
-
-def test_without_the_documents_it_is_off_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = request("narrative", "GET", "/jobs?colour=blue")
-    monkeypatch.setattr(vendor_requests, "SPECS", tmp_path / "vendor_specs")
-    monkeypatch.setattr(vendor_requests, "_documents", Documents(tmp_path / "vendor_specs"))
-    assert vendor_requests.pytest_report_header() == "requests of the hooks: NOT checked against vendor_specs"
-    assert vendor_requests.undocumented([sent]) == []

@@ -35,11 +35,6 @@ _documents = Documents()
 _sent: dict[SentRequest, None] = {}
 
 
-def is_on() -> bool:
-    """Whether there are documents: the sdist has none of them."""
-    return SPECS.is_dir()
-
-
 def take_sent() -> list[SentRequest]:
     """Return what the hooks have sent since this was last asked, each different request once."""
     taken = list(_sent)
@@ -60,13 +55,12 @@ def undocumented(requests: Iterable[SentRequest]) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Listen at every sandbox."""
     config.addinivalue_line("markers", MARKER_HELP)
-    if is_on():
-        _listen(config)
+    _listen(config)
 
 
 def pytest_report_header() -> str:
-    """Say whether the check is on."""
-    return f"requests of the hooks: {'' if is_on() else 'NOT '}checked against {SPECS.name}"
+    """Say that the check is on."""
+    return f"requests of the hooks: checked against {SPECS.name}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,7 +68,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a test that has passed so far."""
     result = yield
     marker = item.get_closest_marker(MARKER)
-    _fail_for(take_sent(), *(marker.args if marker and is_on() else ()))
+    _fail_for(take_sent(), *(marker.args if marker else ()))
     return result
 
 
