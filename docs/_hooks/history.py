@@ -35,29 +35,30 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def tables(runs: list[Run]) -> str:
     """
-    Return a section for each number of waits, with a table for each figure; the newest run comes first.
+    Return a table of the runs, and a section for each number of waits; the newest run comes first.
 
     :param runs: the lines of the file.
     """
-    parts = []
+    newest_first = sorted(enumerate(runs, 1), reverse=True)
+    parts = [_table(["Run", "When and where"], [[f"{number}", _about(run)] for number, run in newest_first])]
     for waits in sorted({one["waits"] for run in runs for one in run["figures"]}, reverse=True):
         parts.append(f"## {waits:,} waits")
-        measured = [
-            (run, by_row)
-            for run in reversed(runs)
-            if (by_row := {one["row"]: one for one in run["figures"] if one["waits"] == waits})
-        ]
-        rows = list(dict.fromkeys(row for _, by_row in measured for row in by_row))
+        columns = {
+            f"Run {number}": by_name
+            for number, run in newest_first
+            if (by_name := {one["name"]: one for one in run["figures"] if one["waits"] == waits})
+        }
+        names = list(dict.fromkeys(name for by_name in columns.values() for name in by_name))
         for figure, (title, shape) in FIGURES.items():
             lines = [
-                [_name(run), *(_shown(by_row.get(row), figure, shape) for row in rows)]
-                for run, by_row in measured
+                [name, *(_shown(by_name.get(name), figure, shape) for by_name in columns.values())]
+                for name in names
             ]
-            parts += [f"{title}:", _table(["Run", *(row.replace("_", " ") for row in rows)], lines)]
+            parts += [f"{title}:", _table(["", *columns], lines)]
     return "\n\n".join(parts)
 
 
-def _name(run: Run) -> str:
+def _about(run: Run) -> str:
     versions, kind = run["versions"], ", quick" if run["quick"] else ""
     airflow, python = versions["apache-airflow"], versions["python"]
     return (
@@ -70,7 +71,7 @@ def _shown(figures: dict[str, Any] | None, figure: str, shape: str) -> str:
     if figures is None:
         return ""
     mark = figures["mark"] if figure != "p99" or figures["mark"] == "~" else ""
-    return shape.format(figures[figure]) + mark.replace("*", "\\*").replace("~", "\\~")
+    return shape.format(figures[figure]) + mark.replace("*", "\\*")
 
 
 def _table(head: list[str], lines: Iterable[list[str]]) -> str:

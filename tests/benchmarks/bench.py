@@ -199,7 +199,7 @@ def append_to_history(path: Path, results: list[Figures], versions: dict[str, st
         "versions": {"python": sys.version.split()[0], **versions},
         "cores": os.cpu_count(),
         **run,
-        "figures": [asdict(figures) for figures in results],
+        "figures": [{"name": NAMES[figures.row], **asdict(figures)} for figures in results],
     }
     with path.open("a") as history:
         history.write(json.dumps(line) + "\n")
