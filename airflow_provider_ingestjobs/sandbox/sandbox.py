@@ -42,6 +42,10 @@ _CANCEL_DELAY = 0.5
 class RecordedRequest:
     """One request a vendor got: never its headers or body, and no secret in its query.
 
+    :param vendor: the vendor's name.
+    :param method: such as ``GET``.
+    :param path: what was asked for, from the root of the sandbox.
+    :param query: the query, without its question mark.
     :param status: the answer's status; None if the connection was dropped instead.
     :param at: when the request came, on the sandbox's clock.
     """

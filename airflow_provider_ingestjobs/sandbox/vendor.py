@@ -26,12 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from airflow_provider_ingestjobs.job import normalise_word
-from airflow_provider_ingestjobs.sandbox.job_store import (
-    JobStore,
-    SandboxJob,
-    as_timeline,
-    check_job,
-)
+from airflow_provider_ingestjobs.sandbox.job_store import JobStore, SandboxJob, as_timeline, check_job
 from airflow_provider_ingestjobs.sandbox.starts import Starts
 
 if TYPE_CHECKING:
@@ -47,7 +42,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The one key and the one login and password a sandbox vendor accepts."""
+    """The one key and the one login and password a sandbox vendor accepts.
+
+    :param key: what a connection with a password alone has as its password.
+    :param login: what a connection with a login has.
+    :param password: the password to that login.
+    """
 
     key: str
     login: str
@@ -56,7 +56,12 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, read whole, as a vendor's handler gets it."""
+    """One request, read whole, as a vendor's handler gets it.
+
+    :param request: Starlette's request.
+    :param body: its body.
+    :param now: when it came, on the sandbox's clock.
+    """
 
     request: Request
     body: bytes

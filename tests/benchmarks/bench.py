@@ -3,7 +3,8 @@
 """What waiting costs the triggerer: this package beside three peers, each against a local server.
 
 Every figure comes from a fresh process that plays the triggerer, with its vendor in another one that takes
-50 ms longer for each answer. ``--quick`` leaves out 10,000 waits. Nothing here passes or fails.
+50 ms longer for each answer. ``--quick`` leaves out 10,000 waits; ``--json`` adds the figures to those of
+earlier runs. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -31,6 +34,8 @@ NAMES = {
     "dbt_cloud": "peer: dbt Cloud",
     "databricks": "peer: Databricks",
 }
+#: What the documentation draws its table from; a line for each run.
+HISTORY = Path(__file__).parents[2] / "docs" / "benchmark-history.jsonl"
 #: With fewer waits, what is left of the whole process' noise is more than theirs.
 MEMORY_FROM = 1000
 LONGEST_RUN = 400
@@ -180,12 +185,50 @@ which only speaks https, is made to speak http.
 """.strip()
 
 
+def append_to_history(path: Path, results: list[Figures], versions: dict[str, str], **run: object) -> None:
+    """Add a run to those of earlier days.
+
+    :param path: the file.
+    :param results: what was measured.
+    :param versions: of the packages that were measured.
+    :param run: what else there is to know of the run, without naming the machine.
+    """
+    line = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "versions": {"python": sys.version.split()[0], **versions},
+        "cores": os.cpu_count(),
+        **run,
+        "figures": [{"name": NAMES[figures.row], **asdict(figures)} for figures in results],
+    }
+    with path.open("a") as history:
+        history.write(json.dumps(line) + "\n")
+
+
+def commit() -> str | None:
+    """Return the commit that this source tree is of; None where there is no git to tell."""
+    command = ["git", "-C", str(HISTORY.parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="up to 1,000 waits, in under three minutes")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        type=Path,
+        const=HISTORY,
+        metavar="FILE",
+        help=f"add the figures as a line to a file (if none is named: docs/{HISTORY.name})",
+    )
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     began = time.monotonic()
     interval, intervals = (5.0, 2) if options.quick else (10.0, 3)
     # Few waits take next to no CPU, and hardly disturb each other.
@@ -206,13 +249,17 @@ def main() -> None:
             results += pool.map(measure, batch)
     packages = [f"apache-airflow-providers-{name}" for name in ("airbyte", "dbt-cloud", "databricks")]
     packages = ["apache-airflow", *packages, "airflow-provider-ingestjobs"]
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    versions = {name: version(name) for name in packages}
+    print(", ".join(f"{name} {number}" for name, number in versions.items()))
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, an interval of {interval:g} s\n")
     print(table(results))
     print(f"\n{comparison(results, results[-1].waits, interval)}\n\n{NOTES}")
     for figures in results:
         if figures.note:
             print(f"! {NAMES[figures.row]} with {figures.waits:,} waits: {figures.note}")
+    if options.json:
+        run_of = {"quick": options.quick, "interval": interval, "load_before": round(load, 2)}
+        append_to_history(options.json, results, versions, **run_of)
     print(f"\nTook {time.monotonic() - began:.0f} s.")
 
 

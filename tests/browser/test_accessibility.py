@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from browser.conftest import open_context
+from browser.pictures import write_picture
 from browser.screen import AMPERITY, Screen
 from browser.week import FAILED, FAR_OFF, MEMBERS, RUNNING_HISTORY
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SERIOUS = ("serious", "critical")
 
 
@@ -118,7 +116,9 @@ def test_nothing_serious(
     view(screen, waits)
     results = Axe().run(screen.tab, context={"include": [[".ij"]]}).response
     if request.config.getoption("--write-screenshots", default=False) and view.__name__ in SHOWN[theme]:
-        write_screenshot(screen, view.__name__ if theme == "light" else f"{view.__name__}-{theme}")
+        screen.tab.mouse.move(0, 0)
+        name = view.__name__ if theme == "light" else f"{view.__name__}-{theme}"
+        write_picture(screen.tab.screenshot(animations="disabled"), name)
     assert results["passes"]
     assert [
         f"{one['id']} ({one['impact']}): {node['html'][:200]} {node['failureSummary']}"
@@ -139,17 +139,3 @@ def test_all_of_it_fits_a_narrow_window(themed: tuple[str, Screen], waits: dict[
         box = screen.tab.locator(".ij")
         assert box.evaluate("element => element.scrollWidth - element.clientWidth") <= 1, view.__name__
     screen.tab.set_viewport_size(size)
-
-
-def write_screenshot(screen: Screen, name: str) -> None:
-    """Write what is to be seen now, with few colours: small files, and the same for the eye.
-
-    :param screen: the page.
-    :param name: the file's name.
-    """
-    from PIL import Image
-
-    screen.tab.mouse.move(0, 0)
-    picture = Image.open(io.BytesIO(screen.tab.screenshot(animations="disabled")))
-    IMAGES.mkdir(exist_ok=True)
-    picture.convert("RGB").quantize(128).save(IMAGES / f"{name}.png", optimize=True)
