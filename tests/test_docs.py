@@ -2,64 +2,52 @@
 # Copyright the airflow-provider-ingestjobs authors
 """The Python of README, documentation and example DAGs runs, as Airflow would run it to parse a DAG file.
 
-A block that is no whole file has the lines that it begins with in a comment right before it, which readers do
-not see::
-
-    <!-- begins with
-    from datetime import timedelta
-    -->
+``tests/test_shell_blocks.py`` has what is pasted into a shell.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
-from types import CodeType
+from typing import Any
 
 import pytest
 from airflow import __version__ as airflow_version
 
-ROOT = Path(__file__).parents[1]
+from support.fences import PAGES, ROOT, Fence, fences
+
 EXAMPLES = sorted((ROOT / "example_dags").rglob("*.py"))
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-BLOCK = re.compile(
-    r"(?:^(?P<margin> *)<!-- begins with\n(?P<before>(?:(?!-->).)*)-->\n\s*)?"
-    r"^(?P<indent> *)```python.*?\n(?P<code>.*?)^(?P=indent)```$",
-    re.MULTILINE | re.DOTALL,
-)
+READ: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loads}
+#: Run, here or there, or only looked at.
+LANGUAGES = {"python", "bash", "text", *READ}
 
 
-def blocks() -> list[object]:
-    """Return each block as the source of a module whose line numbers are the page's."""
-    found: list[object] = []
-    for page in PAGES:
-        text = page.read_text()
-        for block in BLOCK.finditer(text):
-            line = text.count("\n", 0, block.start("code")) + 1
-            before = dedent(block["before"] or "")
-            source = before + "\n" * (line - 1 - before.count("\n")) + dedent(block["code"])
-            name = f"{page.relative_to(ROOT)}:{line}"
-            found.append(pytest.param(name, source, id=name))
-    return found
-
-
-def compiled(name: str, source: str) -> CodeType:
-    return compile(source, name, "exec", dont_inherit=True)
-
-
-@pytest.mark.parametrize(("name", "source"), blocks())
-def test_block(name: str, source: str) -> None:
-    code = compiled(name, source)
+@pytest.mark.parametrize("fence", fences("python"), ids=lambda fence: fence.name)
+def test_python(fence: Fence) -> None:
+    if fence.page.startswith("examples/"):
+        pytest.skip("the tests of that package run it")
+    # The line numbers of an error are the page's.
+    source = fence.before + "\n" * (fence.line - 1 - fence.before.count("\n")) + fence.code
+    code = compile(source, fence.name, "exec", dont_inherit=True)
     if airflow_version.startswith("2.") and "airflow.sdk" in source:
         pytest.skip("compiled only: what it imports is Airflow 3's")
     exec(code, {"__name__": "block"})
 
 
+@pytest.mark.parametrize("fence", fences(*READ), ids=lambda fence: fence.name)
+def test_data(fence: Fence) -> None:
+    assert READ[fence.language](fence.code)
+
+
 def test_no_block_is_overlooked() -> None:
-    fences = sum(len(re.findall(r"^ *```py", page.read_text(), re.MULTILINE)) for page in PAGES)
-    assert len(blocks()) == fences > 0
+    marks = sum(len(re.findall(r"^ *```", page.read_text(), re.MULTILINE)) for page in PAGES)
+    found = fences()
+    assert 2 * len(found) == marks > 0
+    assert {fence.name: fence.language for fence in found if fence.language not in LANGUAGES} == {}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

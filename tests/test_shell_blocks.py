@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the airflow-provider-ingestjobs authors
+"""What the pages have their readers paste into a shell runs as it stands.
+
+The blocks of a page run in order, in one folder. What would change the machine, run without an end or ask
+other hosts is not done, but looked at: see ``support/stand_ins.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from airflow_provider_ingestjobs.airflow_compat import STARTS_FROM_TRIGGER
+from airflow_provider_ingestjobs.catalogue import hook_paths
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from as hook_class
+from airflow_provider_ingestjobs.sandbox import Sandbox
+from airflow_provider_ingestjobs.sandbox.task_runs import run_deferred
+from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
+from support.fences import ROOT, Fence, fences
+from support.stand_ins import write_stand_ins
+
+pytestmark = pytest.mark.skipif(
+    not STARTS_FROM_TRIGGER, reason="the pages are written for the newest Airflow, which has all commands"
+)
+
+BLOCKS = fences("bash")
+#: The examples' pages are those of packages of their own, whose tests need them installed.
+PAGES = sorted({block.page for block in BLOCKS if not block.page.startswith("examples/")})
+GUIDE = "docs/getting-started.md"
+COMMAND_LINE = "docs/guides/command-line.md"
+SERVES = "airflow_provider_ingestjobs.sandbox"
+
+
+class Reader:
+    """Somebody who pastes the blocks of a page into a shell, one after the other.
+
+    :param folder: an empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "work"
+        self._end = folder / "end"
+        programs = folder / "programs"
+        for made in (self.folder, programs, folder / "home"):
+            made.mkdir()
+        write_stand_ins(programs)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")},
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+            "HOME": str(folder / "home"),
+            "COLUMNS": "200",
+        }
+        self._server: subprocess.Popen[str] | None = None
+
+    def paste(self, block: Fence, **environment: str) -> str:
+        """Run a block; return what it prints, or of a server its first words, and let it run."""
+        if SERVES in block.code:
+            return self._serve(block)
+        # Where the reader is afterwards, and what the shell has.
+        script = f'{block.code}\nended=$?; pwd > "{self._end}"; env -0 >> "{self._end}"; exit $ended'
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env={**self._environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
+        assert "command not found" not in done.stderr
+        self.folder = Path(self._end.read_text().partition("\n")[0])
+        return done.stdout
+
+    @property
+    def exported(self) -> dict[str, str]:
+        """What the last block's shell had in its environment at its end."""
+        lines = self._end.read_text().partition("\n")[2].split("\0")
+        return dict(line.split("=", 1) for line in lines if line)
+
+    def _serve(self, block: Fence) -> str:
+        self._server = subprocess.Popen(
+            ["bash", "-c", block.code],
+            cwd=self.folder,
+            env={**self._environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._server.stdout is not None
+        printed = ""
+        for line in self._server.stdout:
+            printed += line
+            if line.startswith("narrative ") and "Ctrl-C ends it" in printed:
+                return printed
+        raise AssertionError(f"{block.name}\n{printed}")
+
+    def leave(self) -> None:
+        """End what still runs."""
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGINT)
+            assert self._server.stdout is not None
+            self._server.stdout.close()
+            self._server.wait(20)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    someone = Reader(tmp_path)
+    yield someone
+    someone.leave()
+
+
+def blocks_of(page: str) -> list[Fence]:
+    return [block for block in BLOCKS if block.page == page]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in (GUIDE, COMMAND_LINE)])
+def test_page(reader: Reader, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in blocks_of(page):
+        reader.paste(block)
+        connections = re.findall(r"^export AIRFLOW_CONN_(\w+)=", block.code, re.MULTILINE)
+        for name in connections:
+            value = reader.exported[f"AIRFLOW_CONN_{name}"]
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name}", value)
+            hook_class(hook_paths()[json.loads(value)["conn_type"]])(name.lower()).get_conn()
+        assert connections or "AIRFLOW_CONN" not in block.code
+
+
+def test_the_command_line(reader: Reader) -> None:
+    with Sandbox() as sandbox:
+        asked_for = {job for block in blocks_of(COMMAND_LINE) for job in re.findall(r"isj-\S+", block.code)}
+        for job_id in sorted(asked_for):
+            sandbox.add_job("amperity", job_id, timeline=[(0, "succeeded")])
+        table = {"target": {"type": "table", "tableName": "Events"}}
+        ended = sandbox.add_job("imply_polaris", timeline=[(0, "completed")], fields=table)
+        (reader.folder / "publish.sh").write_text('#!/bin/sh\ncat "$1"')
+        (reader.folder / "publish.sh").chmod(0o755)
+        connections = sandbox.connection_env()
+        lists, without_airflow, script, stop = blocks_of(COMMAND_LINE)
+        assert "succeeded" in reader.paste(lists, **connections)
+        reader.paste(without_airflow, **connections)
+        assert [job["id"] for job in json.loads(reader.paste(script, **connections))] == [ended]
+        running = [sandbox.add_job("imply_polaris", fields=table) for _ in range(2)]
+        reader.paste(stop, **connections)
+        requests = sandbox.requests("imply_polaris")
+        asked = {one.path.split("/")[-2] for one in requests if one.method == "POST" and "status" in one.path}
+        assert asked == set(running)
+
+
+def test_getting_started(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but Airflow's scheduler: the guide's task is run without one."""
+    install, checkout, sandbox, folders, airflow, end, shell = blocks_of(GUIDE)
+    reader.paste(install)
+    assert reader.folder.name == "ingestjobs-tour"
+    reader.paste(checkout)
+    printed = reader.paste(sandbox)
+    assert [line for line in shown("The sandbox answers") if line not in printed] == []
+    reader.paste(folders)
+    (dag,) = [block for block in fences("python") if block.page == GUIDE]
+    (path,) = re.findall(r"Save this as `(\S+)`", (ROOT / GUIDE).read_text())
+    (reader.folder / path).write_text(dag.code)
+    reader.paste(airflow)
+    connection = "AIRFLOW_CONN_AMPERITY_DEFAULT"
+    monkeypatch.setenv(connection, reader.exported[connection])
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+
+    (job_id,) = re.findall(r'params={"job_id": "(\S+)"}', dag.code)
+    assert "{{ params.job_id }}" in dag.code
+    assert job_id in end.code
+    runpy.run_path(str(reader.folder / path))
+    ended: list[Any] = []
+    sensor = partial(AmperityJobSensor, task_id="wait", job_id=job_id, poll_interval=1, deferrable=True)
+    waiting = Thread(target=lambda: ended.append(run_deferred(sensor)))
+    waiting.start()
+    reader.paste(end)
+    waiting.join(30)
+    job = ended[0].value
+    told = f"{job['target']} {job['state']} {job['rows']['inserted']} new rows"
+    assert [told] == shown("Order history")
+
+    printed, table = reader.paste(shell), shown("id  ")
+    assert printed.splitlines()[0].split() == table[0].split()
+    # The others begin when they are first listed.
+    assert job_id in printed
+
+
+def shown(beginning: str) -> list[str]:
+    """Return the lines of what the guide shows of what is printed."""
+    (text,) = [
+        block.code for block in fences("text") if block.page == GUIDE and block.code.startswith(beginning)
+    ]
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_it_is_a_shells(block: Fence) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run([bash, "-n", "-c", block.code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
