@@ -46,6 +46,22 @@ Take: TypeAlias = Callable[[F, Update, Subscription], Awaitable[T | None]]
 ERRORS: dict[str, type[IngestJobsError]] = {name: getattr(exceptions, name) for name in exceptions.__all__}
 
 
+class WaitEvent(TriggerEvent):
+    """The event of a wait.
+
+    Airflow writes each event's text into the task's log, which the triggerer's other process takes a few
+    kilobytes of at a time, with some queries to the database in between: where thousands of jobs end at once,
+    whole jobs would hold up all tasks.
+    """
+
+    def __repr__(self) -> str:
+        """Return what Airflow writes into the task's log; the jobs themselves are in the task's result."""
+        jobs = self.payload.get("jobs")
+        if jobs is None:
+            return super().__repr__()
+        return f"TriggerEvent<{self.payload['status']}, {len(jobs)} job{'s' if len(jobs) != 1 else ''}>"
+
+
 class VendorTrigger(BaseTrigger):
     """Base of the triggers that wait for a vendor's jobs, and fire one event for :func:`jobs_from_event`.
 
@@ -133,7 +149,7 @@ class VendorTrigger(BaseTrigger):
             payload = event_of_error(ours)
         if self._in_triggerer and self.begun_by is None and self.seconds_waited() < MAX_RESUME_HOLD:
             await asyncio.sleep(max(resume_lag() - (clock.monotonic() - began), 0.0))
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+        yield WaitEvent(payload=payload)
 
     async def cleanup(self) -> None:
         """Let the task's log have its last lines, which no worker tells again."""

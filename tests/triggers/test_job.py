@@ -114,6 +114,15 @@ class TestEvents:
         (job,) = jobs_from_event(event)
         assert (job.id, job.state, job.raw) == (case.job_id, state, None)
 
+    def test_airflow_logs_no_whole_jobs(self, sandbox: Sandbox, connections: Connections) -> None:
+        connections.add(NARRATIVE.name)
+        sandbox.add_job(NARRATIVE.name, NARRATIVE.job_id, [(0, NARRATIVE.words[JobState.FAILED])])
+
+        async def what_airflow_logs() -> list[str]:
+            return [repr(event) async for event in trigger_of(NARRATIVE).run()]
+
+        assert in_time(what_airflow_logs()) == ["TriggerEvent<ended, 1 job>"]
+
     @each_vendor
     def test_time_is_up(self, case: VendorCase, sandbox: Sandbox, connections: Connections) -> None:
         connections.add(case.name)
