@@ -113,7 +113,8 @@ class Reader:
     def leave(self) -> None:
         """End what still runs."""
         if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGINT)
+            # Not Ctrl-C, which what a script starts in the background ignores: these tests may be that.
+            os.killpg(self._server.pid, signal.SIGTERM)
             assert self._server.stdout is not None
             self._server.stdout.close()
             self._server.wait(20)
