@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
-"""MkDocs' hook for the benchmarks of earlier days: tables from what ``bench --json`` has written."""
+"""MkDocs' hook for the benchmarks of earlier days: pictures and tables of what ``bench --json`` wrote."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,20 +23,23 @@ FIGURES = {
     "cpu": ("CPU seconds per interval", "{:,.3f}"),
     "p99": ("Seconds from a job's end to the trigger's event, 99th percentile", "{:,.1f}"),
 }
+#: Of a picture: the height of a bar, the width of its label, and of the longest bar.
+BAR, LABELS, LENGTH = 18, 220, 480
 Run = dict[str, Any]
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the tables where the page asks for them."""
+    """Put the pictures and tables where the page asks for them."""
     if "<!-- the history -->" not in markdown:
         return markdown
     runs = [json.loads(line) for line in HISTORY.read_text().splitlines()]
-    return markdown.replace("<!-- the history -->", tables(runs))
+    return markdown.replace("<!-- the history -->", drawn(runs))
 
 
-def tables(runs: list[Run]) -> str:
+def drawn(runs: list[Run]) -> str:
     """
-    Return a table of the runs, and a section for each number of waits; the newest run comes first.
+    Return a table of the runs, and for each number of waits a section with bars and numbers; the newest run
+    comes first.
 
     :param runs: the lines of the file.
     """
@@ -54,7 +58,13 @@ def tables(runs: list[Run]) -> str:
                 [name, *(_shown(by_name.get(name), figure, shape) for by_name in columns.values())]
                 for name in names
             ]
-            parts += [f"{title}:", _table(["", *columns], lines)]
+            bars = [
+                (f"{name}, run {run.removeprefix('Run ')}", by_name[name][figure])
+                for name in names
+                for run, by_name in columns.items()
+                if name in by_name
+            ]
+            parts += [f"{title}:", _bars(title, bars), _table(["", *columns], lines)]
     return "\n\n".join(parts)
 
 
@@ -72,6 +82,22 @@ def _shown(figures: dict[str, Any] | None, figure: str, shape: str) -> str:
         return ""
     mark = figures["mark"] if figure != "p99" or figures["mark"] == "~" else ""
     return shape.format(figures[figure]) + mark.replace("*", "\\*")
+
+
+def _bars(title: str, bars: list[tuple[str, float]]) -> str:
+    """Return a picture with a bar for each label, as long as its number says beside the others."""
+    longest = max(number for _, number in bars) or 1.0
+    height = BAR * len(bars)
+    widths = [max(number / longest * LENGTH, 1.0) for _, number in bars]
+    lines = "".join(
+        f'<text x="{LABELS - 8}" y="{at * BAR + 12}" text-anchor="end">{escape(label)}</text>'
+        f'<rect x="{LABELS}" y="{at * BAR + 3}" width="{width:.1f}" height="{BAR - 6}"/>'
+        for at, ((label, _), width) in enumerate(zip(bars, widths, strict=True))
+    )
+    return (
+        f'<svg class="bars" role="img" viewBox="0 0 {LABELS + LENGTH} {height}" aria-label="{escape(title)}">'
+        f"{lines}</svg>"
+    )
 
 
 def _table(head: list[str], lines: Iterable[list[str]]) -> str:
