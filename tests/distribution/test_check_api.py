@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("griffe", reason="the dependency group build is not installed")
+if not shutil.which("git"):
+    pytest.skip("git is not installed", allow_module_level=True)
 
 from check_api import breakages, last_tag
 
