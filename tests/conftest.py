@@ -26,6 +26,7 @@ os.environ |= {
 }
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from airflow_provider_ingestjobs.sandbox import Sandbox  # noqa: E402
 from airflow_provider_ingestjobs.sandbox.fixtures import (  # noqa: E402, F401 used as fixtures
@@ -36,6 +37,10 @@ from support import task_runs  # noqa: E402
 from support.connections import Connections  # noqa: E402
 from support.logs import Logs, captured_logs  # noqa: E402
 from support.recorder import Recorder  # noqa: E402
+
+# How fast examples are made and run says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,9 @@ ENTRIES = [entry for kind in ENDINGS for entry in TOLD[kind]]
 
 
 def test_the_file_is_current() -> None:
-    assert REGISTRY.read_text(encoding="utf-8") == as_yaml(), "run: python tools/write_registry.py"
+    assert REGISTRY.read_text(encoding="utf-8") == as_yaml(), (
+        "run: pip install -e . && python tools/write_registry.py"
+    )
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: str(entry["module"].rpartition(".")[2]))

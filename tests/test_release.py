@@ -84,6 +84,7 @@ def test_a_tree_that_is_ready(tmp_path: Path) -> None:
         ({"changelog": READY.replace(" - 2026-11-28", "")}, ["write '## 0.2.0 - 2026-11-28'"]),
         ({"changelog": READY.replace("2026-11-28", "2026-11-29")}, ["2026-11-29", "today is 2026-11-28"]),
         ({"changelog": READY.replace("2026-11-28", "2026-11-31")}, ["'2026-11-31', which is no day"]),
+        ({"changelog": READY.replace("2026-11-28", "20261128")}, ["'20261128', which is no day"]),
         ({"changelog": READY.replace("- A thing.\n", "")}, ["says nothing of 0.2.0"]),
         ({"changelog": READY + "\n## 0.2.0\n\n- More.\n"}, ["2 sections 0.2.0: join them"]),
         ({"changelog": READY.replace("0.2.0 -", "0.1.9 -")}, ["'## 0.2.0 - <date>'"]),

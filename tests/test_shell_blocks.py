@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import pytest
@@ -103,10 +103,14 @@ class Reader:
             start_new_session=True,
         )
         assert self._server.stdout is not None
+        # One that says nothing ends the test, not the patience of whoever waits for it.
+        alarm = Timer(60, self._server.kill)
+        alarm.start()
         printed = ""
         for line in self._server.stdout:
             printed += line
             if line.startswith("narrative ") and "Ctrl-C ends it" in printed:
+                alarm.cancel()
                 return printed
         raise AssertionError(f"{block.name}\n{printed}")
 

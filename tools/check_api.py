@@ -134,6 +134,9 @@ def _git(root: Path, *arguments: str) -> str:
 
 def main() -> int:
     """Print what has changed; return the exit code."""
+    if _git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true":
+        print("This checkout is shallow, and may lack the last release's tag: git fetch --unshallow --tags")
+        return 1
     tag = last_tag(ROOT)
     if tag is None:
         print("There is no tag of an earlier release to compare with.")

@@ -177,7 +177,8 @@ def problems_of_release(project: Project, tag: str, today: date) -> list[str]:
         problems.append(f"{CHANGELOG} does not date {section.name}: write {heading}")
         return problems
     try:
-        released = date.fromisoformat(section.date)
+        # `date.fromisoformat` takes other forms, too.
+        released = datetime.strptime(section.date, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         problems.append(
             f"{CHANGELOG} dates {section.name} {section.date!r}, which is no day: write {heading}"

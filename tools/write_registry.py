@@ -4,10 +4,10 @@
 
 ::
 
-    python tools/write_registry.py
+    pip install -e . && python tools/write_registry.py
 
 The modules are those of ``get_provider_info``, the descriptions their classes' docstrings. It needs the
-package, not Airflow.
+package installed, not Airflow.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_ingestjobs import get_provider_info
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
+# What this checkout has, wherever it is run from, not what happens to be installed.
+sys.path.insert(0, str(ROOT))
+
+from airflow_provider_ingestjobs import get_provider_info  # noqa: E402
+
 REGISTRY = ROOT / ".airflow-registry.yaml"
 HEAD = "# For Airflow's provider registry; written by tools/write_registry.py.\n"
 #: What the modules of a kind are there for: classes whose names end so.

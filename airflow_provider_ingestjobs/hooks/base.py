@@ -42,9 +42,9 @@ class IngestJobHook(BaseHook):
     """Base of the vendors' hooks; the only place that knows a vendor's API is its hook.
 
     A vendor's hook names its row (``class XHook(IngestJobHook, vendor=X)``), says what the vendor's state
-    words stand for, and defines the methods in the lower half, which is checked when the class is made. They
-    send requests by ``self.client``, and turn records into jobs by ``self.records`` and ``self.words``. A
-    subclass of a vendor's hook needs none of this.
+    words stand for, and defines the methods that have no body here, which is checked when the class is made.
+    They send requests by ``self.client``, and turn records into jobs by ``self.records`` and ``self.words``.
+    A subclass of a vendor's hook needs none of this.
 
     :param conn_id: the Airflow connection.
     """
