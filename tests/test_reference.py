@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reference_pages import Shown, shown_in
 
 from airflow_provider_ingestjobs import exceptions, get_provider_info, sandbox
 from airflow_provider_ingestjobs.airflow_compat import AIRFLOW_3
@@ -21,11 +22,9 @@ if not AIRFLOW_3:
     pytest.skip("the reference has the asset watchers' trigger, too", allow_module_level=True)
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
-DIRECTIVE = re.compile(r"^::: (?P<path>[\w.]+)\n(?P<options>(?: +.*\n)*)", re.MULTILINE)
-MEMBERS = re.compile(r"members: \[(.*)\]")
-ENTRIES = [entry for page in sorted(REFERENCE.glob("*.md")) for entry in DIRECTIVE.finditer(page.read_text())]
+ENTRIES = [entry for page in sorted(REFERENCE.glob("*.md")) for entry in shown_in(page.read_text())]
 #: What the reference shows, by identity: a name may be shown from where it is defined.
-SHOWN = [pkgutil.resolve_name(entry["path"]) for entry in ENTRIES]
+SHOWN = [pkgutil.resolve_name(entry.path) for entry in ENTRIES]
 #: Constants with types of their own.
 PLAIN = (dict, tuple)
 
@@ -55,12 +54,10 @@ def test_all_that_a_module_offers(module: Any) -> None:
     assert [name for name, thing in things.items() if not any(thing is shown for shown in SHOWN)] == []
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["path"])
-def test_an_entry_is_there_once_with_its_members(entry: re.Match[str]) -> None:
-    assert [other["path"] for other in ENTRIES].count(entry["path"]) == 1
-    members = MEMBERS.search(entry["options"])
-    named = [name for name in members[1].split(", ") if name] if members else []
-    shown = pkgutil.resolve_name(entry["path"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path)
+def test_an_entry_is_there_once_with_its_members(entry: Shown) -> None:
+    assert [other.path for other in ENTRIES].count(entry.path) == 1
+    named, shown = entry.members or (), pkgutil.resolve_name(entry.path)
     assert [name for name in named if not hasattr(shown, name) and name not in shown.__annotations__] == []
 
 
