@@ -178,7 +178,7 @@ def problems_of_release(project: Project, tag: str, today: date) -> list[str]:
         return problems
     try:
         # `date.fromisoformat` takes other forms, too.
-        released = datetime.strptime(section.date, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        released = datetime.strptime(section.date, "%Y-%m-%d").date()
     except ValueError:
         problems.append(
             f"{CHANGELOG} dates {section.name} {section.date!r}, which is no day: write {heading}"
