@@ -141,7 +141,7 @@ class TestPick:
         )
         assert not matches(narrative, "dataset_id", "4")
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(
             st.tuples(

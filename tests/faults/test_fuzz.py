@@ -33,16 +33,8 @@ from airflow_provider_ingestjobs.job import (
 from airflow_provider_ingestjobs.triggers.base import jobs_from_event
 from support.vendors import VENDORS, VendorCase
 
-# Whatever is found is found by everybody: the same inputs in each run, and no deadline on a busy machine.
-settings.register_profile(
-    "ingestjobs",
-    max_examples=50,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("ingestjobs")
+#: Whatever is found is found by everybody: the same inputs in each run.
+fuzzed = settings(max_examples=50, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 #: Python's parser reads lone surrogates and numbers of any size; NaN and Infinity are refused before.
 TEXTS = st.text(st.characters(), max_size=12)
@@ -174,6 +166,7 @@ def check(job: Job, states: Mapping[str, JobState]) -> None:
 def test_records(case: VendorCase) -> None:
     hook = HOOKS[case.name]
 
+    @fuzzed
     @given(st.one_of(JSON, nearly(case.name, list(case.words.values()))))
     @example({FIELDS[case.name][0]: 1, FIELDS[case.name][1]: 10**400})
     def run(record: Any) -> None:
@@ -192,6 +185,7 @@ def test_lists(case: VendorCase) -> None:
     hook = HOOKS[case.name]
     id_field = FIELDS[case.name][0]
 
+    @fuzzed
     @given(st.one_of(JSON, st.lists(nearly(case.name, list(case.words.values())), max_size=4)))
     def run(records: Any) -> None:
         for read in (
@@ -209,6 +203,7 @@ def test_lists(case: VendorCase) -> None:
     run()
 
 
+@fuzzed
 @given(
     st.one_of(JSON, st.builds(lambda body: {"data": body, "values": body}, JSON)),
     st.sampled_from(["data", "values"]),
@@ -226,6 +221,7 @@ def test_envelopes_read_piece_by_piece(body: Any, key: str) -> None:
     assert records == found
 
 
+@fuzzed
 @given(st.binary(max_size=60))
 @example(b"\xff\xfe[\x00]\x00")
 @example(b"\xef\xbb\xbf[]")
@@ -244,6 +240,7 @@ def test_bodies(body: bytes) -> None:
             continue
 
 
+@fuzzed
 @given(JSON)
 def test_plain_data(data: Any) -> None:
     plain = as_plain(data)
@@ -253,6 +250,7 @@ def test_plain_data(data: Any) -> None:
     assert as_plain(plain) == plain
 
 
+@fuzzed
 @given(st.one_of(JSON, st.dictionaries(st.sampled_from([*Job.__slots__, "duration"]), JSON)))
 def test_jobs_from_dicts(data: Any) -> None:
     try:
@@ -277,6 +275,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@fuzzed
 @given(st.one_of(JSON, EVENTS))
 @example({"status": "error", "error": [], "message": None})
 @example({"status": "ended", "jobs": [{"state": "succeeded"}]})
@@ -292,6 +291,7 @@ def test_events(event: Any) -> None:
     assert all(job.state.is_terminal for job in jobs)
 
 
+@fuzzed
 @given(
     st.one_of(
         JSON,
@@ -313,6 +313,7 @@ def test_timestamps(value: Any) -> None:
         assert abs((moment - datetime.now(UTC)).total_seconds()) < math.inf
 
 
+@fuzzed
 @given(
     st.one_of(
         st.none(),
@@ -350,6 +351,7 @@ HOSTS = st.one_of(
 )
 
 
+@fuzzed
 @given(HOSTS)
 @example("http://[::1]@evil")
 @example("http://[v1.a]")
@@ -371,6 +373,7 @@ def test_addresses(url: str) -> None:
         assert host.startswith(("localhost", "127.", "[")), host
 
 
+@fuzzed
 @given(
     st.sampled_from(VENDORS),
     st.builds(
@@ -412,6 +415,7 @@ def test_connections(case: VendorCase, connection: Any, extra: dict[str, Any]) -
     assert checked.timeout[0] > 0
 
 
+@fuzzed
 @given(st.one_of(JSON, TEXTS))
 @example("..")
 @example(True)
@@ -426,6 +430,7 @@ def test_job_ids(value: Any) -> None:
     assert "/" not in check_path_part("job_id", job_id)
 
 
+@fuzzed
 @given(JSON)
 def test_next_links(value: Any) -> None:
     try:
@@ -436,6 +441,7 @@ def test_next_links(value: Any) -> None:
     assert all(isinstance(part, str) for pair in query for part in pair)
 
 
+@fuzzed
 @given(st.lists(st.sampled_from(JobState)))
 def test_folds(states: list[JobState]) -> None:
     folded = fold_states(states)
@@ -462,6 +468,7 @@ def test_details(case: VendorCase, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     )
 
+    @fuzzed
     @given(shapes)
     def run(answer: Any) -> None:
         answers[:] = [answer]

@@ -214,7 +214,7 @@ class TestPages:
         )
         assert len(sandbox.requests()) - before <= 2
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12), st.integers(0, 30))
     def test_pages_that_shift_lose_and_double_nothing(
         self,

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ingestjobs import clock
@@ -178,7 +178,7 @@ def living_in(world: World) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(tries=st.lists(TRIES, min_size=1, max_size=RETRIES), skew=st.floats(-50, 50))
 def test_one_job_at_most(case: StartCase, tries: list[Try], skew: float) -> None:
     world = World(case, skew)

@@ -34,7 +34,6 @@ LAST_END = 3600.0
 FAULTS = ("timeout", "429", "500", "503", "no_json", "garbage", "truncated")
 
 simulated = settings(
-    deadline=None,
     derandomize=True,
     database=None,
     max_examples=20,
