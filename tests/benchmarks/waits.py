@@ -127,10 +127,8 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
         environment = {**server.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         with AirflowInstance(Path(folder, "airflow"), dags, environment, parallelism=4) as airflow:
             server.ask("change", seconds=0.01, ends=[waits], touches=[])
-            if (
-                airflow.wait_for_run(WARM_UP, airflow.trigger(WARM_UP, {"prefix": "", "until": 0}), 300)
-                != "success"
-            ):
+            warm_up = airflow.trigger(WARM_UP, {"prefix": "", "until": 0})
+            if airflow.wait_for_run(WARM_UP, warm_up, 300) != "success":
                 raise SystemExit(f"{row.title}: the first task fails")
             workers = count_workers(airflow)
             time.sleep(10)
@@ -151,16 +149,14 @@ def measure(name: str, waits: int, idle: float, server: Server) -> str:
             else:
                 time.sleep(until - time.time())
             ended = time.monotonic()
-            airflow.wait_for(
-                lambda: airflow.run_state(name, run_id) != "running", 600, what="the run's end", interval=1
-            )
+            state = airflow.wait_for_run(name, run_id, 600, interval=1)
             done = time.monotonic()
             cpu = cpu_seconds(airflow) - before - idle_rate * (done - began)
             requests = server.ask("count") - requests
             tasks = airflow.task_instances(name, run_id)
             states = {str(task["state"]) for task in tasks}
-            if states != {"success"}:
-                raise SystemExit(f"{row.title}: its tasks are {states}")
+            if (state, states) != ("success", {"success"}):
+                raise SystemExit(f"{row.title}: the run is {state}, its tasks are {states}")
             workers = count_workers(airflow) - workers
     figures = f"{cpu / waits:>11.3f}{workers:>9}{requests:>10}{done - ended:>19.1f}{done - began:>14.1f}"
     return f"{row.title:<28}{figures}"

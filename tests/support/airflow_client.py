@@ -231,16 +231,18 @@ class AirflowClient:
                 raise WaitTimeoutError(f"waited {timeout:g} s in vain for: {name}")
             time.sleep(interval)
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float, interval: float = 0.3) -> str:
         """
         Wait until a DAG run has ended and return its state.
 
         :param timeout: seconds.
+        :param interval: seconds between two looks.
         """
         return self.wait_for(
             lambda: state if (state := self.run_state(dag_id, run_id)) in FINISHED_RUN_STATES else None,
             timeout,
             what=lambda: f"the end of {dag_id} {run_id}; its tasks: {self._task_states(dag_id, run_id)}",
+            interval=interval,
         )
 
     def wait_for_task(
