@@ -26,10 +26,10 @@ READ: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loa
 LANGUAGES = {"python", "bash", "text", *READ}
 
 
-@pytest.mark.parametrize("fence", fences("python"), ids=lambda fence: fence.name)
+@pytest.mark.parametrize(
+    "fence", [one for one in fences("python") if not one.is_of_an_example], ids=lambda fence: fence.name
+)
 def test_python(fence: Fence) -> None:
-    if fence.page.startswith("examples/"):
-        pytest.skip("the tests of that package run it")
     # The line numbers of an error are the page's.
     source = fence.before + "\n" * (fence.line - 1 - fence.before.count("\n")) + fence.code
     code = compile(source, fence.name, "exec", dont_inherit=True)

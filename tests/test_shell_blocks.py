@@ -25,7 +25,7 @@ import pytest
 
 from airflow_provider_ingestjobs.airflow_compat import STARTS_FROM_TRIGGER
 from airflow_provider_ingestjobs.catalogue import hook_paths
-from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from as hook_class
+from airflow_provider_ingestjobs.hooks.for_triggers import hook_class_from
 from airflow_provider_ingestjobs.sandbox import Sandbox
 from airflow_provider_ingestjobs.sandbox.task_runs import run_deferred
 from airflow_provider_ingestjobs.sensors.amperity import AmperityJobSensor
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 BLOCKS = fences("bash")
 #: The examples' pages are those of packages of their own, whose tests need them installed.
-PAGES = sorted({block.page for block in BLOCKS if not block.page.startswith("examples/")})
+PAGES = sorted({block.page for block in BLOCKS if not block.is_of_an_example})
 GUIDE = "docs/getting-started.md"
 COMMAND_LINE = "docs/guides/command-line.md"
 SERVES = "airflow_provider_ingestjobs.sandbox"
@@ -104,14 +104,16 @@ class Reader:
         )
         assert self._server.stdout is not None
         # One that says nothing ends the test, not the patience of whoever waits for it.
-        alarm = Timer(60, self._server.kill)
+        alarm = Timer(60, os.killpg, (self._server.pid, signal.SIGKILL))
         alarm.start()
         printed = ""
-        for line in self._server.stdout:
-            printed += line
-            if line.startswith("narrative ") and "Ctrl-C ends it" in printed:
-                alarm.cancel()
-                return printed
+        try:
+            for line in self._server.stdout:
+                printed += line
+                if line.startswith("narrative ") and "Ctrl-C ends it" in printed:
+                    return printed
+        finally:
+            alarm.cancel()
         raise AssertionError(f"{block.name}\n{printed}")
 
     def leave(self) -> None:
@@ -143,7 +145,7 @@ def test_page(reader: Reader, page: str, monkeypatch: pytest.MonkeyPatch) -> Non
         for name in connections:
             value = reader.exported[f"AIRFLOW_CONN_{name}"]
             monkeypatch.setenv(f"AIRFLOW_CONN_{name}", value)
-            hook_class(hook_paths()[json.loads(value)["conn_type"]])(name.lower()).get_conn()
+            hook_class_from(hook_paths()[json.loads(value)["conn_type"]])(name.lower()).get_conn()
         assert connections or "AIRFLOW_CONN" not in block.code
 
 

@@ -52,6 +52,11 @@ class Fence:
         """Where it stands."""
         return f"{self.page}:{self.line}"
 
+    @property
+    def is_of_an_example(self) -> bool:
+        """Whether its page is that of a package of its own, whose tests have it installed."""
+        return self.page.startswith("examples/")
+
 
 def fences(*languages: str) -> list[Fence]:
     """
