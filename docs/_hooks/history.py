@@ -48,7 +48,7 @@ def drawn(runs: list[Run]) -> str:
     for waits in sorted({one["waits"] for run in runs for one in run["figures"]}, reverse=True):
         parts.append(f"## {waits:,} waits")
         columns = {
-            f"Run {number}": by_name
+            number: by_name
             for number, run in newest_first
             if (by_name := {one["name"]: one for one in run["figures"] if one["waits"] == waits})
         }
@@ -59,12 +59,16 @@ def drawn(runs: list[Run]) -> str:
                 for name in names
             ]
             bars = [
-                (f"{name}, run {run.removeprefix('Run ')}", by_name[name][figure])
+                (f"{name}, run {number}", by_name[name][figure])
                 for name in names
-                for run, by_name in columns.items()
+                for number, by_name in columns.items()
                 if name in by_name
             ]
-            parts += [f"{title}:", _bars(title, bars), _table(["", *columns], lines)]
+            parts += [
+                f"{title}:",
+                _bars(title, bars),
+                _table(["", *(f"Run {number}" for number in columns)], lines),
+            ]
     return "\n\n".join(parts)
 
 
