@@ -66,7 +66,7 @@ class FailedGrace:
             if tell or failure is not known:
                 self._log.warning(
                     "%s. It may still be resumed at the vendor: the wait bears the failure until %s",
-                    failure.job.describe_end().rstrip("."),
+                    failure.job.describe_end(),
                     failure.until.isoformat(timespec="seconds"),
                 )
             return failure.until
@@ -82,7 +82,8 @@ class FailedGrace:
         failure = self._failures.get(job_id)
         if failure is None or not failure.is_borne:
             return None
-        why = f": {failure.job.failure}" if failure.job.failure else ""
+        text = (failure.job.failure or "").rstrip(".")
+        why = f": {text}" if text else ""
         until = failure.until.isoformat(timespec="seconds")
         return f"failed (vendor says {failure.job.vendor_state!r}{why}), which the wait bore until {until}"
 

@@ -188,14 +188,17 @@ class Job:
         return text
 
     def describe_end(self) -> str:
-        """Return what an error says of an ended job: how it ended, the vendor's own text, its address."""
+        """Return what an error says of an ended job: how it ended, the vendor's own text, its address.
+
+        There is no full stop at its end.
+        """
         parts = [
             f"{self} is {self.describe()}",
             self.failure and f"The vendor says: {self.failure}",
             ATTRIBUTIONS.get(str(self.details.get("failure_attribution"))),
             self.url,
         ]
-        return ". ".join(part for part in parts if part)
+        return ". ".join(part.rstrip(".") for part in parts if part)
 
     def to_dict(self, include_raw: bool = False) -> dict[str, Any]:
         """Return the job as JSON data: ISO 8601 timestamps, plain strings, ``duration`` in seconds.

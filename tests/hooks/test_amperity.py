@@ -210,9 +210,9 @@ class TestFailure:
     )
     def test_of_the_workflow(self, hook: AmperityHook, sandbox: Sandbox, attribution: str, text: str) -> None:
         fields = {"workflow_id": "wf-1", "attribution": attribution}
-        sandbox.add_job("amperity", "isj-1", [(0, "failed")], failure="Bad column", fields=fields)
+        sandbox.add_job("amperity", "isj-1", [(0, "failed")], failure="Bad column.", fields=fields)
         job = hook.get_job("isj-1")
-        assert (job.failure, job.details["failure_attribution"]) == ("Bad column", attribution)
+        assert (job.failure, job.details["failure_attribution"]) == ("Bad column.", attribution)
         assert job.describe_end().endswith(f"The vendor says: {text}")
         assert [(request.path, request.query) for request in sandbox.requests()] == [
             ("/api/ingest/jobs/isj-1", ""),
