@@ -200,9 +200,11 @@ class FollowJob(Follow):
             )
         missing = (now - self._missing_since).total_seconds()
         if missing >= self._grace:
-            for_how_long = f", for {duration_in_words(missing)} now" if missing >= 1 else ""
+            does_not_know, since = "does not know", ""
+            if missing >= 1:
+                does_not_know, since = "has not known", f" for {duration_in_words(missing)}"
             raise JobNotFound(
-                f"{self._vendor} does not know job {self._job_id!r}{for_how_long}. {self._describe_last()}. "
+                f"{self._vendor} {does_not_know} job {self._job_id!r}{since}. {self._describe_last()}. "
                 f"Check job_id and connection {self._conn_id!r}."
             )
 
@@ -311,9 +313,8 @@ class FollowSelection(Follow):
             return since + timedelta(seconds=self._grace)
         missing_for = duration_in_words((now - since).total_seconds())
         raise JobNotFound(
-            f"{self.name}: job {job_id!r} had not ended, and the vendor does not know it any more, for "
-            f"{missing_for} now. {self._describe_last()}. Check whether it was deleted, and connection "
-            f"{self._conn_id!r}."
+            f"{self.name}: job {job_id!r} had not ended, and the vendor has not known it for {missing_for}. "
+            f"{self._describe_last()}. Check whether it was deleted, and connection {self._conn_id!r}."
         )
 
     def _with_end(self, job: Job, now: datetime) -> Job:

@@ -253,7 +253,7 @@ class Client:
             # A 404 of the token's address as well: it must not look like a job that is not there.
             detail, request_id = self._error_detail(response)
             raise AuthenticationFailed(
-                f"401: got no token for connection {self._settings.conn_id!r}, check login and password. "
+                f"401: got no token for connection {self._settings.conn_id!r}, check {self._what_proves()}. "
                 f"{ask.url} answered {response.status}: {detail}",
                 status=401,
                 request_id=request_id,
@@ -277,6 +277,10 @@ class Client:
 
     # ------------------------------------------------------------------ errors
 
+    def _what_proves(self) -> str:
+        """Return the fields of the connection that the vendor has refused."""
+        return "login and password" if self._settings.login else "password"
+
     def _check(self, method: str, path: str, response: Response) -> None:
         status = response.status
         if 200 <= status < 300:
@@ -289,7 +293,8 @@ class Client:
         message += f" (connection {self._settings.conn_id!r}{named})"
         error: type[VendorError] = VendorError
         if status == 401:
-            error, message = AuthenticationFailed, f"401: token rejected, check login and password. {message}"
+            error = AuthenticationFailed
+            message = f"401: token rejected, check {self._what_proves()}. {message}"
         elif status == 403:
             error, message = PermissionDenied, f"403: not permitted with these credentials. {message}"
         elif 300 <= status < 400:

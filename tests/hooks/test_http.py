@@ -264,7 +264,7 @@ class TestStatuses:
         with pytest.raises(AuthenticationFailed) as caught:
             hook.get_job(case.job_id)
         assert str(caught.value).startswith("401: ")
-        assert "check login and password" in str(caught.value)
+        assert f"check {'login and ' if auth == 'login' else ''}password. " in str(caught.value)
         assert caught.value.status == 401
         worked, message = hook.test_connection()
         assert not worked

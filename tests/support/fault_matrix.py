@@ -555,7 +555,7 @@ def _in_half_a_minute() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
 
 
-REJECTED = fails(AuthenticationFailed, "401", "check login and password")
+REJECTED = fails(AuthenticationFailed, "401", "password")
 NO_REDIRECT = ("Redirects are not followed", "check the connection's host")
 UNREADABLE = unreadable("sent a job record that cannot be read")
 NOT_JSON = unreadable("that is not JSON")
