@@ -116,7 +116,9 @@ def watch_jobs(args: Namespace) -> ExitCode | None:
         tell(f"Interrupted: nothing was cancelled, what runs at {vendor.name} goes on.")
         return ExitCode.INTERRUPTED
     except (JobNotFound, WaitTimeout):
-        show_jobs(wait.seen, vendor, args.output)
+        # Of a table without rows, Airflow says "No data found", beside the error that says why.
+        if wait.seen or args.output in ("json", "yaml"):
+            show_jobs(wait.seen, vendor, args.output)
         raise
     show_jobs(jobs, vendor, args.output)
     if error := wait.what_is_wrong(jobs):

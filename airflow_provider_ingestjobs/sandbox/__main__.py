@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sandbox.start()
     except OSError as error:
-        parser.exit(1, f"cannot listen on 127.0.0.1:{options.port}: {error.strerror}\n")
+        place = f"127.0.0.1:{options.port}"
+        parser.exit(1, f"cannot listen on {place}: {error.strerror}. Choose another port with --port\n")
     try:
         print(f"The sandbox answers at {sandbox.url}; see {sandbox.url}/_sandbox. Ctrl-C ends it.")
         print("Connections for Airflow:\n")

@@ -135,6 +135,7 @@ class TestJobs:
         done = run(*watch, "--missing-grace", "0")
         assert done.code == 5
         assert "Amperity does not know job" in done.lines[-1]
+        assert done.out == ""
         sandbox.add_job("amperity", AMPERITY.job_id, [(0, "running"), (0.5, "succeeded")], known_after=0.3)
         assert run(*watch, "--missing-grace", "10s").code == 0
 

@@ -349,6 +349,7 @@ def test_command_line_says_when_the_port_is_taken(sandbox: Sandbox) -> None:
     )
     assert ended.returncode == 1
     assert "cannot listen" in ended.stderr
+    assert "--port" in ended.stderr
 
 
 def test_the_sandbox_needs_no_airflow() -> None:
