@@ -87,6 +87,10 @@ def test_a_tree_that_is_ready(tmp_path: Path) -> None:
         ({"changelog": READY.replace("2026-11-28", "20261128")}, ["'20261128', which is no day"]),
         ({"changelog": READY.replace("- A thing.\n", "")}, ["says nothing of 0.2.0"]),
         ({"changelog": READY + "\n## 0.2.0\n\n- More.\n"}, ["2 sections 0.2.0: join them"]),
+        (
+            {"version": "0.1.0rc2", "changelog": READY.replace("0.2.0", "0.1.0rc2")},
+            ["0.1.0rc2 above 0.1.0: put the newest version first"],
+        ),
         ({"changelog": READY.replace("0.2.0 -", "0.1.9 -")}, ["'## 0.2.0 - <date>'"]),
         ({"urls": {"Source": "https://example.org/"}}, ["no Documentation", "no Changelog", "no Issues"]),
     ],
@@ -96,6 +100,15 @@ def test_what_is_in_the_way_is_named_with_its_fix(
 ) -> None:
     problems = "\n".join(all_problems(write_tree(tmp_path, **changes)))  # type: ignore[arg-type]
     assert [word for word in words if word not in problems] == []
+
+
+def test_pages_that_say_that_nothing_is_published_are_in_the_way(tmp_path: Path) -> None:
+    root = write_tree(tmp_path)
+    guide = root / "docs" / "guides" / "testing.md"
+    guide.parent.mkdir(parents=True)
+    guide.write_text("Wait. No\nrelease has been published yet: install a checkout.")
+    problems = problems_of_release(read_project(root), "v0.2.0", TODAY)
+    assert [problem.partition(" ")[0] for problem in problems] == ["docs/guides/testing.md"]
 
 
 def test_an_earlier_day_is_as_good_as_today(tmp_path: Path) -> None:

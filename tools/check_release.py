@@ -19,6 +19,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -27,9 +28,11 @@ VERSION_FILE = "airflow_provider_ingestjobs/__init__.py"
 CHANGELOG = "CHANGELOG.md"
 PYPROJECT = "pyproject.toml"
 UNRELEASED = "Unreleased"
+#: What pages say until there is something to install.
+NOTHING_PUBLISHED = "No release has been published yet"
 #: The links that the package's page must have.
 URL_NAMES = ("Documentation", "Source", "Changelog", "Issues")
-VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 HEADING = re.compile(r"## (?P<name>\S+)(?: - (?P<date>\S+))?")
 SECONDS = 30
 
@@ -64,11 +67,13 @@ class Project:
     :param version: the version that the package says it has.
     :param sections: the changelog's, in their order.
     :param urls: ``[project.urls]``.
+    :param pages_without_release: those that say that nothing has been published.
     """
 
     version: str
     sections: tuple[Section, ...]
     urls: dict[str, str]
+    pages_without_release: tuple[str, ...]
 
     def section(self, name: str) -> Section | None:
         """Return the changelog's section of a version.
@@ -92,7 +97,9 @@ def read_project(root: Path) -> Project:
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(f"{PYPROJECT} is no TOML: {error}") from error
     urls = about.get("project", {}).get("urls", {})
-    return Project(found[1], read_changelog(_text(root / CHANGELOG)), urls)
+    pages = [*sorted(root.glob("*.md")), *sorted(root.glob("docs/**/*.md"))]
+    silent = [str(page.relative_to(root)) for page in pages if NOTHING_PUBLISHED.lower() in _words(page)]
+    return Project(found[1], read_changelog(_text(root / CHANGELOG)), urls, tuple(silent))
 
 
 def read_changelog(text: str) -> tuple[Section, ...]:
@@ -133,6 +140,12 @@ def problems_of_state(project: Project) -> list[str]:
             f"{CHANGELOG} has {newest} as its newest version and {VERSION_FILE} has {project.version}: "
             f"give the changelog a section '## {project.version} - <date>', or mend the version"
         )
+    versions = [found for name in names if (found := VERSION.fullmatch(name))]
+    problems += [
+        f"{CHANGELOG} has {later[0]} above {earlier[0]}: put the newest version first, or mend its number"
+        for later, earlier in pairwise(versions)
+        if _order(later) < _order(earlier)
+    ]
     problems += [
         f"{CHANGELOG} has {names.count(name)} sections {name}: join them"
         for name in dict.fromkeys(names)
@@ -151,6 +164,12 @@ def problems_of_state(project: Project) -> list[str]:
     return problems
 
 
+def _order(version: re.Match[str]) -> tuple[int, int, int, str, int]:
+    """Return what versions are sorted by; one that is for trial comes before the one itself."""
+    major, minor, patch, phase, number = version.groups()
+    return int(major), int(minor), int(patch), phase or "released", int(number or 0)
+
+
 def problems_of_release(project: Project, tag: str, today: date) -> list[str]:
     """Return what is in the way of publishing a tag.
 
@@ -164,6 +183,10 @@ def problems_of_release(project: Project, tag: str, today: date) -> list[str]:
             f"the tag is {tag!r} and {VERSION_FILE} has {project.version}: "
             f"tag the commit v{project.version}, or mend the version"
         )
+    problems += [
+        f"{page} says {NOTHING_PUBLISHED!r}: say how to install the release"
+        for page in project.pages_without_release
+    ]
     unreleased = project.section(UNRELEASED)
     if unreleased and not unreleased.is_empty:
         problems.append(
@@ -216,6 +239,11 @@ def _trouble_of(url: str) -> str | None:
             return f"answers {error.code}"
     except (URLError, OSError) as error:
         return f"does not answer ({getattr(error, 'reason', error)})"
+
+
+def _words(page: Path) -> str:
+    """Return a page's text in small letters and on one line: a sentence may be broken anywhere."""
+    return " ".join(_text(page).lower().split())
 
 
 def _text(path: Path) -> str:
