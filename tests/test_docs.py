@@ -2,7 +2,7 @@
 # Copyright the airflow-provider-ingestjobs authors
 """The Python of README, documentation and example DAGs runs, as Airflow would run it to parse a DAG file.
 
-``tests/test_shell_blocks.py`` has what is pasted into a shell.
+``tests/test_shell_blocks.py`` has what is pasted into a shell, and what is saved in files for that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ LANGUAGES = {"python", "bash", "text", *READ}
 
 
 @pytest.mark.parametrize(
-    "fence", [one for one in fences("python") if not one.is_of_an_example], ids=lambda fence: fence.name
+    "fence",
+    [one for one in fences("python") if not (one.is_of_an_example or one.saved_as)],
+    ids=lambda fence: fence.name,
 )
 def test_python(fence: Fence) -> None:
     # The line numbers of an error are the page's.

@@ -41,6 +41,9 @@ BLOCKS = fences("bash")
 PAGES = sorted({block.page for block in BLOCKS if not block.is_of_an_example})
 GUIDE = "docs/getting-started.md"
 COMMAND_LINE = "docs/guides/command-line.md"
+TESTING = "docs/guides/testing.md"
+#: Those with a test of their own.
+TOLD_APART = (GUIDE, COMMAND_LINE, TESTING)
 SERVES = "airflow_provider_ingestjobs.sandbox"
 
 
@@ -85,6 +88,14 @@ class Reader:
         assert "command not found" not in done.stderr
         self.folder = Path(self._end.read_text().partition("\n")[0])
         return done.stdout
+
+    def save(self, block: Fence) -> Path:
+        """Save a block as the file that the page says; return it."""
+        assert block.saved_as
+        path = self.folder / block.saved_as
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.code)
+        return path
 
     @property
     def exported(self) -> dict[str, str]:
@@ -137,7 +148,7 @@ def blocks_of(page: str) -> list[Fence]:
     return [block for block in BLOCKS if block.page == page]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in (GUIDE, COMMAND_LINE)])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TOLD_APART])
 def test_page(reader: Reader, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for block in blocks_of(page):
         reader.paste(block)
@@ -179,9 +190,8 @@ def test_getting_started(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> Non
     printed = reader.paste(sandbox)
     assert [line for line in shown("The sandbox answers") if line not in printed] == []
     reader.paste(folders)
-    (dag,) = [block for block in fences("python") if block.page == GUIDE]
-    (path,) = re.findall(r"Save this as `(\S+)`", (ROOT / GUIDE).read_text())
-    (reader.folder / path).write_text(dag.code)
+    (dag,) = saved_blocks_of(GUIDE)
+    path = reader.save(dag)
     reader.paste(airflow)
     connection = "AIRFLOW_CONN_AMPERITY_DEFAULT"
     monkeypatch.setenv(connection, reader.exported[connection])
@@ -190,11 +200,13 @@ def test_getting_started(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> Non
     (job_id,) = re.findall(r'params={"job_id": "(\S+)"}', dag.code)
     assert "{{ params.job_id }}" in dag.code
     assert job_id in end.code
-    runpy.run_path(str(reader.folder / path))
+    runpy.run_path(str(path))
     ended: list[Any] = []
-    sensor = partial(AmperityJobSensor, task_id="wait", job_id=job_id, poll_interval=1, deferrable=True)
-    waiting = Thread(target=lambda: ended.append(run_deferred(sensor)))
+    sensor = partial(AmperityJobSensor, task_id="wait", poll_interval=1, deferrable=True)
+    waiting = Thread(target=lambda: ended.append(run_deferred(partial(sensor, job_id=job_id))))
     waiting.start()
+    failed = run_deferred(partial(sensor, job_id="isj-20261102-30113-Pos002"))
+    assert shown("JobFailed") == [f"{type(failed.error).__name__}: {failed.error}"]
     reader.paste(end)
     waiting.join(30)
     job = ended[0].value
@@ -205,6 +217,23 @@ def test_getting_started(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> Non
     assert printed.splitlines()[0].split() == table[0].split()
     # The others begin when they are first listed.
     assert job_id in printed
+
+
+def test_testing_your_dags(reader: Reader) -> None:
+    install, run = blocks_of(TESTING)
+    reader.paste(install)
+    for block in saved_blocks_of(TESTING):
+        reader.save(block)
+    assert " 2 passed" in reader.paste(run)
+
+
+def test_what_is_saved_is_run() -> None:
+    saved_on = {block.page for block in fences("python") if block.saved_as}
+    assert saved_on == {GUIDE, TESTING}
+
+
+def saved_blocks_of(page: str) -> list[Fence]:
+    return [block for block in fences("python") if block.page == page and block.saved_as]
 
 
 def shown(beginning: str) -> list[str]:

@@ -28,6 +28,8 @@ BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*).*?\n(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
+#: What stands right before a block that is to be saved; a page's text ends where it is searched to.
+SAVED_AS = re.compile(r"(?:[Ss]ave this|[Aa]nd this) as `(?P<path>\S+)`[^`]*:\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Fence:
     :param language: what stands behind the fence.
     :param code: its text.
     :param before: the lines that it begins with, which readers do not see.
+    :param saved_as: the file that the reader is to save it as.
     """
 
     page: str
@@ -46,6 +49,7 @@ class Fence:
     language: str
     code: str
     before: str
+    saved_as: str | None
 
     @property
     def name(self) -> str:
@@ -73,5 +77,6 @@ def fences(*languages: str) -> list[Fence]:
             line = text.count("\n", 0, block.start("code")) + 1
             name = str(page.relative_to(ROOT))
             code, before = dedent(block["code"]), dedent(block["before"] or "")
-            found.append(Fence(name, line, block["language"], code, before))
+            saved_as = SAVED_AS.search(text, 0, block.start())
+            found.append(Fence(name, line, block["language"], code, before, saved_as and saved_as["path"]))
     return found

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS = "airflow-provider-ingestjobs"
 #: What others publish.
-FOREIGN = {"apache-airflow", "tox", "tox-uv"}
+FOREIGN = {"apache-airflow", "pytest", "tox", "tox-uv"}
 #: Where a folder of the reader's stands for a checkout.
 CHECKOUT = "/path/to/airflow-provider-ingestjobs"
 
@@ -44,10 +44,21 @@ def write_stand_ins(folder: Path) -> None:
     # What is the same as `airflow ingestjobs`, and begins sooner; tests/end_to_end has that one.
     airflow = (
         'if [ "$1" = standalone ]; then exit; fi\n'
+        f'if [ "$1" = db ]; then exec {shlex.quote(sys.executable)} -m airflow "$@"; fi\n'
         '[ "$1" = ingestjobs ] && shift || exit 1\n'
         f'exec {shlex.quote(sys.executable)} -W ignore -m airflow_provider_ingestjobs "$@"\n'
     )
-    texts = {"pip": me, "tox": me, "curl": me, "python": python, "python3": python, "airflow": airflow}
+    # That of the environment that the test runs in.
+    run_pytest = f'exec {shlex.quote(sys.executable)} -m pytest "$@"\n'
+    texts = {
+        "pip": me,
+        "tox": me,
+        "curl": me,
+        "python": python,
+        "python3": python,
+        "pytest": run_pytest,
+        "airflow": airflow,
+    }
     for name, text in texts.items():
         program = folder / name
         program.write_text("#!/bin/sh\n" + text)
