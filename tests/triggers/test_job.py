@@ -179,7 +179,7 @@ class TestEvents:
     @each_vendor
     def test_the_grace_goes_on_over_a_restart(self, case: VendorCase, connections: Connections) -> None:
         connections.add(case.name)
-        with pytest.raises(JobNotFound, match=r"does not know.*for 1 hour"):
+        with pytest.raises(JobNotFound, match=r"has not known .* for 1 hour"):
             jobs_from_event(in_time(fire(trigger_of(case, timeout=7200, began=3600, missing_grace=600))))
 
     def test_a_job_that_vanishes_has_a_grace_of_its_own(
