@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,13 @@ class WaitTarget:
     :param latest_only: whether of the jobs with the same target only the one that started last counts.
     """
 
-    job_id: Any
-    filters: Mapping[str, Any]
-    moments: Mapping[str, Any]
-    look_back: float
-    min_jobs: int
-    settle: float
-    latest_only: bool
+    job_id: Any = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    moments: Mapping[str, Any] = field(default_factory=dict)
+    look_back: float = 0.0
+    min_jobs: int = 1
+    settle: float = 0.0
+    latest_only: bool = False
 
     @property
     def is_single(self) -> bool:

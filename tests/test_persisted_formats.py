@@ -53,6 +53,7 @@ from airflow_provider_ingestjobs.triggers.selection import JobSelectionTrigger
 from airflow_provider_ingestjobs.triggers.start import StartTrigger
 from airflow_provider_ingestjobs.triggers.telling import WATCH_XCOM_KEY
 from airflow_provider_ingestjobs.wait_record import WAIT_XCOM_KEY
+from airflow_provider_ingestjobs.wait_target import WaitTarget
 from support.start_tasks import FETCH, StartedTask, StateStore
 from support.task_runs import TaskInstance, fire, in_time, revived
 
@@ -156,6 +157,33 @@ class TestTriggers:
         for newer in ({**ours, "outlets": []}, {**ours, "returns": "summary"}):
             with pytest.raises(WorkerNeeded):
                 Ending(PolarisHook.vendor, **newer)
+
+    def test_a_start_in_the_triggerer_without_what_is_not_used(self) -> None:
+        target: dict[str, Any] = {"job_id": "{{ params.job }}"}
+        kept: tuple[str, dict[str, Any]] = (
+            "airflow_provider_ingestjobs.triggers.start.StartTrigger",
+            {
+                "target": target,
+                "conn_id": "narrative_default",
+                "hook_params": {},
+                "hook": "airflow_provider_ingestjobs.hooks.narrative.NarrativeHook",
+                "wait_time": 604800.0,
+                "deferral_time": 604920.0,
+                "end": {"expected_states": ["succeeded"], "returns": "job"},
+                "wait": {"poll_interval": 60.0, "missing_grace": 300.0, "failed_grace": 0.0},
+            },
+        )
+        begun = StartTrigger(**deepcopy(kept[1]))
+        assert begun.serialize() == (kept[0], {**kept[1], "cancel_on_kill": False})
+        assert vars(WaitTarget(**target)) == {
+            "job_id": "{{ params.job }}",
+            "filters": {},
+            "moments": {},
+            "look_back": 0.0,
+            "min_jobs": 1,
+            "settle": 0.0,
+            "latest_only": False,
+        }
 
     def test_a_start_in_the_triggerer(self) -> None:
         kept: tuple[str, dict[str, Any]] = (

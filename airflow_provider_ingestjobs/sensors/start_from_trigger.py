@@ -92,9 +92,8 @@ def start_trigger_args(sensor: IngestJobSensor[Any]) -> StartTriggerArgs | None:
             # Airflow's own end of the deferral could not tell how the jobs stood.
             "wait_time": min(limit, deferral - LAST_WORD).total_seconds(),
             "deferral_time": deferral.total_seconds(),
-            "cancel_on_kill": sensor.cancel_on_kill,
-            "end": ending(sensor),
-            "wait": wait_arguments(sensor),
+            **_given({"cancel_on_kill": sensor.cancel_on_kill, "end": _given(ending(sensor) or {})}),
+            "wait": _given(wait_arguments(sensor)),
         },
         next_method="execute_complete",
         timeout=timeout,
@@ -121,16 +120,24 @@ def _what_to_wait_for(sensor: IngestJobSensor[Any]) -> dict[str, Any]:
     :raises InvalidInput: if it cannot be told that.
     """
     target = sensor.wait_target
+    selecting = {
+        **vars(target),
+        "filters": {name: _portable(name, value) for name, value in target.filters.items()},
+        "moments": {name: _portable(name, value) for name, value in target.moments.items()},
+    }
+    by_id = {"job_id": _portable("job_id", target.job_id)}
     return {
-        "target": {
-            **vars(target),
-            "job_id": _portable("job_id", target.job_id),
-            "filters": {name: _portable(name, value) for name, value in target.filters.items()},
-            "moments": {name: _portable(name, value) for name, value in target.moments.items()},
-        },
+        "target": _given(selecting) if target.job_id is None else by_id,
         "conn_id": _portable("conn_id", sensor.conn_id),
         "hook_params": {name: _portable(name, value) for name, value in sensor.hook_params.items()},
         "hook": class_path(sensor.hook_class),
+    }
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is not used: for each task that it starts, a triggerer reads the arguments of all."""
+    return {
+        name: value for name, value in arguments.items() if value not in (None, {}) and value is not False
     }
 
 

@@ -81,27 +81,18 @@ class TestStart:
         assert arguments.timeout == timedelta(seconds=3600 + 120)
         assert json.loads(json.dumps(arguments.trigger_kwargs)) == {
             "target": {
-                "job_id": None,
                 "filters": {"table_name": ["A", "{{ var.value.table }}"]},
                 "moments": {"started_from": "2026-03-01T00:00:00+00:00"},
                 "look_back": 86400.0,
                 "min_jobs": 1,
                 "settle": 0.0,
-                "latest_only": False,
             },
             "conn_id": "imply_polaris_default",
             "hook_params": {"project_id": "{{ var.value.project }}"},
             "hook": "airflow_provider_ingestjobs.hooks.polaris.PolarisHook",
             "wait_time": 3600.0,
             "deferral_time": 3720.0,
-            "cancel_on_kill": False,
-            "end": None,
-            "wait": {
-                "poll_interval": 30.0,
-                "max_poll_interval": None,
-                "missing_grace": 300.0,
-                "failed_grace": 0.0,
-            },
+            "wait": {"poll_interval": 30.0, "missing_grace": 300.0, "failed_grace": 0.0},
         }
 
     def test_a_whole_result_of_an_upstream_task(self) -> None:
@@ -111,7 +102,7 @@ class TestStart:
         assert task.start_trigger_args is not None
         assert task.start_trigger_args.trigger_kwargs is not None
         target = task.start_trigger_args.trigger_kwargs["target"]
-        assert target["job_id"] == {"ingestjobs.upstream": ["start", "return_value"]}
+        assert target == {"job_id": {"ingestjobs.upstream": ["start", "return_value"]}}
 
     def test_an_execution_timeout_leaves_time_for_the_last_word(self) -> None:
         arguments = sensor(timeout=7200, execution_timeout=timedelta(hours=1)).start_trigger_args
