@@ -55,6 +55,14 @@ ROLL_FIRST = (
 )
 
 
+class JobEvent(TriggerEvent):
+    """The event of an ended job, with a short text for the log, as a wait's event has one."""
+
+    def __repr__(self) -> str:
+        """Return what Airflow writes into the log; the whole job is in the asset's event."""
+        return f"TriggerEvent<{self.payload['vendor']} job {self.payload['id']} is {self.payload['state']}>"
+
+
 class IngestJobEventTrigger(BaseEventTrigger):
     """Fires an event for every job of a kind that ends; the job is the event's payload.
 
@@ -218,7 +226,7 @@ class IngestJobEventTrigger(BaseEventTrigger):
             new = [job for job in listing.jobs if job.id in mine and not told.has(job, mine[job.id])]
             for job in sorted(new, key=lambda job: str(job.ended_at)):
                 self.log.info("%s is %s", job, job.describe())
-                yield TriggerEvent(job.to_dict())  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+                yield JobEvent(payload=job.to_dict())
             told.add(mine)
             told.forget_before(self._looks_from(listing.began))
             if new:

@@ -467,7 +467,10 @@ class TestRestart:
             first = asyncio.ensure_future(anext(events))
             await until(lambda: store.writes)
             job_id = ends(sandbox)
-            assert (await first).payload["id"] == job_id
+            event = await first
+            assert event.payload["id"] == job_id
+            # Airflow logs it: not the whole job, which is in the asset's event.
+            assert repr(event) == f"TriggerEvent<Amperity job {job_id} is succeeded>"
             # Here the triggerer dies: what follows the event's firing never runs.
             async with Watching(trigger(), store) as again:
                 await until(lambda: again.events)
