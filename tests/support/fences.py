@@ -29,7 +29,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 #: What stands right before a block that is to be saved; a page's text ends where it is searched to.
-SAVED_AS = re.compile(r"(?:[Ss]ave this|[Aa]nd this) as `(?P<path>\S+)`[^`]*:\s*\Z")
+SAVED_AS = re.compile(r"(?i:save|and) this as `(?P<path>\S+)`[^`]*:\s*\Z")
 
 
 @dataclass(frozen=True)
