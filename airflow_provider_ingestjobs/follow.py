@@ -200,11 +200,11 @@ class FollowJob(Follow):
             )
         missing = (now - self._missing_since).total_seconds()
         if missing >= self._grace:
-            does_not_know, since = "does not know", ""
+            verb, how_long = "does not know", ""
             if missing >= 1:
-                does_not_know, since = "has not known", f" for {duration_in_words(missing)}"
+                verb, how_long = "has not known", f" for {duration_in_words(missing)}"
             raise JobNotFound(
-                f"{self._vendor} {does_not_know} job {self._job_id!r}{since}. {self._describe_last()}. "
+                f"{self._vendor} {verb} job {self._job_id!r}{how_long}. {self._describe_last()}. "
                 f"Check job_id and connection {self._conn_id!r}."
             )
 
@@ -311,10 +311,13 @@ class FollowSelection(Follow):
         job_id, since = min(self._missing_since.items(), key=lambda item: (item[1], item[0]))
         if (now - since).total_seconds() < self._grace:
             return since + timedelta(seconds=self._grace)
-        missing_for = duration_in_words((now - since).total_seconds())
+        unknown_for = (now - since).total_seconds()
+        unknown = "does not know it any more"
+        if unknown_for >= 1:
+            unknown = f"has not known it for {duration_in_words(unknown_for)}"
         raise JobNotFound(
-            f"{self.name}: job {job_id!r} had not ended, and the vendor has not known it for {missing_for}. "
-            f"{self._describe_last()}. Check whether it was deleted, and connection {self._conn_id!r}."
+            f"{self.name}: job {job_id!r} had not ended, and the vendor {unknown}. {self._describe_last()}. "
+            f"Check whether it was deleted, and connection {self._conn_id!r}."
         )
 
     def _with_end(self, job: Job, now: datetime) -> Job:

@@ -26,9 +26,14 @@ READ: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loa
 LANGUAGES = {"python", "bash", "text", *READ}
 
 
+def imports_what_is_saved(fence: Fence) -> bool:
+    saved = {Path(one.saved_as).stem for one in fences("python") if one.saved_as and one.page == fence.page}
+    return any(f"from {module} import" in fence.code for module in saved)
+
+
 @pytest.mark.parametrize(
     "fence",
-    [one for one in fences("python") if not (one.is_of_an_example or one.saved_as)],
+    [one for one in fences("python") if not (one.is_of_an_example or imports_what_is_saved(one))],
     ids=lambda fence: fence.name,
 )
 def test_python(fence: Fence) -> None:

@@ -45,6 +45,8 @@ TESTING = "docs/guides/testing.md"
 #: Those with a test of their own.
 TOLD_APART = (GUIDE, COMMAND_LINE, TESTING)
 SERVES = "airflow_provider_ingestjobs.sandbox"
+#: What a reader's environment does not have.
+OF_THIS_TEST = ("AIRFLOW_CONN_", "PYTEST_", "FORCE_COLOR", "PY_COLORS")
 
 
 class Reader:
@@ -61,7 +63,7 @@ class Reader:
             made.mkdir()
         write_stand_ins(programs)
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(OF_THIS_TEST)},
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
             "HOME": str(folder / "home"),
@@ -81,7 +83,7 @@ class Reader:
             env={**self._environment, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
@@ -203,10 +205,10 @@ def test_getting_started(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> Non
     runpy.run_path(str(path))
     ended: list[Any] = []
     sensor = partial(AmperityJobSensor, task_id="wait", poll_interval=1, deferrable=True)
-    waiting = Thread(target=lambda: ended.append(run_deferred(partial(sensor, job_id=job_id))))
-    waiting.start()
     failed = run_deferred(partial(sensor, job_id="isj-20261102-30113-Pos002"))
     assert shown("JobFailed") == [f"{type(failed.error).__name__}: {failed.error}"]
+    waiting = Thread(target=lambda: ended.append(run_deferred(partial(sensor, job_id=job_id))))
+    waiting.start()
     reader.paste(end)
     waiting.join(30)
     job = ended[0].value

@@ -25,7 +25,7 @@ from airflow_provider_ingestjobs.hooks.selecting import CLOCK_SKEW
 from airflow_provider_ingestjobs.job import Job, JobState
 from airflow_provider_ingestjobs.selection import freeze_filters, matches
 from airflow_provider_ingestjobs.triggers.backoff import JITTER, backoff
-from airflow_provider_ingestjobs.triggers.base import own_error
+from airflow_provider_ingestjobs.triggers.base import JobEvent, own_error
 from airflow_provider_ingestjobs.triggers.current_hook import CurrentHook
 from airflow_provider_ingestjobs.triggers.listing import Listing
 from airflow_provider_ingestjobs.triggers.meter import Meter
@@ -53,14 +53,6 @@ ROLL_FIRST = (
     "If a newer release has stored it, update the triggerer, too; else let the DAG processor parse its DAG "
     "again, which says what is wrong"
 )
-
-
-class JobEvent(TriggerEvent):
-    """The event of an ended job, with a short text for the log, as a wait's event has one."""
-
-    def __repr__(self) -> str:
-        """Return what Airflow writes into the log; the whole job is in the asset's event."""
-        return f"TriggerEvent<{self.payload['vendor']} job {self.payload['id']} is {self.payload['state']}>"
 
 
 class IngestJobEventTrigger(BaseEventTrigger):

@@ -62,6 +62,14 @@ class WaitEvent(TriggerEvent):
         return f"TriggerEvent<{self.payload['status']}, {len(jobs)} job{'s' if len(jobs) != 1 else ''}>"
 
 
+class JobEvent(TriggerEvent):
+    """The event of an asset watcher: one ended job."""
+
+    def __repr__(self) -> str:
+        """Return what Airflow writes into the log; the whole job is in the asset's event."""
+        return f"TriggerEvent<{self.payload['vendor']} job {self.payload['id']} is {self.payload['state']}>"
+
+
 class VendorTrigger(BaseTrigger):
     """Base of the triggers that wait for a vendor's jobs, and fire one event for :func:`jobs_from_event`.
 

@@ -721,7 +721,9 @@ class TestListsThatLackJobs:
         sandbox.add_fault(Fault(case.name, "GET", case.job_path, status=404, times=None))
         outcome = wait(case, missing_grace=0.5, timeout=10, **SELECTED[case.name][0])
         assert isinstance(outcome.error, JobNotFound)
-        assert f"job '{job_id}' had not ended, and the vendor has not known it for" in str(outcome.error)
+        assert f"job '{job_id}' had not ended, and the vendor does not know it any more." in str(
+            outcome.error
+        )
 
     def test_one_that_cannot_be_read_is_waited_for(
         self, sandbox: Sandbox, case: VendorCase, wait: Wait

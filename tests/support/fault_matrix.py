@@ -40,7 +40,7 @@ MAX_SLEEP = 0.02
 MAX_BYTES = 12 * 2**20
 #: For requests that never get an answer, in seconds.
 TIMEOUT = 0.3
-#: For those that must have the head of one, or another answer before: a busy machine takes its time for that.
+#: For those that must have the head of one, or another answer: a busy machine takes its time.
 BUSY_TIMEOUT = 1.0
 EXTRA: dict[str, Any] = {"requests_per_second": 10_000}
 
@@ -555,7 +555,7 @@ def _in_half_a_minute() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
 
 
-REJECTED = fails(AuthenticationFailed, "401", "password")
+REJECTED = fails(AuthenticationFailed, "401", "check", "password")
 NO_REDIRECT = ("Redirects are not followed", "check the connection's host")
 UNREADABLE = unreadable("sent a job record that cannot be read")
 NOT_JSON = unreadable("that is not JSON")

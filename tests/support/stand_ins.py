@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the airflow-provider-ingestjobs authors
 """Programs that stand in for those which a page has its reader run, and a test cannot: they would change the
-machine, never end, or ask other hosts. Each ends with an error where the real one would.
+machine, never end, or ask other hosts. Each ends with an error where the real one would. (`pytest` and
+`airflow db` are those of the test's own environment.)
 
 ``python -m support.stand_ins pip install …``
 """
