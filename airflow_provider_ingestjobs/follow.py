@@ -200,11 +200,9 @@ class FollowJob(Follow):
             )
         missing = (now - self._missing_since).total_seconds()
         if missing >= self._grace:
-            verb, how_long = "does not know", ""
-            if missing >= 1:
-                verb, how_long = "has not known", f" for {duration_in_words(missing)}"
+            unknown = _unknown_for(missing, f"job {self._job_id!r}")
             raise JobNotFound(
-                f"{self._vendor} {verb} job {self._job_id!r}{how_long}. {self._describe_last()}. "
+                f"{self._vendor} {unknown}. {self._describe_last()}. "
                 f"Check job_id and connection {self._conn_id!r}."
             )
 
@@ -309,12 +307,10 @@ class FollowSelection(Follow):
         if not self._missing_since:
             return None
         job_id, since = min(self._missing_since.items(), key=lambda item: (item[1], item[0]))
-        if (now - since).total_seconds() < self._grace:
+        seconds = (now - since).total_seconds()
+        if seconds < self._grace:
             return since + timedelta(seconds=self._grace)
-        unknown_for = (now - since).total_seconds()
-        unknown = "does not know it any more"
-        if unknown_for >= 1:
-            unknown = f"has not known it for {duration_in_words(unknown_for)}"
+        unknown = _unknown_for(seconds, "it", " any more")
         raise JobNotFound(
             f"{self.name}: job {job_id!r} had not ended, and the vendor {unknown}. {self._describe_last()}. "
             f"Check whether it was deleted, and connection {self._conn_id!r}."
@@ -331,3 +327,10 @@ class FollowSelection(Follow):
     def _describe_last(self) -> str:
         states = ", ".join(f"{job.id} {self._describe_borne(job.id) or job.state.value}" for job in self.jobs)
         return f"Of at least {self._selection.min_jobs} jobs, these were seen: {states or 'none'}"
+
+
+def _unknown_for(seconds: float, what: str, any_more: str = "") -> str:
+    """Return that a vendor does not know something and, unless it was only a moment, for how long."""
+    if seconds < 1:
+        return f"does not know {what}{any_more}"
+    return f"has not known {what} for {duration_in_words(seconds)}"

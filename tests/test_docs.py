@@ -26,14 +26,18 @@ READ: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loa
 LANGUAGES = {"python", "bash", "text", *READ}
 
 
+PYTHON = fences("python")
+#: Pages, and the modules that they have their readers save.
+SAVED = {(fence.page, Path(fence.saved_as).stem) for fence in PYTHON if fence.saved_as}
+
+
 def imports_what_is_saved(fence: Fence) -> bool:
-    saved = {Path(one.saved_as).stem for one in fences("python") if one.saved_as and one.page == fence.page}
-    return any(f"from {module} import" in fence.code for module in saved)
+    return any(fence.page == page and f"from {module} import" in fence.code for page, module in SAVED)
 
 
 @pytest.mark.parametrize(
     "fence",
-    [one for one in fences("python") if not (one.is_of_an_example or imports_what_is_saved(one))],
+    [one for one in PYTHON if not (one.is_of_an_example or imports_what_is_saved(one))],
     ids=lambda fence: fence.name,
 )
 def test_python(fence: Fence) -> None:
